@@ -1,0 +1,1 @@
+//! How a repeated request is recognized.

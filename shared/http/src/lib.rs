@@ -1,0 +1,1 @@
+//! The edge: callers, request bodies, problem answers, idempotency, pages, telemetry.

@@ -1,0 +1,1 @@
+//! A notification becomes subject, text and HTML in the learner's language.

@@ -1,0 +1,1 @@
+//! Spreadsheet bytes to rows, and rows to workbooks; knows no storage.
