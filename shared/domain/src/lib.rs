@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows AWS, HTTP, the environment or the clock; those arrive as [`ports`].
 
+pub mod color;
 pub mod email;
 pub mod idempotency;
 pub mod ids;
