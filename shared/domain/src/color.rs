@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// An sRGB color, written `#rrggbb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Color {
@@ -36,7 +38,8 @@ impl Color {
         if digits.len() != 6 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(InvalidColor);
         }
-        let part = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| InvalidColor);
+        let part =
+            |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| InvalidColor);
         Ok(Self::rgb(part(0)?, part(2)?, part(4)?))
     }
 
@@ -49,12 +52,18 @@ impl Color {
     /// The text color for this background: white where it is readable, else black.
     ///
     /// One of the two always reaches [`READABLE`]: the worst color has 4.58 with both.
+    #[must_use]
     pub fn text_on(self) -> Self {
-        if self.contrast(Self::WHITE) >= READABLE { Self::WHITE } else { Self::BLACK }
+        if self.contrast(Self::WHITE) >= READABLE {
+            Self::WHITE
+        } else {
+            Self::BLACK
+        }
     }
 
     /// This color, darkened or lightened no further than needed to be readable as text on
     /// `background`.
+    #[must_use]
     pub fn readable_on(self, background: Self) -> Self {
         const STEPS: u16 = 50;
         let end = background.text_on();
@@ -81,7 +90,11 @@ impl Color {
     fn luminance(self) -> f64 {
         let linear = |part: u8| {
             let part = f64::from(part) / 255.0;
-            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+            if part <= 0.040_45 {
+                part / 12.92
+            } else {
+                ((part + 0.055) / 1.055).powf(2.4)
+            }
         };
         0.2126 * linear(self.red) + 0.7152 * linear(self.green) + 0.0722 * linear(self.blue)
     }
@@ -101,6 +114,18 @@ impl fmt::Display for Color {
     }
 }
 
+impl Serialize for Color {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Color {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,8 +133,13 @@ mod tests {
 
     #[test]
     fn only_six_hexadecimal_digits_are_a_color() {
-        assert_eq!(Color::parse("#1A73e8").map(|c| c.to_string()), Ok("#1a73e8".to_owned()));
-        for text in ["", "#fff", "1a73e8", "#1a73e8;", "#12345g", "red", "#+12345", "#é1234"] {
+        assert_eq!(
+            Color::parse("#1A73e8").map(|c| c.to_string()),
+            Ok("#1a73e8".to_owned())
+        );
+        for text in [
+            "", "#fff", "1a73e8", "#1a73e8;", "#12345g", "red", "#+12345", "#é1234",
+        ] {
             assert_eq!(Color::parse(text), Err(InvalidColor), "{text}");
         }
     }
