@@ -1,0 +1,115 @@
+//! The trail: one record for every movement of seats.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ImportId, LearnerId, PoolId};
+use crate::stock::Delta;
+
+/// Who moved seats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub enum Actor {
+    /// The subject of a verified token.
+    Caller(String),
+    /// A learner, on a public page.
+    Learner,
+    /// An import.
+    Import(ImportId),
+    /// The system: a date came, a time ran out.
+    System,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller(subject) => write!(f, "user:{subject}"),
+            Self::Learner => f.write_str("learner"),
+            Self::Import(import) => write!(f, "import:{import}"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+impl From<Actor> for String {
+    fn from(actor: Actor) -> Self {
+        actor.to_string()
+    }
+}
+
+impl From<String> for Actor {
+    fn from(text: String) -> Self {
+        if let Some(subject) = text.strip_prefix("user:") {
+            return Self::Caller(subject.to_owned());
+        }
+        if let Some(import) = text.strip_prefix("import:").and_then(|id| id.parse().ok()) {
+            return Self::Import(import);
+        }
+        if text == "learner" {
+            Self::Learner
+        } else {
+            Self::System
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// A contract was made.
+    ContractCreated,
+    /// Seats were added or taken back.
+    SeatsAdded,
+    /// Seats moved between a contract and a sublicense.
+    SeatsAllocated,
+    /// Addresses were invited.
+    Invited,
+    /// An invitation was sent again after it had expired.
+    Reinvited,
+    /// An invitation was accepted.
+    InvitationAccepted,
+    /// An invitation was declined.
+    InvitationDeclined,
+    /// An invitation was cancelled.
+    InvitationCancelled,
+    /// An invitation's time ran out.
+    InvitationExpired,
+    /// A learner was given a seat.
+    SeatGiven,
+    /// A learner was promised a seat for a later date.
+    SeatScheduled,
+    /// The seats of a date were opened.
+    SeatsOpened,
+    /// A seat was released.
+    SeatReleased,
+    /// Seats were set aside for an import or a batch of codes.
+    SeatsReserved,
+    /// A chunk of an import was written.
+    ImportChunk,
+    /// What an import or a batch did not need went back.
+    ReserveReturned,
+    /// A code was redeemed.
+    CodeRedeemed,
+}
+
+/// One movement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub action: Action,
+    /// Where.
+    pub pool: PoolId,
+    /// For whom.
+    pub learner_ids: Vec<LearnerId>,
+    /// How the stock shown for the pool changed.
+    pub delta: Delta,
+    /// Why: an order, an import, a batch, an invitation.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,515 @@
+//! A change: one atomic movement of seats, as a value.
+//!
+//! Use cases read, decide and *plan* a change; the store applies it in one transaction or refuses
+//! it whole, naming the step whose condition did not hold. The conditions are part of what each
+//! step means, so the rules are here and not in an adapter: a step that takes seats names the
+//! counter they leave, and no counter goes below zero.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::audit::{Action, Actor, AuditRecord};
+use crate::client::{Client, Group};
+use crate::code::{Batch, CodeHash, CodeRecord, Redemption};
+use crate::cohort::CohortKey;
+use crate::contract::{Contract, Sublicense};
+use crate::email::EmailAddress;
+use crate::idempotency::Op;
+use crate::ids::{BatchId, ClientId, ContractId, GroupId, InvitationId, LearnerId, PoolId};
+use crate::import_run::{Chunk, ImportRun};
+use crate::invitation::{Invitation, InvitationStatus};
+use crate::learner::{Credential, Profile, Seat};
+use crate::outbox::MailIntent;
+use crate::stock::{Delta, Stock};
+
+/// Most steps of one change: what a `TransactWriteItems` takes, less the idempotency guard.
+pub const STEPS_MAX: usize = 99;
+
+/// One atomic movement.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Whose seats.
+    pub client_id: ClientId,
+    /// The operation; the same for every attempt at it.
+    pub op: Op,
+    /// Who asked.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// What is written, in order.
+    pub steps: Vec<Step>,
+    /// What the idempotency record keeps of the effect: ids and outcomes, never an address.
+    pub receipt: Value,
+    /// Which of the operation's changes this is, from 0: an operation of several changes resumes
+    /// behind the last receipt.
+    pub part: u32,
+}
+
+/// A block: seats set aside for an import or a batch of codes, so that taking them does not touch
+/// the pool.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlockKey {
+    /// The pool the seats were taken from.
+    pub pool: PoolId,
+    /// The import or batch they are for.
+    pub owner: String,
+    /// The shard, from 0.
+    pub shard: u16,
+}
+
+/// A block as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Which.
+    pub key: BlockKey,
+    /// Seats set aside; they stand in the pool's `held`.
+    pub size: u64,
+    /// Seats taken into use since.
+    pub used: u64,
+    /// Seats given to someone who holds them still: a later start, an invitation.
+    pub kept: u64,
+    /// Seats left.
+    pub rem: u64,
+    /// For an import: the first chunk without an outcome.
+    pub cursor: u32,
+    /// For an import: the worker that may write.
+    pub epoch: u32,
+}
+
+/// Which accounts a step may meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// There must be none: the account is made.
+    New,
+    /// There must be one.
+    Existing,
+}
+
+/// A learner is given a seat.
+#[derive(Debug, Clone)]
+pub struct SeatLearner {
+    /// Who.
+    pub learner_id: LearnerId,
+    /// The address, written once.
+    pub email: EmailAddress,
+    /// Fills blanks; groups, labels and roles are added.
+    pub profile: Profile,
+    /// Set if the account has none.
+    pub credential: Option<Credential>,
+    /// Whether the account is made.
+    pub presence: Presence,
+    /// Where.
+    pub pool: PoolId,
+    /// The seat. Refused if there is a live one in this pool.
+    pub seat: Seat,
+}
+
+/// One write or check of a change. Everything said under a step holds, or nothing is written.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A client that does not exist yet.
+    AddClient(Box<Client>),
+    /// Writes a client over the one that is there.
+    ReplaceClient(Box<Client>),
+    /// A contract that does not exist yet, whose reference is not taken.
+    AddContract(Box<Contract>),
+    /// Takes a reference: it must be free.
+    TakeReference {
+        /// The reference.
+        reference: String,
+        /// Who takes it.
+        contract_id: ContractId,
+    },
+    /// Adds modules to a contract.
+    AddModules {
+        /// Which.
+        contract_id: ContractId,
+        /// What.
+        modules: Vec<String>,
+    },
+    /// A sublicense that does not exist yet.
+    AddSublicense(Sublicense),
+    /// A group that does not exist yet.
+    AddGroup(Group),
+    /// Takes a group's name in its folded form: it must be free.
+    TakeGroupName {
+        /// The folded name.
+        folded: String,
+        /// Who takes it.
+        group_id: GroupId,
+    },
+    /// Remembers an order: it must be new.
+    TakeOrder {
+        /// For which contract.
+        contract_id: ContractId,
+        /// The order's number.
+        order: String,
+        /// Seats it added.
+        add: i64,
+    },
+    /// A pool that does not exist yet.
+    OpenPool {
+        /// Which.
+        pool: PoolId,
+        /// Its first stock.
+        stock: Stock,
+    },
+    /// Moves seats between a pool's counters; none may fall below zero.
+    MovePool {
+        /// Which.
+        pool: PoolId,
+        /// How.
+        delta: Delta,
+    },
+    /// Sets seats aside that a [`Step::MovePool`] holds. The block must be new.
+    OpenBlock {
+        /// Which.
+        key: BlockKey,
+        /// How many seats.
+        size: u64,
+        /// The worker that may write.
+        epoch: u32,
+    },
+    /// Takes seats out of a block; it must have enough left, and be open.
+    DrawBlock {
+        /// Which.
+        key: BlockKey,
+        /// Seats taken into use.
+        used: u64,
+        /// Seats given to someone who holds them still.
+        kept: u64,
+        /// For an import: chunk `lo` becomes `hi`, by the worker of this epoch only.
+        cursor: Option<BlockCursor>,
+    },
+    /// Hands a block to the worker of a newer epoch: it must be at an earlier one.
+    FenceBlock {
+        /// Which.
+        key: BlockKey,
+        /// The new epoch.
+        epoch: u32,
+    },
+    /// Removes a block, whose counters must be as seen.
+    CloseBlock(Block),
+    /// Gives a learner a seat.
+    SeatLearner(Box<SeatLearner>),
+    /// Replaces a live seat by its released form; it must be the one that `op` gave.
+    ReleaseSeat {
+        /// Whose.
+        learner_id: LearnerId,
+        /// Where.
+        pool: PoolId,
+        /// The operation that gave it.
+        op: Uuid,
+        /// The released seat.
+        seat: Seat,
+    },
+    /// The learner must have no live seat in this pool (or not exist).
+    NoLiveSeat {
+        /// Who.
+        learner_id: LearnerId,
+        /// Where.
+        pool: PoolId,
+    },
+    /// Changes a profile. The account must exist.
+    UpdateProfile {
+        /// Whose.
+        learner_id: LearnerId,
+        /// The new values; blanks change nothing, sets are added to.
+        profile: Box<Profile>,
+        /// Only blanks of the account are filled.
+        fill_only: bool,
+    },
+    /// Sets a password and kills every earlier link: the serial must be as seen.
+    SetPassword {
+        /// Whose.
+        learner_id: LearnerId,
+        /// The serial the link was made for.
+        serial: u64,
+        /// The new password.
+        credential: Credential,
+    },
+    /// An invitation. There must be none, or the one at `replaces`, in the state seen.
+    PutInvitation {
+        /// The invitation.
+        invitation: Box<Invitation>,
+        /// Version and status of the one it replaces.
+        replaces: Option<(u32, InvitationStatus)>,
+    },
+    /// Ends a pending invitation, which must be at this version.
+    CloseInvitation {
+        /// Which.
+        invitation_id: InvitationId,
+        /// At which version.
+        version: u32,
+        /// How it ends.
+        to: InvitationStatus,
+    },
+    /// There must be no pending invitation of this id.
+    NoLiveInvitation {
+        /// Which.
+        invitation_id: InvitationId,
+    },
+    /// Adds seats to a cohort, which must not have opened.
+    JoinCohort {
+        /// Which.
+        key: CohortKey,
+        /// The local day it opens.
+        start_on: Date,
+        /// How many seats.
+        count: u64,
+    },
+    /// Takes a seat out of a cohort, which must not have opened.
+    LeaveCohort {
+        /// Which.
+        key: CohortKey,
+    },
+    /// Opens a cohort, which must have exactly this many seats waiting.
+    OpenCohort {
+        /// Which.
+        key: CohortKey,
+        /// Seats seen waiting.
+        count: u64,
+    },
+    /// The cohort must have opened.
+    CohortHasOpened {
+        /// Which.
+        key: CohortKey,
+    },
+    /// A batch that does not exist yet.
+    AddBatch(Box<Batch>),
+    /// Changes the state of a batch, which must be in the state seen.
+    SetBatchState {
+        /// The batch as seen.
+        batch: Box<Batch>,
+        /// The new state.
+        to: crate::code::BatchState,
+    },
+    /// A code that does not exist yet.
+    AddCode {
+        /// What stands for it.
+        hash: CodeHash,
+        /// What is kept of it.
+        record: CodeRecord,
+    },
+    /// The sealed texts of a run of a batch's codes, for its download.
+    AddSealedCodes {
+        /// The batch.
+        batch_id: BatchId,
+        /// The run, from 0.
+        run: u32,
+        /// The sealed texts.
+        sealed: Vec<u8>,
+    },
+    /// Uses a redemption code, which must be unused.
+    UseCode {
+        /// Which.
+        hash: CodeHash,
+        /// By whom.
+        learner_id: LearnerId,
+    },
+    /// Counts a redemption of a registration code: its batch must be active and below its maximum.
+    CountRedemption {
+        /// The batch.
+        batch_id: BatchId,
+        /// Its maximum, if it has one.
+        max: Option<u32>,
+    },
+    /// Lists a redemption under its batch.
+    ListRedemption {
+        /// The batch.
+        batch_id: BatchId,
+        /// The redemption.
+        redemption: Redemption,
+    },
+    /// An import's state, written by the worker of `expects` only; `None`: it must be new.
+    PutImport {
+        /// The import.
+        run: Box<ImportRun>,
+        /// The epoch that must stand.
+        expects: Option<u32>,
+    },
+    /// A chunk's verdicts and outcomes.
+    PutChunk(Box<Chunk>),
+    /// Mails that are owed because of this change.
+    Mail(MailIntent),
+    /// What the trail says of it.
+    Audit(AuditRecord),
+}
+
+/// The part of an import that a draw covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockCursor {
+    /// The chunk written; the block's cursor must stand here.
+    pub lo: u32,
+    /// Where the cursor stands afterwards.
+    pub hi: u32,
+    /// The worker's epoch.
+    pub epoch: u32,
+}
+
+/// Why a change was not applied. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The condition of this step did not hold. Which rule that is, the step says.
+    #[error("the condition of step {0} did not hold")]
+    Step(usize),
+    /// It had been applied before, by an earlier attempt at the same operation.
+    #[error("the operation had been applied before")]
+    Repeated,
+    /// Another attempt at the operation has taken over.
+    #[error("another attempt at the operation has taken over")]
+    Overtaken,
+    /// The store did not answer, or was too busy; whether anything was written is not known.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Too busy, or out of reach: the same call may go through later.
+    #[error("the store is too busy or out of reach")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A call or a record is not what was expected: a defect, or a missing permission.
+    #[error("the store and the program do not agree: {0}")]
+    Broken(String),
+}
+
+impl StoreError {
+    /// Whether the same call may go through later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Broken(_) => false,
+        }
+    }
+}
+
+impl Change {
+    /// A change without steps, as the only one of its operation.
+    pub fn new(client_id: &ClientId, op: Op, actor: Actor, at: Timestamp) -> Self {
+        Self {
+            client_id: client_id.clone(),
+            op,
+            actor,
+            at,
+            steps: Vec::new(),
+            receipt: Value::Null,
+            part: 0,
+        }
+    }
+
+    /// Adds a step and says where it stands.
+    pub fn step(&mut self, step: Step) -> usize {
+        self.steps.push(step);
+        self.steps.len() - 1
+    }
+
+    /// Moves seats and leaves the trail: the only way seats move.
+    ///
+    /// `delta` is what the pool's item changes by; the trail says the same. Returns the place of
+    /// the movement, whose refusal means that a counter would have fallen below zero.
+    pub fn move_seats(
+        &mut self,
+        pool: PoolId,
+        delta: Delta,
+        action: Action,
+        learners: &[LearnerId],
+        reason: Option<String>,
+    ) -> usize {
+        let place = self.step(Step::MovePool { pool, delta });
+        self.audit(pool, delta, action, learners, reason);
+        place
+    }
+
+    /// Leaves a trail without moving a pool's own counters: a block's seats move inside `held`.
+    pub fn audit(
+        &mut self,
+        pool: PoolId,
+        delta: Delta,
+        action: Action,
+        learners: &[LearnerId],
+        reason: Option<String>,
+    ) {
+        self.step(Step::Audit(AuditRecord {
+            at: self.at,
+            actor: self.actor.clone(),
+            action,
+            pool,
+            learner_ids: learners.to_vec(),
+            delta,
+            reason,
+        }));
+    }
+
+    /// Whether the steps conserve seats: every movement balances, and the trail tells of each
+    /// pool exactly what its shown stock changes by.
+    pub fn conserves_seats(&self) -> bool {
+        let mut shown: BTreeMap<PoolId, Delta> = BTreeMap::new();
+        let mut told: BTreeMap<PoolId, Delta> = BTreeMap::new();
+        let add = |map: &mut BTreeMap<PoolId, Delta>, pool: PoolId, delta: Delta| {
+            let sum = map.entry(pool).or_default();
+            *sum = sum.and(delta);
+        };
+        for step in &self.steps {
+            match step {
+                Step::MovePool { pool, delta } => {
+                    if !delta.is_balanced() {
+                        return false;
+                    }
+                    add(&mut shown, *pool, *delta);
+                }
+                Step::OpenPool { pool, stock } => {
+                    add(&mut shown, *pool, Delta::bought(signed(stock.total)));
+                }
+                Step::DrawBlock { key, used, .. } => {
+                    add(&mut shown, key.pool, Delta::taken_up(signed(*used)));
+                }
+                // The seats a block used are shown as used already; its item moves them for good.
+                Step::CloseBlock(block) => {
+                    add(
+                        &mut shown,
+                        block.key.pool,
+                        Delta::taken_up(-signed(block.used)),
+                    );
+                }
+                Step::Audit(record) => add(&mut told, record.pool, record.delta),
+                _ => {}
+            }
+        }
+        shown.retain(|_, delta| !delta.is_nothing());
+        told.retain(|_, delta| !delta.is_nothing());
+        shown == told
+    }
+}
+
+fn signed(seats: u64) -> i64 {
+    i64::try_from(seats).unwrap_or(i64::MAX)
+}
+
+impl Block {
+    /// How the pool's counters change when the block closes: what was used leaves `held`, what
+    /// was not goes back; what is kept stays held.
+    pub fn closing(&self) -> Delta {
+        Delta::taken_up(signed(self.used)).and(Delta::let_go(signed(self.rem)))
+    }
+
+    /// What the trail says of the closing: only what goes back is news.
+    pub fn returned(&self) -> Delta {
+        Delta::let_go(signed(self.rem))
+    }
+}
+
+/// The stock a pool shows: what open blocks used counts as used, not as held.
+pub fn shown_stock(pool: Stock, blocks: &[Block]) -> Stock {
+    let used: u64 = blocks.iter().map(|block| block.used).sum();
+    Stock {
+        held: pool.held.saturating_sub(used),
+        used: pool.used + used,
+        ..pool
+    }
+}

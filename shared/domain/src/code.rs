@@ -1,0 +1,327 @@
+//! Codes: what is printed on paper, and what is kept of it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ids::{BatchId, ClientId, ContractId, GroupId, LearnerId, PoolId, SublicenseId};
+use crate::language::Language;
+use crate::secrets::Keys;
+
+/// Crockford's base32 digits, as they are shown.
+const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Digits of a generated code before its check character: 80 bits.
+const LENGTH: usize = 16;
+
+/// A code in its canonical form: upper case, no separators.
+///
+/// A generated one has 16 Crockford digits and a check character over GF(32) that catches every
+/// single substitution and every adjacent transposition; an administrator's own one has 8 to 40
+/// letters and digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(String);
+
+/// Why a text is no code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCode {
+    /// It has too few or too many characters, or others than letters and digits.
+    #[error("expected 8 to 40 letters and digits; spaces and dashes do not count")]
+    Form,
+}
+
+impl Code {
+    /// Reads a code as a person would type it. Spaces and dashes do not count, nor does case; in
+    /// what has the shape of a generated code, O is 0 and I and L are 1.
+    pub fn parse(text: &str) -> Result<Self, InvalidCode> {
+        let plain: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '\u{2010}'..='\u{2015}' | '_'))
+            .flat_map(char::to_uppercase)
+            .collect();
+        let usable = plain.chars().all(|c| c.is_ascii_alphanumeric());
+        if !usable || !(8..=40).contains(&plain.len()) {
+            return Err(InvalidCode::Form);
+        }
+        let read = plain.replace('O', "0").replace(['I', 'L'], "1");
+        if is_checked(&read) {
+            Ok(Self(read))
+        } else {
+            Ok(Self(plain))
+        }
+    }
+
+    /// The `index`-th code of a batch: derived, so that a repeated call makes the same codes.
+    pub fn generated(keys: &Keys, client: &ClientId, batch: BatchId, index: u32) -> Self {
+        let batch = batch.to_string();
+        let parts = [
+            client.as_str().as_bytes(),
+            batch.as_bytes(),
+            &index.to_be_bytes(),
+        ];
+        let hash = keys.mac("code", &parts);
+        let mut values: Vec<u8> = hash.iter().take(LENGTH).map(|byte| byte & 31).collect();
+        values.push(check_value(&values));
+        Self(
+            values
+                .iter()
+                .map(|value| char::from(DIGITS[usize::from(*value)]))
+                .collect(),
+        )
+    }
+
+    /// What stands for the code in the table. Nothing there can be redeemed.
+    pub fn hash(&self, keys: &Keys, client: &ClientId) -> CodeHash {
+        CodeHash(keys.mac(
+            "code-hash",
+            &[client.as_str().as_bytes(), self.0.as_bytes()],
+        ))
+    }
+
+    /// The last four characters, for lists.
+    pub fn last4(&self) -> String {
+        self.0[self.0.len() - 4..].to_owned()
+    }
+
+    /// The canonical form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// As it is printed: a generated code as `XXXX-XXXX-XXXX-XXXX-X`, another as it is.
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !is_checked(&self.0) {
+            return f.write_str(&self.0);
+        }
+        for (place, digit) in self.0.chars().enumerate() {
+            if place > 0 && place % 4 == 0 {
+                f.write_str("-")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(…)")
+    }
+}
+
+/// The keyed hash of a code at a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeHash([u8; 32]);
+
+impl fmt::Display for CodeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .take(20)
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn is_checked(text: &str) -> bool {
+    let values: Option<Vec<u8>> = text.bytes().map(value_of).collect();
+    values.is_some_and(|values| {
+        values.len() == LENGTH + 1 && check_value(&values[..LENGTH]) == values[LENGTH]
+    })
+}
+
+fn value_of(digit: u8) -> Option<u8> {
+    DIGITS
+        .iter()
+        .position(|known| *known == digit)
+        .and_then(|place| u8::try_from(place).ok())
+}
+
+/// The check digit: Σ αⁱ·dᵢ over GF(32) = GF(2)[x]/(x⁵+x²+1), α = x. The weights differ from
+/// neighbor to neighbor and are never 0, and α has order 31: all single substitutions and all
+/// adjacent transpositions change the sum, also those that touch the check digit itself (weight 1,
+/// beside α).
+fn check_value(values: &[u8]) -> u8 {
+    // Horner from the first digit: each step multiplies the sum by α.
+    values.iter().fold(0, |sum, value| times_alpha(sum ^ value))
+}
+
+fn times_alpha(value: u8) -> u8 {
+    let shifted = value << 1;
+    if shifted & 32 == 0 {
+        shifted
+    } else {
+        (shifted & 31) ^ 0b00101
+    }
+}
+
+/// The two kinds of code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeKind {
+    /// One code, many learners.
+    Registration,
+    /// One code, one learner.
+    Redemption,
+}
+
+/// Whether a batch's codes can be redeemed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchState {
+    /// Its codes are being written; none can be redeemed yet.
+    Issuing,
+    /// They can.
+    Active,
+    /// Not for the moment.
+    Paused,
+    /// Never again.
+    Revoked,
+}
+
+/// Codes issued together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Its id.
+    pub batch_id: BatchId,
+    /// Its kind.
+    pub kind: CodeKind,
+    /// The administrator's name for it.
+    pub label: String,
+    /// Whether its codes can be redeemed.
+    pub state: BatchState,
+    /// The contract.
+    pub contract_id: ContractId,
+    /// The sublicense, if one was named.
+    pub sublicense_id: Option<SublicenseId>,
+    /// How many codes it has.
+    pub count: u32,
+    /// How many redemptions a registration code allows.
+    pub max_redemptions: Option<u32>,
+    /// How many there were; kept here for registration codes without a block.
+    pub redeemed: u32,
+    /// Whether its seats are held in a block of the pool.
+    pub guaranteed: bool,
+    /// From when codes can be redeemed.
+    pub valid_from: Option<Timestamp>,
+    /// Until when.
+    pub valid_until: Option<Timestamp>,
+    /// How long the seats last, in days.
+    pub seat_duration_days: Option<u32>,
+    /// Groups the redeemers join.
+    pub group_ids: BTreeSet<GroupId>,
+    /// Labels they get.
+    pub labels: BTreeSet<String>,
+    /// The language of their mails, where they choose none.
+    pub language: Option<Language>,
+    /// Domains their addresses must have; empty: any.
+    pub allowed_domains: BTreeSet<String>,
+    /// When it was issued.
+    pub created_at: Timestamp,
+}
+
+impl Batch {
+    /// The pool it draws on.
+    pub fn pool(&self) -> PoolId {
+        self.sublicense_id
+            .map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
+    }
+
+    /// Whether its seats stand in a block: always for redemption codes.
+    pub fn has_block(&self) -> bool {
+        self.kind == CodeKind::Redemption || self.guaranteed
+    }
+
+    /// Whether its codes can be redeemed at `now`.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.state == BatchState::Active
+            && self.valid_from.is_none_or(|from| from <= now)
+            && self.valid_until.is_none_or(|until| now < until)
+    }
+}
+
+/// What the table keeps of one code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRecord {
+    /// Its batch.
+    pub batch_id: BatchId,
+    /// Its place in the batch.
+    pub index: u32,
+    /// Its last four characters.
+    pub last4: String,
+    /// Who redeemed it, for a redemption code.
+    pub redeemed_by: Option<LearnerId>,
+    /// The operation that last wrote it.
+    pub op: Uuid,
+}
+
+/// One redemption, for the batch's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redemption {
+    /// Who.
+    pub learner_id: LearnerId,
+    /// Which code.
+    pub code_last4: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn code(seed: u128) -> Code {
+        let keys = Keys::derive(&"k".repeat(32)).unwrap();
+        Code::generated(&keys, &"acme".parse().unwrap(), BatchId::from_bits(seed), 3)
+    }
+
+    proptest! {
+        #[test]
+        fn a_code_reads_back_however_it_is_typed(seed: u128) {
+            let code = code(seed);
+            let shown = code.to_string();
+            prop_assert_eq!(shown.len(), 21);
+            let sloppy = shown.to_lowercase().replace('0', "o").replace('1', "l").replace('-', " ");
+            prop_assert_eq!(Code::parse(&shown), Ok(code.clone()));
+            prop_assert_eq!(Code::parse(&sloppy), Ok(code));
+        }
+
+        #[test]
+        fn every_substitution_and_every_adjacent_swap_is_noticed(seed: u128) {
+            let good = code(seed).0.into_bytes();
+            for place in 0..good.len() {
+                for digit in DIGITS {
+                    let mut bad = good.clone();
+                    bad[place] = *digit;
+                    let text = String::from_utf8(bad.clone()).unwrap();
+                    prop_assert_eq!(is_checked(&text), bad == good);
+                }
+                if place > 0 {
+                    let mut bad = good.clone();
+                    bad.swap(place, place - 1);
+                    let text = String::from_utf8(bad.clone()).unwrap();
+                    prop_assert_eq!(is_checked(&text), bad == good);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn own_codes_keep_their_letters() {
+        assert_eq!(Code::parse("welcome-2027").unwrap().as_str(), "WELCOME2027");
+        for bad in [
+            "short",
+            "",
+            "eight chars!",
+            &"x".repeat(41),
+            "été-2027-acme",
+        ] {
+            assert_eq!(Code::parse(bad), Err(InvalidCode::Form), "{bad}");
+        }
+    }
+}

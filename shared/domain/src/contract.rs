@@ -1,0 +1,290 @@
+//! Contracts and sublicenses: who bought how many seats, on which terms.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::dates::{end_of, local_date};
+use crate::ids::{ClientId, ContractId, PoolId, SublicenseId};
+use crate::role::PrivilegedRoles;
+
+/// A contract of a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contract {
+    /// Its id.
+    pub contract_id: ContractId,
+    /// Whose it is.
+    pub client_id: ClientId,
+    /// The vendor's own reference, unique within the client.
+    pub reference: String,
+    /// First day, if any.
+    pub starts_on: Option<Date>,
+    /// Last day, if any.
+    pub ends_on: Option<Date>,
+    /// The modules it opens.
+    pub modules: BTreeSet<String>,
+    /// Its terms.
+    pub policies: Policies,
+    /// Grows with every change of the contract itself.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Whether a contract gives seats at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContractStatus {
+    /// Its first day is still to come.
+    Upcoming,
+    /// It runs.
+    Active,
+    /// Its last day is over.
+    Ended,
+}
+
+/// A named share of a contract's seats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sublicense {
+    /// Its id.
+    pub sublicense_id: SublicenseId,
+    /// The contract it draws on.
+    pub contract_id: ContractId,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// When an invitation takes its seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldOn {
+    /// When it is sent.
+    #[default]
+    Invite,
+    /// When it is accepted.
+    Accept,
+}
+
+/// What becomes of a used seat that is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StockKind {
+    /// It can be given again.
+    #[default]
+    Reusable,
+    /// It counts as spent.
+    Consumable,
+}
+
+/// When the clock of a seat's duration starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockStart {
+    /// When the seat opens.
+    #[default]
+    Activation,
+    /// At the learner's first sign-in.
+    FirstLogin,
+    /// With the contract.
+    Fixed,
+}
+
+/// What ends when a contract ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnEnd {
+    /// No new seats are given.
+    #[default]
+    StopNew,
+    /// Access ends too.
+    StopAccess,
+}
+
+/// What a hard bounce does to an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnHardBounce {
+    /// Nothing: the administrator mends the address.
+    #[default]
+    Keep,
+    /// It is cancelled and its seat is free again.
+    Cancel,
+}
+
+/// The terms of a contract. Every one has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policies {
+    /// When an invitation takes its seat.
+    pub hold_on: HoldOn,
+    /// How long an invitation can be accepted, in days.
+    pub invite_ttl_days: u16,
+    /// What becomes of a used seat that is released.
+    pub stock_kind: StockKind,
+    /// For how many days after it opened a released seat returns; `None`: always.
+    pub return_until_days: Option<u32>,
+    /// How long a seat lasts, in days; `None`: as long as the contract.
+    pub seat_duration_days: Option<u32>,
+    /// When that duration starts.
+    pub clock_start: ClockStart,
+    /// What ends when the contract ends.
+    pub on_end: OnEnd,
+    /// Days after the contract's end during which `on_end` waits.
+    pub grace_days: u32,
+    /// Who grants privileged roles.
+    pub privileged_roles: PrivilegedRoles,
+    /// Numbers of available seats at which the client is warned.
+    pub low_stock: Vec<u64>,
+    /// What a hard bounce does to an invitation.
+    pub on_hard_bounce: OnHardBounce,
+    /// The local time at which a start date opens.
+    #[serde(with = "hour_and_minute")]
+    pub opens_at: Time,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self {
+            hold_on: HoldOn::default(),
+            invite_ttl_days: 14,
+            stock_kind: StockKind::default(),
+            return_until_days: None,
+            seat_duration_days: None,
+            clock_start: ClockStart::default(),
+            on_end: OnEnd::default(),
+            grace_days: 0,
+            privileged_roles: PrivilegedRoles::default(),
+            low_stock: vec![25, 0],
+            on_hard_bounce: OnHardBounce::default(),
+            opens_at: Time::midnight(),
+        }
+    }
+}
+
+/// Times of day as `HH:MM`.
+mod hour_and_minute {
+    use jiff::civil::Time;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:02}:{:02}", time.hour(), time.minute()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Time, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::parse_opens_at(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a text is no time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a time of day such as 08:30")]
+pub struct InvalidTime;
+
+/// Reads a time of day as `HH:MM`.
+pub fn parse_opens_at(text: &str) -> Result<Time, InvalidTime> {
+    let (hour, minute) = text.split_once(':').ok_or(InvalidTime)?;
+    let two = |part: &str| -> Result<i8, InvalidTime> {
+        let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        if digits {
+            part.parse().map_err(|_| InvalidTime)
+        } else {
+            Err(InvalidTime)
+        }
+    };
+    Time::new(two(hour)?, two(minute)?, 0, 0).map_err(|_| InvalidTime)
+}
+
+/// Why the dates of a seat do not go with its contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WindowError {
+    /// A date lies outside the contract.
+    #[error("the date lies outside the contract")]
+    OutsideContract,
+    /// The end lies before the start, or is past.
+    #[error("the end lies before the start or in the past")]
+    EndBeforeStart,
+}
+
+impl Contract {
+    /// Whether it gives seats at `now`.
+    pub fn status(&self, now: Timestamp, zone: &TimeZone) -> ContractStatus {
+        let today = local_date(now, zone);
+        if self.ends_on.is_some_and(|last| today > last) {
+            ContractStatus::Ended
+        } else if self.starts_on.is_some_and(|first| today < first) {
+            ContractStatus::Upcoming
+        } else {
+            ContractStatus::Active
+        }
+    }
+
+    /// The first day a seat can open: a start that is past, or before the contract, becomes the
+    /// later of today and the contract's first day.
+    pub fn start(&self, wanted: Option<Date>, today: Date) -> Result<Option<Date>, WindowError> {
+        let earliest = self.starts_on.map_or(today, |first| first.max(today));
+        let start = match wanted {
+            Some(wanted) => wanted.max(earliest),
+            None if earliest > today => earliest,
+            None => return Ok(None),
+        };
+        if self.ends_on.is_some_and(|last| start > last) {
+            return Err(WindowError::OutsideContract);
+        }
+        Ok(Some(start))
+    }
+
+    /// Checks a last day against today, the start and the contract.
+    pub fn check_end(
+        &self,
+        end: Date,
+        start: Option<Date>,
+        today: Date,
+    ) -> Result<(), WindowError> {
+        if end < start.unwrap_or(today).max(today) {
+            return Err(WindowError::EndBeforeStart);
+        }
+        if self.ends_on.is_some_and(|last| end > last) {
+            return Err(WindowError::OutsideContract);
+        }
+        Ok(())
+    }
+
+    /// When a seat that opens at `opens` ends: its own last day, or its duration, or the
+    /// contract's policy; `None` as long as the contract lasts.
+    pub fn ends_at(
+        &self,
+        end_on: Option<Date>,
+        duration_days: Option<u32>,
+        opens: Timestamp,
+        zone: &TimeZone,
+    ) -> Option<Timestamp> {
+        let days = duration_days.or(self.policies.seat_duration_days);
+        match (end_on, days) {
+            (Some(end), _) => Some(end_of(end, zone)),
+            (None, Some(days)) => {
+                let first = local_date(opens, zone);
+                let last = first
+                    .checked_add(jiff::Span::new().days(i64::from(days) - 1))
+                    .ok()?;
+                let last = self
+                    .ends_on
+                    .map_or(last, |contract_end| last.min(contract_end));
+                Some(end_of(last, zone))
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// The pool of this contract, or of the sublicense named.
+    pub fn pool(&self, sublicense: Option<SublicenseId>) -> PoolId {
+        sublicense.map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
+    }
+}

@@ -1,0 +1,76 @@
+//! What the rows of an import are checked against.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{DateOrder, GroupDirectory};
+use crate::language::Languages;
+use crate::password::PasswordPolicy;
+use crate::role::Role;
+
+/// What becomes of a valid row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImportMode {
+    /// An account.
+    Create,
+    /// An invitation.
+    Invite,
+}
+
+/// The days of a contract, first and last included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    /// The first day, if there is one.
+    pub starts_on: Option<Date>,
+    /// The last day, if there is one.
+    pub ends_on: Option<Date>,
+}
+
+impl Window {
+    /// Whether the contract runs on that day.
+    pub fn contains(&self, day: Date) -> bool {
+        self.starts_on.is_none_or(|first| first <= day)
+            && self.ends_on.is_none_or(|last| day <= last)
+    }
+}
+
+/// The import's own dates, for rows that give none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TermDefaults {
+    /// First day.
+    pub start_on: Option<Date>,
+    /// Last day.
+    pub end_on: Option<Date>,
+    /// Days from the first to the last.
+    pub duration_days: Option<u32>,
+    /// Day of deletion.
+    pub delete_on: Option<Date>,
+}
+
+/// Everything a row's values depend on.
+#[derive(Debug, Clone)]
+pub struct RowRules {
+    /// Today in the client's time zone.
+    pub today: Date,
+    /// The contract's days.
+    pub window: Window,
+    /// The stack's languages.
+    pub languages: Languages,
+    /// The groups that the caller may name.
+    pub groups: GroupDirectory,
+    /// Whether a group that is missing is made.
+    pub create_groups: bool,
+    /// The roles that the caller may give on this contract.
+    pub grantable: BTreeSet<Role>,
+    /// What a password must be.
+    pub passwords: PasswordPolicy,
+    /// What becomes of a valid row.
+    pub mode: ImportMode,
+    /// How `01/03/2027` is read.
+    pub date_order: DateOrder,
+    /// Dates of rows that give none.
+    pub defaults: TermDefaults,
+}

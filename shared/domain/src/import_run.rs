@@ -1,0 +1,325 @@
+//! Imports: the record of one file's way through.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::{ContractId, ImportId, LearnerId, PoolId, SublicenseId};
+
+/// Where an import stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportStatus {
+    /// Waiting for its file.
+    Created,
+    /// Its file is being read.
+    Checking,
+    /// It can be committed.
+    Checked,
+    /// The file cannot be read.
+    Rejected,
+    /// Its rows are being written.
+    Committing,
+    /// Every row has its outcome.
+    Completed,
+    /// It could be read, but not committed as asked.
+    Refused,
+    /// It was given up before its commit.
+    Cancelled,
+    /// What it did is being undone.
+    Undoing,
+    /// All of it was undone.
+    Undone,
+    /// Some of it could not be undone.
+    PartlyUndone,
+}
+
+impl ImportStatus {
+    /// Whether nothing happens to it any more by itself.
+    pub fn is_at_rest(self) -> bool {
+        !matches!(self, Self::Checking | Self::Committing | Self::Undoing)
+    }
+}
+
+/// What becomes of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Accounts.
+    #[default]
+    Create,
+    /// Invitations.
+    Invite,
+}
+
+/// What becomes of people who have a seat already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExisting {
+    /// They are left as they are.
+    #[default]
+    Skip,
+    /// Their blanks are filled.
+    FillBlank,
+    /// Every value given is written.
+    Update,
+    /// Their row is invalid.
+    Error,
+}
+
+/// What happens when rows are invalid or seats too few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnShortage {
+    /// Nothing at all, unless every row is valid and has a seat.
+    None,
+    /// Invalid rows are left out; every valid one must have a seat.
+    ValidOnly,
+    /// Rows in file order until the stock ends.
+    Fill,
+}
+
+/// A text names no such choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of {0}")]
+pub struct UnknownChoice(&'static str);
+
+impl FromStr for Mode {
+    type Err = UnknownChoice;
+
+    fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+        match text {
+            "create" => Ok(Self::Create),
+            "invite" => Ok(Self::Invite),
+            _ => Err(UnknownChoice("create, invite")),
+        }
+    }
+}
+
+impl FromStr for OnExisting {
+    type Err = UnknownChoice;
+
+    fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+        match text {
+            "skip" => Ok(Self::Skip),
+            "fill_blank" => Ok(Self::FillBlank),
+            "update" => Ok(Self::Update),
+            "error" => Ok(Self::Error),
+            _ => Err(UnknownChoice("skip, fill_blank, update, error")),
+        }
+    }
+}
+
+impl FromStr for OnShortage {
+    type Err = UnknownChoice;
+
+    fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+        match text {
+            "none" => Ok(Self::None),
+            "valid_only" => Ok(Self::ValidOnly),
+            "fill" => Ok(Self::Fill),
+            _ => Err(UnknownChoice("none, valid_only, fill")),
+        }
+    }
+}
+
+/// The object an import reads: bucket version and all, since that is its identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceObject {
+    /// The decoded key.
+    pub key: String,
+    /// The version, if the bucket keeps versions.
+    pub version_id: Option<String>,
+}
+
+/// How an import was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportSettings {
+    /// What becomes of the rows.
+    pub mode: Mode,
+    /// What becomes of people who have a seat already.
+    pub on_existing: OnExisting,
+    /// What happens when rows are invalid or seats too few.
+    pub on_shortage: OnShortage,
+    /// Whether it is committed as soon as it is checked.
+    pub auto_commit: bool,
+    /// Batch defaults by column; a row's own value wins. Also `create_groups`, `date_order`.
+    pub defaults: Value,
+}
+
+/// Counts of rows by verdict and outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Rows that can be done.
+    pub valid: u32,
+    /// Rows with errors.
+    pub invalid: u32,
+    /// Rows whose address an earlier row has.
+    pub duplicate: u32,
+    /// Rows of people who have a seat.
+    pub existing: u32,
+    /// Accounts given a seat that is open.
+    pub created: u32,
+    /// Invitations sent.
+    pub invited: u32,
+    /// Accounts given a seat that opens later.
+    pub scheduled: u32,
+    /// Accounts changed.
+    pub updated: u32,
+    /// Rows left as they were.
+    pub skipped: u32,
+    /// Rows for which no seat was left.
+    pub not_seated: u32,
+    /// Rows that could not be done.
+    pub failed: u32,
+}
+
+/// Seats an import asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SeatNeed {
+    /// Valid rows.
+    pub needed: u64,
+    /// Available when it was looked at.
+    pub available: u64,
+    /// The difference, or 0.
+    pub short: u64,
+}
+
+/// One file's way through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRun {
+    /// Its id.
+    pub import_id: ImportId,
+    /// The object it reads.
+    pub source: SourceObject,
+    /// The contract.
+    pub contract_id: ContractId,
+    /// The sublicense, if one was named.
+    pub sublicense_id: Option<SublicenseId>,
+    /// How it was asked for.
+    pub settings: ImportSettings,
+    /// Where it stands.
+    pub status: ImportStatus,
+    /// Why it was rejected or refused.
+    pub reject_code: Option<String>,
+    /// A sentence beside the code: which line, which column, what to do.
+    pub reject_detail: Option<String>,
+    /// What was detected about the file, as the API shows it.
+    pub detected: Value,
+    /// Rows that are not blank.
+    pub rows_total: u32,
+    /// Rows with an outcome.
+    pub rows_done: u32,
+    /// Chunks its rows are in.
+    pub chunks: u32,
+    /// Counts.
+    pub totals: Totals,
+    /// Seats.
+    pub seats: SeatNeed,
+    /// The worker that may write.
+    pub epoch: u32,
+    /// Until when that worker is taken to be alive; `None` at rest.
+    pub lease_until: Option<Timestamp>,
+    /// The report workbook's key, once there is one.
+    pub report_key: Option<String>,
+    /// The uploader's language.
+    pub language: crate::language::Language,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl ImportRun {
+    /// The pool it draws on.
+    pub fn pool(&self) -> PoolId {
+        self.sublicense_id
+            .map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
+    }
+}
+
+/// A row as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowRecord {
+    /// The sheet's own line, from 1.
+    pub line: u32,
+    /// The normalized address, if there is one.
+    pub email: Option<String>,
+    /// What the preview says.
+    pub verdict: Verdict,
+    /// What came of it.
+    pub outcome: Option<Outcome>,
+    /// Everything that is wrong with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<RowProblem>,
+    /// The line whose address it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<u32>,
+    /// Who it became.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learner_id: Option<LearnerId>,
+}
+
+/// What the preview says of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It has errors.
+    Invalid,
+    /// An earlier row has its address.
+    Duplicate,
+    /// The person has a seat or a live invitation in this pool.
+    Existing,
+    /// It can be done.
+    Valid,
+}
+
+/// What came of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A seat, open.
+    Created,
+    /// An invitation.
+    Invited,
+    /// A seat that opens later.
+    Scheduled,
+    /// The account was changed.
+    Updated,
+    /// Left as it was.
+    Skipped,
+    /// No seat was left.
+    NotSeated,
+    /// It could not be done.
+    Failed,
+}
+
+/// One thing that is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowProblem {
+    /// The column, by its field name.
+    pub column: String,
+    /// The stable code.
+    pub code: String,
+    /// What to do, in the uploader's language.
+    pub detail: String,
+}
+
+/// Consecutive rows that are written together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// The import.
+    pub import_id: ImportId,
+    /// Its place, from 0.
+    pub number: u32,
+    /// Its rows.
+    pub rows: Vec<RowRecord>,
+}
+
+impl fmt::Display for ImportStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = serde_json::to_value(self).ok();
+        f.write_str(name.as_ref().and_then(Value::as_str).unwrap_or("unknown"))
+    }
+}

@@ -1,0 +1,211 @@
+//! Learners and their seats.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::email::EmailAddress;
+use crate::ids::{GroupId, LearnerId, PoolId};
+use crate::language::Language;
+use crate::password::PasswordHash;
+use crate::role::Role;
+
+/// A person of a client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learner {
+    /// Derived from client and address.
+    pub learner_id: LearnerId,
+    /// The normalized address.
+    pub email: EmailAddress,
+    /// What is known of the person.
+    pub profile: Profile,
+    /// The password, once there is one.
+    pub credential: Option<Credential>,
+    /// How often a set-password link was used up; a link of an earlier serial is dead.
+    pub password_serial: u64,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// One seat a pool: the live one, or the last.
+    pub seats: BTreeMap<PoolId, Seat>,
+}
+
+/// What is known of a person. A blank is `None`, never an empty text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Profile {
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// The language of pages and mails.
+    pub language: Option<Language>,
+    /// What the person may do.
+    pub roles: BTreeSet<Role>,
+    /// The groups the person is in.
+    pub group_ids: BTreeSet<GroupId>,
+    /// Free labels.
+    pub labels: BTreeSet<String>,
+    /// The client's own id of the person.
+    pub external_id: Option<String>,
+    /// Kept and exported, shown nowhere.
+    pub additional_info: Option<String>,
+    /// Last day of access.
+    pub end_on: Option<Date>,
+    /// Day the account is erased.
+    pub delete_on: Option<Date>,
+}
+
+/// A stored password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Its hash.
+    pub hash: PasswordHash,
+    /// Whether it was generated and has to be changed at the next sign-in.
+    pub must_change: bool,
+}
+
+/// Where a seat came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The way.
+    pub kind: SourceKind,
+    /// The invitation, import or batch; `None` for a single creation.
+    pub id: Option<String>,
+}
+
+/// The ways to a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// An accepted invitation.
+    Invite,
+    /// A created account.
+    Create,
+    /// A row of an import.
+    Import,
+    /// A redeemed code.
+    Code,
+    /// Single sign-on.
+    Sso,
+    /// Taken over from someone else.
+    Transfer,
+}
+
+/// A seat of a learner in a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// Where it stands.
+    pub state: SeatState,
+    /// The local day it opens, if that was given.
+    pub starts_on: Option<Date>,
+    /// When it was promised.
+    pub held_at: Option<Timestamp>,
+    /// When access ends, if before the contract does.
+    pub ends_at: Option<Timestamp>,
+    /// Where it came from.
+    pub source: Source,
+    /// The operation that gave it; tells a repeated write from a second one.
+    pub op: Uuid,
+}
+
+/// Where a seat stands, as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum SeatState {
+    /// Held; opens with its cohort at this instant. The record does not change when it does: a
+    /// cohort of any size opens with one movement of the counters.
+    Scheduled {
+        /// The instant of the cohort.
+        opens_at: Timestamp,
+    },
+    /// In use since this instant.
+    Active {
+        /// When it was taken.
+        used_at: Timestamp,
+    },
+    /// Given back.
+    Released {
+        /// When it was in use, if it ever was.
+        used_at: Option<Timestamp>,
+        /// When it was given back.
+        released_at: Timestamp,
+    },
+}
+
+/// Where a seat stands, as it is shown at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeatStatus {
+    /// It opens later.
+    Scheduled,
+    /// It is in use.
+    Active,
+    /// It is in use but its access is over.
+    Ended,
+    /// It was given back.
+    Released,
+}
+
+/// Where a person stands with the client at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LearnerStatus {
+    /// No seat has opened yet.
+    Pending,
+    /// At least one seat is open.
+    Active,
+    /// No seat is live any more.
+    Ended,
+}
+
+impl Seat {
+    /// Whether it counts: a learner has at most one live seat in a pool.
+    pub fn is_live(&self) -> bool {
+        !matches!(self.state, SeatState::Released { .. })
+    }
+
+    /// Where it stands at `now`.
+    pub fn status(&self, now: Timestamp) -> SeatStatus {
+        match self.state {
+            SeatState::Released { .. } => SeatStatus::Released,
+            SeatState::Scheduled { opens_at } if opens_at > now => SeatStatus::Scheduled,
+            _ if self.ends_at.is_some_and(|end| end <= now) => SeatStatus::Ended,
+            SeatState::Scheduled { .. } | SeatState::Active { .. } => SeatStatus::Active,
+        }
+    }
+
+    /// When it was taken into use, as known at `now`.
+    pub fn used_at(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.state {
+            SeatState::Scheduled { opens_at } => (opens_at <= now).then_some(opens_at),
+            SeatState::Active { used_at } => Some(used_at),
+            SeatState::Released { used_at, .. } => used_at,
+        }
+    }
+}
+
+impl Learner {
+    /// The live seat in this pool.
+    pub fn live_seat(&self, pool: PoolId) -> Option<&Seat> {
+        self.seats.get(&pool).filter(|seat| seat.is_live())
+    }
+
+    /// Where the person stands at `now`.
+    pub fn status(&self, now: Timestamp) -> LearnerStatus {
+        let mut scheduled = false;
+        for seat in self.seats.values() {
+            match seat.status(now) {
+                SeatStatus::Active => return LearnerStatus::Active,
+                SeatStatus::Scheduled => scheduled = true,
+                SeatStatus::Ended | SeatStatus::Released => {}
+            }
+        }
+        if scheduled {
+            LearnerStatus::Pending
+        } else {
+            LearnerStatus::Ended
+        }
+    }
+}
