@@ -1,0 +1,82 @@
+# Seatkeeper. `make help` lists what there is.
+#
+# PORT   port of the local stack (4566); another checkout takes another one
+# AUTH   true: the local stack enforces the roles' IAM policies
+
+export PORT AUTH
+
+VENV  := .local/venv
+TOOLS := .local/tools
+PYTHON := $(VENV)/bin/python
+STACK := .local/stack.json
+
+export PATH := $(CURDIR)/.local/cargo/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down logs token clean-data build test fmt lint verify sam-build deploy
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: up ## Play the whole story on the local stack, which stays up afterwards
+	$(PYTHON) local/demo.py --stack $(STACK)
+
+up: build $(VENV)/.installed ## Start the local stack and deploy template.yaml to it
+	@$(PYTHON) local/stack.py up
+
+down: $(VENV)/.installed ## End the local stack, keeping its data
+	@$(PYTHON) local/stack.py down
+
+logs: $(VENV)/.installed ## Print what the functions logged; FOLLOW=1 keeps printing
+	@$(PYTHON) local/stack.py logs $(if $(FOLLOW),--follow)
+
+token: $(VENV)/.installed ## Print a caller's token: ROLE=client_admin CLIENT=acme [GROUPS=grp_a,grp_b]
+	@$(PYTHON) local/sign_in.py --role '$(ROLE)' --client '$(CLIENT)' --groups '$(GROUPS)'
+
+clean-data: $(VENV)/.installed ## Forget the local stack's data
+	@$(PYTHON) local/stack.py clean-data
+
+build: ## Build the functions for the local stack
+	cargo build --locked --bins
+
+test: .local/nextest ## Run the tests
+	cargo nextest run --workspace --locked
+
+fmt: ## Format the code
+	cargo fmt --all
+
+lint: $(TOOLS)/.installed ## Check format, lints, template and licenses
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(TOOLS)/bin/cfn-lint template.yaml
+	$(TOOLS)/bin/sam validate --lint --region us-east-1
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; else echo 'cargo-deny is not installed: licenses and advisories were not checked'; fi
+
+verify: lint test ## Everything that must hold before a change is merged
+
+sam-build: $(TOOLS)/.installed ## Build the functions for AWS
+	PATH='$(CURDIR)/$(TOOLS)/bin':"$$PATH" sam build $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
+
+deploy: sam-build ## Deploy to the AWS account of the shell; asks what samconfig.toml does not say
+	PATH='$(CURDIR)/$(TOOLS)/bin':"$$PATH" sam deploy --guided
+
+# Tools, each in a folder of its own under .local/
+
+$(VENV)/.installed: local/requirements.txt
+	@echo 'Installing the local stack into $(VENV)' >&2
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(TOOLS)/.installed: local/requirements-deploy.txt
+	@echo 'Installing the deployment tools into $(TOOLS)' >&2
+	@python3 -m venv $(TOOLS)
+	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.local/nextest:
+	@mkdir -p .local
+	@command -v cargo-nextest >/dev/null \
+		|| (command -v cargo-binstall >/dev/null && cargo binstall --no-confirm --root .local/cargo cargo-nextest) \
+		|| cargo install --locked --root .local/cargo cargo-nextest
+	@touch $@
