@@ -1,0 +1,233 @@
+//! The simulated account: its services, its clients and what a test asks of them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use bytes::Bytes;
+use jiff::Timestamp;
+use seatkeeper_domain::ports::Clock;
+use serde_json::{Value, json};
+
+use crate::connector::Connector;
+use crate::dynamodb::DynamoDb;
+use crate::fault::Trace;
+use crate::s3::S3;
+use crate::scheduler::Scheduler;
+use crate::ses::Ses;
+use crate::{Attempt, Fault, Firing, Schedule, SentMail, StoredObject, VirtualClock, When};
+
+/// The most the SDK waits before it tries again. Below the runtime timer's millisecond, so that the
+/// SDK's jitter cannot change the order of events.
+const BACK_OFF: Duration = Duration::from_micros(100);
+
+/// An AWS account in this process, with its DynamoDB table, S3, SES and EventBridge Scheduler.
+///
+/// Clones share everything. Clients made from it may be used from many tasks and threads.
+/// What a test reads through [`dump`](Self::dump), [`stream_records`](Self::stream_records) and the
+/// like is no attempt: it is neither numbered nor met by a fault.
+#[derive(Clone)]
+pub struct Cloud(Arc<Inner>);
+
+/// The services and the record of the attempts made of them.
+pub(crate) struct Inner {
+    clock: VirtualClock,
+    pub(crate) dynamodb: DynamoDb,
+    s3: Mutex<S3>,
+    ses: Mutex<Ses>,
+    scheduler: Mutex<Scheduler>,
+    trace: Mutex<Trace>,
+}
+
+impl Inner {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn s3(&self) -> MutexGuard<'_, S3> {
+        self.s3.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ses(&self) -> MutexGuard<'_, Ses> {
+        self.ses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        self.scheduler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn trace(&self) -> MutexGuard<'_, Trace> {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cloud {
+    /// The name of the table.
+    pub const TABLE: &str = "seatkeeper";
+    /// The region of everything.
+    pub const REGION: &str = "eu-west-3";
+    /// The account of everything.
+    pub const ACCOUNT: &str = "000000000000";
+
+    /// An empty account whose clock stands at 2026-11-23T09:00:00Z.
+    pub fn new() -> Self {
+        Self::with_clock(VirtualClock::at("2026-11-23T09:00:00Z"))
+    }
+
+    /// An empty account on `clock`.
+    pub fn with_clock(clock: VirtualClock) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            dynamodb: DynamoDb::new(),
+            s3: Mutex::default(),
+            ses: Mutex::default(),
+            scheduler: Mutex::default(),
+            trace: Mutex::default(),
+        }))
+    }
+
+    /// The clock the services go by.
+    pub fn clock(&self) -> &VirtualClock {
+        &self.0.clock
+    }
+
+    /// What production constructors take: this account's connector, credentials and region, and the
+    /// SDK's standard retries (three attempts) with next to no back-off.
+    ///
+    /// A constructor that needs another number of attempts should change that number in the retry
+    /// configuration it finds here and leave the back-off.
+    pub fn sdk_config(&self) -> SdkConfig {
+        let credentials = Credentials::new("AKIDSEATKEEPER", "not-a-secret", None, None, "testkit");
+        let retries = RetryConfig::standard()
+            .with_initial_backoff(BACK_OFF)
+            .with_max_backoff(BACK_OFF);
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(Self::REGION))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(Connector(Arc::clone(&self.0)))
+            .retry_config(retries)
+            .build()
+    }
+
+    /// A DynamoDB client.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.sdk_config())
+    }
+
+    /// An S3 client.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::new(&self.sdk_config())
+    }
+
+    /// An SES client which, as in production, makes exactly one attempt: the SDK's own retry of a
+    /// mail whose answer was lost would send it twice.
+    pub fn ses(&self) -> aws_sdk_sesv2::Client {
+        let config = aws_sdk_sesv2::config::Builder::from(&self.sdk_config());
+        aws_sdk_sesv2::Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
+    }
+
+    /// An EventBridge Scheduler client.
+    pub fn scheduler(&self) -> aws_sdk_scheduler::Client {
+        aws_sdk_scheduler::Client::new(&self.sdk_config())
+    }
+
+    /// Puts `fault` at the attempt that `when` names, one that is still to come. Where several
+    /// name the same attempt, the first that can happen to it does.
+    pub fn inject(&self, when: When, fault: Fault) {
+        self.0.trace().inject(when, fault);
+    }
+
+    /// Takes back every fault still to come. What has happened stays in the trace.
+    pub fn clear_faults(&self) {
+        self.0.trace().clear_plan();
+    }
+
+    /// Forgets the attempts and the faults, and numbers attempts from 1 again: what a test
+    /// prepares does not shift the numbers of what it examines.
+    pub fn restart_trace(&self) {
+        self.0.trace().restart();
+    }
+
+    /// Every attempt so far, in order.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.0.trace().attempts().to_vec()
+    }
+
+    /// The attempts that a fault befell, in order.
+    pub fn fired(&self) -> Vec<Attempt> {
+        let trace = self.0.trace();
+        trace
+            .attempts()
+            .iter()
+            .filter(|attempt| attempt.fault.is_some())
+            .cloned()
+            .collect()
+    }
+
+    /// Every item of the table as plain JSON, ordered by key: numbers are numbers, sets are lists,
+    /// binary is Base64.
+    pub fn dump(&self) -> Vec<Value> {
+        self.0.dynamodb.dump()
+    }
+
+    /// The table's stream since the last call, as the event a function receives. `Records` is empty
+    /// when nothing happened; a write that changed nothing has no record.
+    pub fn stream_records(&self) -> Value {
+        json!({"Records": self.0.dynamodb.take_records()})
+    }
+
+    /// Deletes the items whose `expires_at` has passed, as the service would within some days, and
+    /// returns how many. Their stream records name the service as the one who did it.
+    pub fn expire_items(&self) -> usize {
+        self.0.dynamodb.expire(self.0.now())
+    }
+
+    /// Every mail SES accepted, in order.
+    pub fn sent_mails(&self) -> Vec<SentMail> {
+        self.0.ses().sent.clone()
+    }
+
+    /// Sets what SES tells of the account: mails per second and per 24 hours. It does not hold
+    /// senders to them.
+    pub fn set_send_quota(&self, max_send_rate: f64, max_24_hour_send: f64) {
+        let mut ses = self.0.ses();
+        (ses.max_send_rate, ses.max_24_hour_send) = (max_send_rate, max_24_hour_send);
+    }
+
+    /// Every schedule, by group and name.
+    pub fn schedules(&self) -> Vec<Schedule> {
+        self.0.scheduler().all()
+    }
+
+    /// Fires the one-time schedules whose instant has come and returns the calls they make,
+    /// earliest first.
+    pub fn fire_due(&self) -> Vec<Firing> {
+        self.0.scheduler().fire_due(self.0.now())
+    }
+
+    /// Stores an object as a client's upload would.
+    pub fn upload(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> StoredObject {
+        self.0
+            .s3()
+            .store(bucket, key, body.into(), Vec::new(), self.0.now())
+    }
+
+    /// The newest version of every object, by bucket and key; deleted ones are not there.
+    pub fn objects(&self) -> Vec<StoredObject> {
+        self.0.s3().current()
+    }
+}

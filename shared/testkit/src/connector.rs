@@ -1,0 +1,154 @@
+//! The bottom of every SDK client: one call per HTTP attempt.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::byte_stream::ByteStream;
+
+use crate::cloud::Inner;
+use crate::fault::{Fault, Service};
+use crate::reply::{Call, Reply, percent_decoded};
+use crate::{dynamodb, s3, scheduler, ses};
+
+/// Carries the attempts of all clients to the simulated services.
+#[derive(Clone)]
+pub(crate) struct Connector(pub(crate) Arc<Inner>);
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl HttpClient for Connector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let inner = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move {
+            let call = read(request).await?;
+            attempt(&inner, &call).await
+        })
+    }
+}
+
+async fn read(request: HttpRequest) -> Result<Call, ConnectorError> {
+    let uri: http::Uri = request
+        .uri()
+        .parse()
+        .map_err(|e| ConnectorError::user(Box::new(e)))?;
+    let pairs = uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty());
+    let query = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let query = query.map(|(name, value)| (percent_decoded(name), percent_decoded(value)));
+    let headers = request
+        .headers()
+        .iter()
+        .map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned()));
+    Ok(Call {
+        method: request.method().to_owned(),
+        host: uri.host().unwrap_or_default().to_owned(),
+        path: uri.path().to_owned(),
+        query: query.collect(),
+        headers: headers.collect(),
+        body: ByteStream::new(request.into_body())
+            .collect()
+            .await
+            .map_err(|e| ConnectorError::io(Box::new(e)))?
+            .into_bytes(),
+    })
+}
+
+/// One attempt: it is numbered, meets its fault, takes effect, is answered.
+async fn attempt(inner: &Inner, call: &Call) -> Result<HttpResponse, ConnectorError> {
+    // A real call takes time in which others run.
+    tokio::task::yield_now().await;
+    let Some((service, operation)) = addressee(call) else {
+        let what = format!(
+            "nothing here answers {} {}{}",
+            call.method, call.host, call.path
+        );
+        return Err(ConnectorError::user(what.into()));
+    };
+    let (id, fault) = inner.trace().begin(service, &operation);
+    if let Some(refusal) = fault
+        .as_ref()
+        .and_then(|f| before(f, service, &operation, call))
+    {
+        return refusal.map(Reply::into_response);
+    }
+    let reply = match service {
+        Service::DynamoDb => inner.dynamodb.answer(&operation, call, inner.now()),
+        Service::S3 => inner.s3().answer(&operation, call, inner.now()),
+        Service::Ses => inner.ses().answer(&operation, call),
+        Service::Scheduler => inner.scheduler().answer(&operation, call, inner.now()),
+    };
+    let Some(reply) = reply else {
+        let what = format!("the simulated {service} has no {operation}");
+        return Err(ConnectorError::user(what.into()));
+    };
+    inner.trace().served(id, reply.status);
+    after(fault.as_ref(), service, reply).map(Reply::into_response)
+}
+
+/// The service a request is for and the operation it asks.
+fn addressee(call: &Call) -> Option<(Service, String)> {
+    let host = call.host.strip_suffix(".amazonaws.com")?;
+    let labels: Vec<&str> = host.split('.').collect();
+    let (service, operation) = match labels.as_slice() {
+        ["dynamodb", _region] => (Service::DynamoDb, dynamodb::operation(call)?),
+        ["email", _region] => (Service::Ses, ses::operation(call)),
+        ["scheduler", _region] => (Service::Scheduler, scheduler::operation(call)),
+        [.., "s3", _region] => (Service::S3, s3::operation(call)),
+        _ => return None,
+    };
+    Some((service, operation))
+}
+
+/// How a fault ends an attempt before its effect.
+fn before(
+    fault: &Fault,
+    service: Service,
+    operation: &str,
+    call: &Call,
+) -> Option<Result<Reply, ConnectorError>> {
+    match fault {
+        Fault::FailBefore => {
+            let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+            Some(Err(ConnectorError::io(refused.into()).never_connected()))
+        }
+        Fault::Throttle => Some(Ok(Reply::throttle(service))),
+        Fault::TransactionConflict => Some(Ok(dynamodb::conflict(operation, call))),
+        Fault::Refuse { status, code } => Some(Ok(Reply::error(service, *status, code, "refused"))),
+        Fault::LoseReply | Fault::ErrorAfter => None,
+    }
+}
+
+/// What a fault leaves of an answer.
+fn after(fault: Option<&Fault>, service: Service, reply: Reply) -> Result<Reply, ConnectorError> {
+    match fault {
+        Some(Fault::LoseReply) => {
+            let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+            Err(ConnectorError::io(reset.into()))
+        }
+        Some(Fault::ErrorAfter) => Ok(Reply::server_error(service)),
+        _ => Ok(reply),
+    }
+}

@@ -1,0 +1,251 @@
+//! SES: an inbox of everything accepted.
+
+use serde_json::{Value, json};
+
+use crate::Service;
+use crate::reply::{Call, Reply};
+
+/// A mail SES accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentMail {
+    /// The recipients: to, cc and bcc.
+    pub to: Vec<String>,
+    /// The sender.
+    pub from: String,
+    /// Where answers go.
+    pub reply_to: Vec<String>,
+    /// The subject.
+    pub subject: String,
+    /// The text part; empty when there is none.
+    pub text: String,
+    /// The HTML part; empty when there is none.
+    pub html: String,
+    /// Additional headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// The message tags, in order.
+    pub tags: Vec<(String, String)>,
+    /// The configuration set.
+    pub configuration_set: Option<String>,
+    /// The id the sender was given, if the answer arrived.
+    pub message_id: String,
+}
+
+/// The account with its sent mail.
+#[derive(Debug)]
+pub(crate) struct Ses {
+    pub(crate) sent: Vec<SentMail>,
+    /// Mails per second the account may send.
+    pub(crate) max_send_rate: f64,
+    /// Mails per 24 hours the account may send.
+    pub(crate) max_24_hour_send: f64,
+}
+
+impl Default for Ses {
+    fn default() -> Self {
+        Self {
+            sent: Vec::new(),
+            max_send_rate: 14.0,
+            max_24_hour_send: 50_000.0,
+        }
+    }
+}
+
+/// The operation a request names.
+pub(crate) fn operation(call: &Call) -> String {
+    match (call.method.as_str(), call.path.as_str()) {
+        ("POST", "/v2/email/outbound-emails") => "SendEmail".to_owned(),
+        ("GET", "/v2/email/account") => "GetAccount".to_owned(),
+        (method, path) => format!("{method} {path}"),
+    }
+}
+
+impl Ses {
+    /// Does what the request asks; `None` for an operation that is not simulated.
+    pub(crate) fn answer(&mut self, operation: &str, call: &Call) -> Option<Reply> {
+        match operation {
+            "SendEmail" => Some(self.send_email(&call.json())),
+            "GetAccount" => Some(self.get_account()),
+            _ => None,
+        }
+    }
+
+    fn get_account(&self) -> Reply {
+        Reply::json(&json!({
+            "DedicatedIpAutoWarmupEnabled": false,
+            "EnforcementStatus": "HEALTHY",
+            "ProductionAccessEnabled": true,
+            "SendQuota": {
+                "Max24HourSend": self.max_24_hour_send,
+                "MaxSendRate": self.max_send_rate,
+                "SentLast24Hours": self.sent.len(),
+            },
+            "SendingEnabled": true,
+        }))
+    }
+
+    fn send_email(&mut self, request: &Value) -> Reply {
+        let simple = &request["Content"]["Simple"];
+        let destination = &request["Destination"];
+        let to = ["ToAddresses", "CcAddresses", "BccAddresses"];
+        let to: Vec<String> = to
+            .iter()
+            .flat_map(|kind| texts(&destination[kind]))
+            .collect();
+        let from = text(&request["FromEmailAddress"]);
+        if to.is_empty() || from.is_empty() || simple.is_null() {
+            let wanted = "a sender, a recipient and simple content are needed";
+            return Reply::error(Service::Ses, 400, "BadRequestException", wanted);
+        }
+        let message_id = format!("{:016x}-seatkeeper", self.sent.len() + 1);
+        self.sent.push(SentMail {
+            to,
+            from,
+            reply_to: texts(&request["ReplyToAddresses"]),
+            subject: text(&simple["Subject"]["Data"]),
+            text: text(&simple["Body"]["Text"]["Data"]),
+            html: text(&simple["Body"]["Html"]["Data"]),
+            headers: pairs(&simple["Headers"]),
+            tags: pairs(&request["EmailTags"]),
+            configuration_set: request["ConfigurationSetName"].as_str().map(str::to_owned),
+            message_id: message_id.clone(),
+        });
+        Reply::json(&json!({"MessageId": message_id}))
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(text).collect()
+}
+
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    let pairs = value.as_array().into_iter().flatten();
+    pairs
+        .map(|pair| (text(&pair["Name"]), text(&pair["Value"])))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Cloud, Fault, When};
+    use aws_sdk_sesv2::operation::send_email::builders::SendEmailFluentBuilder;
+    use aws_sdk_sesv2::types::{
+        Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag,
+    };
+
+    fn letter(cloud: &Cloud) -> SendEmailFluentBuilder {
+        let content = |text: &str| {
+            Content::builder()
+                .data(text)
+                .charset("UTF-8")
+                .build()
+                .unwrap()
+        };
+        let body = Body::builder()
+            .text(content("plain"))
+            .html(content("<p>rich</p>"))
+            .build();
+        let header = MessageHeader::builder()
+            .name("Auto-Submitted")
+            .value("auto-generated");
+        let message = Message::builder()
+            .subject(content("Bienvenue à bord"))
+            .body(body);
+        let message = message.headers(header.build().unwrap()).build();
+        let tag = MessageTag::builder()
+            .name("notification")
+            .value("ntf_1")
+            .build()
+            .unwrap();
+        cloud
+            .ses()
+            .send_email()
+            .from_email_address("Seatkeeper <no-reply@seatkeeper.example>")
+            .destination(
+                Destination::builder()
+                    .to_addresses("ada@client.example")
+                    .build(),
+            )
+            .content(EmailContent::builder().simple(message).build())
+            .email_tags(tag)
+            .configuration_set_name("seatkeeper")
+    }
+
+    #[tokio::test]
+    async fn a_sent_mail_is_in_the_inbox_with_everything_it_said() {
+        let cloud = Cloud::new();
+        let id = letter(&cloud).send().await.unwrap().message_id.unwrap();
+        let mails = cloud.sent_mails();
+        assert_eq!(mails.len(), 1);
+        assert_eq!(mails[0].to, ["ada@client.example"]);
+        assert_eq!(mails[0].from, "Seatkeeper <no-reply@seatkeeper.example>");
+        assert_eq!(mails[0].subject, "Bienvenue à bord");
+        assert_eq!(
+            (mails[0].text.as_str(), mails[0].html.as_str()),
+            ("plain", "<p>rich</p>")
+        );
+        assert_eq!(
+            mails[0].headers,
+            [("Auto-Submitted".into(), "auto-generated".into())]
+        );
+        assert_eq!(mails[0].tags, [("notification".into(), "ntf_1".into())]);
+        assert_eq!(mails[0].configuration_set.as_deref(), Some("seatkeeper"));
+        assert_eq!(mails[0].message_id, id);
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_does_not_unsend_the_mail_and_the_client_does_not_repeat_it() {
+        let cloud = Cloud::new();
+        cloud.inject(When::call("SendEmail", 1), Fault::LoseReply);
+        let error = letter(&cloud).send().await.unwrap_err();
+        assert!(matches!(
+            error,
+            aws_sdk_sesv2::error::SdkError::DispatchFailure(_)
+        ));
+        assert_eq!(cloud.sent_mails().len(), 1);
+        assert_eq!(cloud.attempts().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_its_reason_and_sends_nothing() {
+        let cloud = Cloud::new();
+        let refusal = Fault::Refuse {
+            status: 400,
+            code: "MessageRejected",
+        };
+        cloud.inject(When::every("SendEmail"), refusal);
+        let error = letter(&cloud)
+            .send()
+            .await
+            .unwrap_err()
+            .into_service_error();
+        assert!(error.is_message_rejected());
+        assert!(cloud.sent_mails().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_account_tells_the_rate_it_was_given() {
+        let cloud = Cloud::new();
+        cloud.set_send_quota(1.0, 200.0);
+        letter(&cloud).send().await.unwrap();
+        let quota = cloud
+            .ses()
+            .get_account()
+            .send()
+            .await
+            .unwrap()
+            .send_quota
+            .unwrap();
+        assert_eq!(
+            [
+                quota.max_send_rate,
+                quota.max24_hour_send,
+                quota.sent_last24_hours
+            ],
+            [1.0, 200.0, 1.0]
+        );
+    }
+}
