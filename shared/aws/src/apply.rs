@@ -1,0 +1,646 @@
+//! A change becomes one `TransactWriteItems`: each step one item, its condition with it.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteItem};
+use seatkeeper_domain::change::{
+    BlockCursor, BlockKey, Change, Presence, Refused, SeatLearner, Step, StoreError,
+};
+use seatkeeper_domain::cohort::CohortKey;
+use seatkeeper_domain::learner::{Profile, SeatState};
+use seatkeeper_domain::outbox::MailIntent;
+use seatkeeper_domain::stock::Delta;
+
+use crate::expression::{Expression, Item, n, s};
+use crate::keys::{self, Key};
+use crate::records::{
+    counters, number, profile_sets, profile_texts, seat_attribute, seat_in, text, to_item, to_value,
+};
+use crate::store::{Store, store_error};
+
+/// Tries of one change: conflicts are not retried by the SDK.
+const TRIES: u32 = 8;
+/// First pause before a retry, in milliseconds; doubled each time.
+const PAUSE_FIRST: u64 = 20;
+/// Longest pause, in milliseconds.
+const PAUSE_MAX: u64 = 800;
+
+/// What a whole transaction came to.
+enum Attempt {
+    Applied,
+    Refused(Refused),
+    /// Another transaction held one of the items, or the table was throttled.
+    Busy(StoreError),
+}
+
+impl Store {
+    pub(crate) async fn apply_change(&self, change: &Change) -> Result<(), Refused> {
+        let items = self.transaction(change)?;
+        let token = request_token(change);
+        let mut last = None;
+        for try_number in 0..TRIES {
+            if try_number > 0 {
+                tokio::time::sleep(pause(change, try_number)).await;
+            }
+            match self.attempt(change, items.clone(), &token).await {
+                Attempt::Applied => return Ok(()),
+                Attempt::Refused(refused) => return Err(refused),
+                Attempt::Busy(error) => last = Some(error),
+            }
+        }
+        Err(last.map_or(Refused::Overtaken, Refused::Store))
+    }
+
+    async fn attempt(
+        &self,
+        change: &Change,
+        items: Vec<TransactWriteItem>,
+        token: &str,
+    ) -> Attempt {
+        let call = self
+            .dynamodb
+            .transact_write_items()
+            .set_transact_items(Some(items))
+            .client_request_token(token);
+        let Err(error) = call.send().await else {
+            return Attempt::Applied;
+        };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                judge(change, cancelled.cancellation_reasons())
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                Attempt::Busy(store_error(error))
+            }
+            _ => match store_error(error) {
+                busy if busy.is_retryable() => Attempt::Busy(busy),
+                broken => Attempt::Refused(Refused::Store(broken)),
+            },
+        }
+    }
+
+    fn transaction(&self, change: &Change) -> Result<Vec<TransactWriteItem>, Refused> {
+        debug_assert!(change.conserves_seats(), "a change makes or loses seats");
+        let built: Result<Vec<_>, StoreError> = change
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(place, step)| self.write(change, place, step))
+            .chain(self.guard(change))
+            .collect();
+        Ok(built?)
+    }
+
+    /// The idempotency record, written with the effect: only the attempt that holds the record,
+    /// and only if this part was not applied yet. It comes last, so that a step's place is its
+    /// place in the transaction.
+    fn guard(&self, change: &Change) -> Option<Result<TransactWriteItem, StoreError>> {
+        let guard = change.op.guard?;
+        let receipt = change.receipt.to_string();
+        let expression = Expression::new()
+            .set("applied", n(change.part + 1))
+            .append("receipts", s(receipt))
+            .if_equal("held_since", s(keys::sortable(guard.held_since)))
+            .if_absent_or("applied", "applied", "=", n(change.part));
+        Some(
+            expression
+                .update(&self.table, &keys::idempotency(&guard.record))
+                .map_err(unbuilt),
+        )
+    }
+
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm a step, nothing shared between them"
+    )]
+    fn write(
+        &self,
+        change: &Change,
+        place: usize,
+        step: &Step,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let client = &change.client_id;
+        let table = &self.table;
+        let new = || Expression::new().if_absent(keys::PK);
+        let op = change.op.id;
+        let item = match step {
+            Step::AddClient(record) => new().put(
+                table,
+                &keys::client(client),
+                with_op(to_item("client", record)?, op),
+            ),
+            Step::ReplaceClient(record) => Expression::new().if_present(keys::PK).put(
+                table,
+                &keys::client(client),
+                with_op(to_item("client", record)?, op),
+            ),
+            Step::AddContract(record) => new().put(
+                table,
+                &keys::contract(client, record.contract_id),
+                with_op(to_item("contract", record)?, op),
+            ),
+            Step::TakeReference {
+                reference,
+                contract_id,
+            } => {
+                let item = owned_by("reference", contract_id, op);
+                new().put(table, &keys::reference(client, reference), item)
+            }
+            Step::AddModules {
+                contract_id,
+                modules,
+            } => {
+                let list = AttributeValue::L(modules.iter().map(s).collect());
+                Expression::new()
+                    .set("modules", list)
+                    .add("version", n(1))
+                    .if_present(keys::PK)
+                    .update(table, &keys::contract(client, *contract_id))
+            }
+            Step::AddSublicense(record) => new().put(
+                table,
+                &keys::sublicense(client, record.sublicense_id),
+                with_op(to_item("sublicense", record)?, op),
+            ),
+            Step::AddGroup(record) => new().put(
+                table,
+                &keys::group(client, record.group_id),
+                with_op(to_item("group", record)?, op),
+            ),
+            Step::TakeGroupName { folded, group_id } => {
+                let item = owned_by("group_name", group_id, op);
+                new().put(table, &keys::group_name(client, folded), item)
+            }
+            Step::TakeOrder {
+                contract_id,
+                order,
+                add,
+            } => {
+                let mut item = owned_by("order", contract_id, op);
+                item.insert("add".to_owned(), n(add));
+                new().put(table, &keys::order(client, *contract_id, order), item)
+            }
+            Step::OpenPool { pool, stock } => {
+                let mut item = owned_by("pool", pool, op);
+                item.insert("client_id".to_owned(), s(client));
+                let counters = counters(*stock).into_iter();
+                item.extend(counters.map(|(name, value)| (name.to_owned(), value)));
+                new().put(table, &keys::pool(client, *pool), item)
+            }
+            Step::MovePool { pool, delta } => {
+                moved(*delta).update(table, &keys::pool(client, *pool))
+            }
+            Step::OpenBlock { key, size, epoch } => new().put(
+                table,
+                &keys::block(client, key),
+                block_item(change, key, *size, *epoch),
+            ),
+            Step::DrawBlock {
+                key,
+                used,
+                kept,
+                cursor,
+            } => drawn(*used, *kept, *cursor).update(table, &keys::block(client, key)),
+            Step::FenceBlock { key, epoch } => Expression::new()
+                .set("epoch", n(epoch))
+                .compare("epoch", "<", n(epoch))
+                .update(table, &keys::block(client, key)),
+            Step::CloseBlock(block) => Expression::new()
+                .if_equal("size", n(block.size))
+                .if_equal("used", n(block.used))
+                .if_equal("kept", n(block.kept))
+                .if_equal("epoch", n(block.epoch))
+                .delete(table, &keys::block(client, &block.key)),
+            Step::SeatLearner(seating) => {
+                let key = keys::learner(client, seating.learner_id);
+                return seated(change, seating)?
+                    .update(table, &key)
+                    .map_err(unbuilt);
+            }
+            Step::ReleaseSeat {
+                learner_id,
+                pool,
+                op: given_by,
+                seat,
+            } => {
+                let attribute = seat_attribute(*pool);
+                Expression::new()
+                    .set(&attribute, to_value(seat)?)
+                    .if_equal(&format!("{attribute}.op"), s(given_by))
+                    .compare(&format!("{attribute}.state.is"), "<>", s("released"))
+                    .update(table, &keys::learner(client, *learner_id))
+            }
+            Step::NoLiveSeat { learner_id, pool } => Expression::new()
+                .if_absent_or(
+                    &seat_attribute(*pool),
+                    &format!("{}.state.is", seat_attribute(*pool)),
+                    "=",
+                    s("released"),
+                )
+                .check(table, &keys::learner(client, *learner_id)),
+            Step::UpdateProfile {
+                learner_id,
+                profile,
+                fill_only,
+            } => profiled(Expression::new(), profile, *fill_only)
+                .set("changed_by", s(op))
+                .if_present(keys::PK)
+                .update(table, &keys::learner(client, *learner_id)),
+            Step::SetPassword {
+                learner_id,
+                serial,
+                credential,
+            } => Expression::new()
+                .set("credential", to_value(credential)?)
+                .set("password_serial", n(serial + 1))
+                .if_equal("password_serial", n(serial))
+                .update(table, &keys::learner(client, *learner_id)),
+            Step::PutInvitation {
+                invitation,
+                replaces,
+            } => {
+                let mut item = to_item("invitation", invitation)?;
+                item.insert("client_id".to_owned(), s(client));
+                due(&mut item, "invitation", invitation.expires_at);
+                let expression = match replaces {
+                    None => new(),
+                    Some((version, status)) => Expression::new()
+                        .if_equal("version", n(version))
+                        .if_equal("status", to_value(status)?),
+                };
+                expression.put(
+                    table,
+                    &keys::invitation(client, invitation.invitation_id),
+                    item,
+                )
+            }
+            Step::CloseInvitation {
+                invitation_id,
+                version,
+                to,
+            } => Expression::new()
+                .set("status", to_value(to)?)
+                .set("op", s(op))
+                .set("closed_at", s(change.at))
+                .set("holds_seat", AttributeValue::Bool(false))
+                .remove(keys::DUE_SHARD)
+                .if_equal("version", n(version))
+                .if_equal("status", s("pending"))
+                .update(table, &keys::invitation(client, *invitation_id)),
+            Step::NoLiveInvitation { invitation_id } => Expression::new()
+                .if_absent_or(keys::PK, "status", "<>", s("pending"))
+                .check(table, &keys::invitation(client, *invitation_id)),
+            Step::JoinCohort {
+                key,
+                start_on,
+                count,
+            } => joined(key, s(start_on), *count).update(table, &keys::cohort(key)),
+            Step::LeaveCohort { key } => Expression::new()
+                .add("count", n(-1))
+                .if_equal("state", s("waiting"))
+                .if_at_least("count", 1)
+                .update(table, &keys::cohort(key)),
+            Step::OpenCohort { key, count } => Expression::new()
+                .set("state", s("opened"))
+                .set("opened_at", s(change.at))
+                .set("op", s(op))
+                .remove(keys::DUE_SHARD)
+                .if_equal("state", s("waiting"))
+                .if_equal("count", n(count))
+                .update(table, &keys::cohort(key)),
+            Step::CohortHasOpened { key } => Expression::new()
+                .if_equal("state", s("opened"))
+                .check(table, &keys::cohort(key)),
+            Step::AddBatch(batch) => new().put(
+                table,
+                &keys::batch(client, batch.batch_id),
+                with_op(to_item("batch", batch)?, op),
+            ),
+            Step::SetBatchState { batch, to } => Expression::new()
+                .set("state", to_value(to)?)
+                .set("op", s(op))
+                .if_equal("state", to_value(&batch.state)?)
+                .update(table, &keys::batch(client, batch.batch_id)),
+            Step::AddCode { hash, record } => {
+                new().put(table, &keys::code(client, *hash), to_item("code", record)?)
+            }
+            Step::AddSealedCodes {
+                batch_id,
+                run,
+                sealed,
+            } => {
+                let mut item = owned_by("codes", batch_id, op);
+                let sealed = aws_sdk_dynamodb::primitives::Blob::new(sealed.clone());
+                item.insert("sealed".to_owned(), AttributeValue::B(sealed));
+                new().put(table, &keys::sealed_codes(client, *batch_id, *run), item)
+            }
+            Step::UseCode { hash, learner_id } => Expression::new()
+                .set("redeemed_by", s(learner_id))
+                .set("redeemed_at", s(change.at))
+                .set("op", s(op))
+                .if_present(keys::PK)
+                .if_absent("redeemed_by")
+                .update(table, &keys::code(client, *hash)),
+            Step::CountRedemption { batch_id, max } => {
+                let counted = Expression::new()
+                    .add("redeemed", n(1))
+                    .if_equal("state", s("active"));
+                let counted = match max {
+                    Some(max) => counted.compare("redeemed", "<", n(max)),
+                    None => counted,
+                };
+                counted.update(table, &keys::batch(client, *batch_id))
+            }
+            Step::ListRedemption {
+                batch_id,
+                redemption,
+            } => {
+                let at = redemption.at;
+                let key = keys::redemption(client, *batch_id, at, redemption.learner_id);
+                new().put(table, &key, with_op(to_item("redemption", redemption)?, op))
+            }
+            Step::PutImport { run, expects } => {
+                let mut item = to_item("import", run)?;
+                item.insert("client_id".to_owned(), s(client));
+                if let Some(lease) = run.lease_until {
+                    due(&mut item, "import", lease);
+                }
+                let expression = match expects {
+                    None => new(),
+                    Some(epoch) => Expression::new().if_equal("epoch", n(epoch)),
+                };
+                expression.put(table, &keys::import(client, run.import_id), item)
+            }
+            Step::PutChunk(chunk) => {
+                let mut item = owned_by("chunk", chunk.import_id, op);
+                item.insert("rows".to_owned(), s(rows_text(chunk)?));
+                Expression::new().put(
+                    table,
+                    &keys::chunk(client, chunk.import_id, chunk.number),
+                    item,
+                )
+            }
+            Step::Mail(intent) => new().put(table, &keys::mail(intent), mail_item(intent)?),
+            Step::Audit(record) => {
+                let item = with_op(to_item("audit", record)?, op);
+                let key = keys::audit(client, record.pool, record.at, op, change.part, place);
+                new().put(table, &key, item)
+            }
+        };
+        item.map_err(unbuilt)
+    }
+}
+
+fn unbuilt(error: BuildError) -> StoreError {
+    StoreError::Broken(error.to_string())
+}
+
+fn with_op(mut item: Item, op: uuid::Uuid) -> Item {
+    item.insert("op".to_owned(), s(op));
+    item
+}
+
+/// A small item that says what it is, whose, and which operation wrote it.
+fn owned_by(kind: &str, owner: impl ToString, op: uuid::Uuid) -> Item {
+    let mut item = with_op(Item::new(), op);
+    item.insert(keys::KIND.to_owned(), s(kind));
+    item.insert("owner".to_owned(), s(owner));
+    item
+}
+
+/// Makes an item show in the index of what is due, spread over four shards.
+fn due(item: &mut Item, what: &str, at: jiff::Timestamp) {
+    item.insert(keys::DUE_SHARD.to_owned(), s(what));
+    item.insert(keys::DUE_AT.to_owned(), s(keys::sortable(at)));
+}
+
+/// The law in one expression: what moves is added, and every counter that seats leave must have
+/// them.
+fn moved(delta: Delta) -> Expression {
+    let mut expression = Expression::new().if_present(keys::PK);
+    for (counter, seats) in delta.parts() {
+        if seats != 0 {
+            expression = expression.add(counter, n(seats));
+        }
+        if seats < 0 {
+            expression = expression.if_at_least(counter, -seats);
+        }
+    }
+    expression
+}
+
+fn block_item(change: &Change, key: &BlockKey, size: u64, epoch: u32) -> Item {
+    let mut item = owned_by("block", &key.owner, change.op.id);
+    let numbers = [
+        ("shard", u64::from(key.shard)),
+        ("size", size),
+        ("used", 0),
+        ("kept", 0),
+        ("rem", size),
+        ("cursor", 0),
+        ("epoch", u64::from(epoch)),
+    ];
+    item.extend(numbers.map(|(name, value)| (name.to_owned(), n(value))));
+    item
+}
+
+fn drawn(used: u64, kept: u64, cursor: Option<BlockCursor>) -> Expression {
+    let total = used + kept;
+    let expression = Expression::new()
+        .add("used", n(used))
+        .add("kept", n(kept))
+        .add("rem", n(-i128::from(total)))
+        .if_at_least("rem", total);
+    match cursor {
+        None => expression,
+        Some(BlockCursor { lo, hi, epoch }) => expression
+            .set("cursor", n(hi))
+            .if_equal("cursor", n(lo))
+            .if_equal("epoch", n(epoch)),
+    }
+}
+
+fn joined(key: &CohortKey, start_on: AttributeValue, count: u64) -> Expression {
+    Expression::new()
+        .add("count", n(count))
+        .set_if_absent("state", s("waiting"))
+        .set_if_absent(keys::KIND, s("cohort"))
+        .set_if_absent("client_id", s(&key.client_id))
+        .set_if_absent("pool", s(key.pool))
+        .set_if_absent("instant", s(key.instant))
+        .set_if_absent("start_on", start_on)
+        .set_if_absent(keys::DUE_SHARD, s("cohort"))
+        .set_if_absent(keys::DUE_AT, s(keys::sortable(key.instant)))
+        .if_absent_or("state", "state", "=", s("waiting"))
+}
+
+/// Writes a profile: either only blanks are filled, or every value given is written. Sets grow.
+fn profiled(mut expression: Expression, profile: &Profile, fill_only: bool) -> Expression {
+    for (name, value) in profile_texts(profile) {
+        expression = if fill_only {
+            expression.set_if_absent(name, value)
+        } else {
+            expression.set(name, value)
+        };
+    }
+    for (name, value) in profile_sets(profile) {
+        expression = expression.add(name, value);
+    }
+    expression
+}
+
+fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreError> {
+    let seat = seat_attribute(seating.pool);
+    let mut expression = profiled(Expression::new(), &seating.profile, true)
+        .set(&seat, to_value(&seating.seat)?)
+        .set_if_absent(keys::KIND, s("learner"))
+        .set_if_absent("client_id", s(&change.client_id))
+        .set_if_absent("learner_id", s(seating.learner_id))
+        .set_if_absent("email", s(&seating.email))
+        .set_if_absent("created_at", s(change.at))
+        .set_if_absent("password_serial", n(0));
+    if let Some(credential) = &seating.credential {
+        expression = expression.set_if_absent("credential", to_value(credential)?);
+    }
+    let expression = match seating.presence {
+        Presence::New => expression.if_absent(keys::PK),
+        Presence::Existing => expression.if_present(keys::PK),
+    };
+    Ok(expression.if_absent_or(&seat, &format!("{seat}.state.is"), "=", s("released")))
+}
+
+fn rows_text(chunk: &seatkeeper_domain::import_run::Chunk) -> Result<String, StoreError> {
+    serde_json::to_string(&chunk.rows).map_err(|error| StoreError::Broken(error.to_string()))
+}
+
+fn mail_item(intent: &MailIntent) -> Result<Item, StoreError> {
+    let mut item = to_item("mail", intent)?;
+    item.insert("next".to_owned(), n(0));
+    item.insert("in_flight".to_owned(), AttributeValue::Bool(false));
+    item.insert("unknown".to_owned(), AttributeValue::L(Vec::new()));
+    item.insert("attempts".to_owned(), n(0));
+    due(&mut item, "mail", intent.due_at);
+    Ok(item)
+}
+
+/// Reads the reasons by position: the guard's verdict first, then the first step that refused.
+fn judge(change: &Change, reasons: &[CancellationReason]) -> Attempt {
+    let failed = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+    if let Some(reason) = reasons
+        .get(change.steps.len())
+        .filter(|reason| failed(reason))
+    {
+        return Attempt::Refused(judge_guard(change, reason));
+    }
+    let first = change
+        .steps
+        .iter()
+        .zip(reasons)
+        .enumerate()
+        .find(|(_, (_, r))| failed(r));
+    if let Some((place, _)) = first {
+        let mine = change
+            .steps
+            .iter()
+            .zip(reasons)
+            .any(|(step, reason)| failed(reason) && written_by_this(change, step, reason));
+        return Attempt::Refused(if mine {
+            Refused::Repeated
+        } else {
+            Refused::Step(place)
+        });
+    }
+    let codes: Vec<_> = reasons
+        .iter()
+        .filter_map(CancellationReason::code)
+        .collect();
+    let busy = codes.iter().any(|code| {
+        matches!(
+            *code,
+            "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
+        )
+    });
+    if busy {
+        return Attempt::Busy(StoreError::Unavailable("a transaction conflict".into()));
+    }
+    Attempt::Refused(Refused::Store(StoreError::Broken(format!(
+        "cancelled: {codes:?}"
+    ))))
+}
+
+fn judge_guard(change: &Change, reason: &CancellationReason) -> Refused {
+    let applied = reason
+        .item()
+        .and_then(|item| number::<u32>(item, "applied"))
+        .unwrap_or(0);
+    let held_since = reason.item().and_then(|item| text(item, "held_since"));
+    let mine = change
+        .op
+        .guard
+        .map(|guard| keys::sortable(guard.held_since));
+    if held_since.is_some() && held_since == mine && applied > change.part {
+        Refused::Repeated
+    } else {
+        Refused::Overtaken
+    }
+}
+
+/// Whether the item that stood in the way was written by this very operation: then the change was
+/// applied, and only its answer was lost.
+fn written_by_this(change: &Change, step: &Step, reason: &CancellationReason) -> bool {
+    let Some(item) = reason.item() else {
+        return false;
+    };
+    let op = change.op.id;
+    match step {
+        Step::SeatLearner(seating) => seat_in(item, seating.pool).is_some_and(|seat| seat.op == op),
+        Step::ReleaseSeat { pool, .. } => seat_in(item, *pool)
+            .is_some_and(|seat| seat.op == op && matches!(seat.state, SeatState::Released { .. })),
+        _ => text(item, "op") == Some(op.to_string()),
+    }
+}
+
+/// The same for the same change, so that a repeated request within ten minutes answers as the
+/// first did; another plan of the same operation has another.
+fn request_token(change: &Change) -> String {
+    let mut hasher = DefaultHasher::new();
+    change.op.id.hash(&mut hasher);
+    change.part.hash(&mut hasher);
+    change
+        .op
+        .guard
+        .map(|guard| guard.held_since)
+        .hash(&mut hasher);
+    format!("{:?}", change.steps).hash(&mut hasher);
+    let first = hasher.finish();
+    "again".hash(&mut hasher);
+    format!("{first:016x}{:016x}", hasher.finish())
+}
+
+/// Full jitter, drawn from the operation's own random bits.
+fn pause(change: &Change, try_number: u32) -> Duration {
+    let longest = PAUSE_MAX.min(PAUSE_FIRST << try_number.min(16));
+    let mut hasher = DefaultHasher::new();
+    (change.op.id, try_number).hash(&mut hasher);
+    Duration::from_millis(hasher.finish() % (longest + 1))
+}
+
+/// The counters of a key are needed by adapters that read what is due.
+pub(crate) fn due_key(item: &Item) -> Option<Key> {
+    Some(Key {
+        pk: text(item, keys::PK)?,
+        sk: text(item, keys::SK)?,
+    })
+}
+
+/// Whether an SDK error says that the condition of a single write did not hold.
+pub(crate) fn condition_failed<E>(error: &aws_sdk_dynamodb::error::SdkError<E>) -> bool
+where
+    E: aws_sdk_dynamodb::error::ProvideErrorMetadata,
+{
+    error.as_service_error().and_then(|error| error.code())
+        == Some("ConditionalCheckFailedException")
+}

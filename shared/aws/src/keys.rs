@@ -1,0 +1,322 @@
+//! Where everything stands in the table. This is the only file that spells a key.
+//!
+//! The tenant comes first in every key of something a tenant owns.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use seatkeeper_domain::change::BlockKey;
+use seatkeeper_domain::code::CodeHash;
+use seatkeeper_domain::cohort::CohortKey;
+use seatkeeper_domain::ids::{
+    BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId, SublicenseId,
+};
+use seatkeeper_domain::outbox::MailIntent;
+
+/// Partition key attribute.
+pub const PK: &str = "pk";
+/// Sort key attribute.
+pub const SK: &str = "sk";
+/// The sparse index of what is due: hash `due_shard`, range `due_at`.
+pub const DUE_INDEX: &str = "due";
+/// Hash key of [`DUE_INDEX`].
+pub const DUE_SHARD: &str = "due_shard";
+/// Range key of [`DUE_INDEX`]; a [`sortable`] instant.
+pub const DUE_AT: &str = "due_at";
+/// The attribute that says what an item is.
+pub const KIND: &str = "kind";
+/// TTL attribute, in seconds since 1970.
+pub const EXPIRES_AT: &str = "expires_at";
+
+/// Partitions a client's learners and invitations are spread over: one partition takes 1,000
+/// write units a second, an import wants more.
+pub const BUCKETS: u8 = 64;
+
+/// A primary key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: String, sk: impl Into<String>) -> Self {
+        Self { pk, sk: sk.into() }
+    }
+
+    /// The key as the SDK wants it.
+    pub fn attributes(&self) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            (PK.to_owned(), AttributeValue::S(self.pk.clone())),
+            (SK.to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+/// An instant whose text sorts like the instant: microseconds, always.
+pub fn sortable(at: Timestamp) -> String {
+    format!("{at:.6}")
+}
+
+/// The partition of a client, its contracts, sublicenses and groups.
+pub fn client_partition(client: &ClientId) -> String {
+    format!("CLIENT#{client}")
+}
+
+/// A client.
+pub fn client(client: &ClientId) -> Key {
+    Key::new(client_partition(client), "CLIENT")
+}
+
+/// The partition that lists all clients.
+pub fn clients_partition() -> String {
+    "CLIENTS".to_owned()
+}
+
+/// Sort key prefix of contracts.
+pub const CONTRACTS: &str = "CONTRACT#";
+/// Sort key prefix of sublicenses.
+pub const SUBLICENSES: &str = "SUBLICENSE#";
+/// Sort key prefix of groups.
+pub const GROUPS: &str = "GROUP#";
+
+/// A contract.
+pub fn contract(client: &ClientId, contract: ContractId) -> Key {
+    Key::new(client_partition(client), format!("{CONTRACTS}{contract}"))
+}
+
+/// What keeps a contract's reference from being used twice.
+pub fn reference(client: &ClientId, reference: &str) -> Key {
+    Key::new(client_partition(client), format!("REFERENCE#{reference}"))
+}
+
+/// A sublicense.
+pub fn sublicense(client: &ClientId, sublicense: SublicenseId) -> Key {
+    Key::new(
+        client_partition(client),
+        format!("{SUBLICENSES}{sublicense}"),
+    )
+}
+
+/// A group.
+pub fn group(client: &ClientId, group: GroupId) -> Key {
+    Key::new(client_partition(client), format!("{GROUPS}{group}"))
+}
+
+/// What keeps a group's name from being used twice.
+pub fn group_name(client: &ClientId, folded: &str) -> Key {
+    Key::new(client_partition(client), format!("GROUPNAME#{folded}"))
+}
+
+/// An order that added seats.
+pub fn order(client: &ClientId, contract: ContractId, order: &str) -> Key {
+    Key::new(format!("ORDER#{client}#{contract}"), order)
+}
+
+/// A pool and its open blocks.
+pub fn pool_partition(client: &ClientId, pool: PoolId) -> String {
+    format!("POOL#{client}#{pool}")
+}
+
+/// A pool's counters.
+pub fn pool(client: &ClientId, pool: PoolId) -> Key {
+    Key::new(pool_partition(client, pool), "POOL")
+}
+
+/// A block.
+pub fn block(client: &ClientId, block: &BlockKey) -> Key {
+    let sk = format!("BLOCK#{}#{:03}", block.owner, block.shard);
+    Key::new(pool_partition(client, block.pool), sk)
+}
+
+/// A bucket of a client's learners.
+pub fn learner_partition(client: &ClientId, bucket: u8) -> String {
+    format!("L#{client}#{bucket:02}")
+}
+
+/// A learner.
+pub fn learner(client: &ClientId, learner: LearnerId) -> Key {
+    Key::new(
+        learner_partition(client, learner.bucket(BUCKETS)),
+        learner.to_string(),
+    )
+}
+
+/// A bucket of a client's invitations.
+pub fn invitation_partition(client: &ClientId, bucket: u8) -> String {
+    format!("I#{client}#{bucket:02}")
+}
+
+/// An invitation.
+pub fn invitation(client: &ClientId, invitation: InvitationId) -> Key {
+    Key::new(
+        invitation_partition(client, invitation.bucket(BUCKETS)),
+        invitation.to_string(),
+    )
+}
+
+/// The cohorts of a pool.
+pub fn cohort_partition(client: &ClientId, pool: PoolId) -> String {
+    format!("COHORT#{client}#{pool}")
+}
+
+/// A cohort.
+pub fn cohort(key: &CohortKey) -> Key {
+    Key::new(
+        cohort_partition(&key.client_id, key.pool),
+        sortable(key.instant),
+    )
+}
+
+/// The trail of a pool.
+pub fn audit_partition(client: &ClientId, pool: PoolId) -> String {
+    format!("AUDIT#{client}#{pool}")
+}
+
+/// A record of the trail: by time, then by operation, part and place.
+pub fn audit(
+    client: &ClientId,
+    pool: PoolId,
+    at: Timestamp,
+    op: uuid::Uuid,
+    part: u32,
+    place: usize,
+) -> Key {
+    let sk = format!("{}#{}#{part:04}#{place:02}", sortable(at), op.simple());
+    Key::new(audit_partition(client, pool), sk)
+}
+
+/// The mails that wait for a cohort.
+pub fn cohort_mail_partition(cohort: &CohortKey) -> String {
+    format!(
+        "MAIL#{}#{}#{}",
+        cohort.client_id,
+        cohort.pool,
+        sortable(cohort.instant)
+    )
+}
+
+/// A mail intent: with its cohort, or in one of the client's partitions.
+pub fn mail(intent: &MailIntent) -> Key {
+    let client = &intent.client_id;
+    let pk = match intent.cohort {
+        Some(pool) => cohort_mail_partition(&CohortKey {
+            client_id: client.clone(),
+            pool,
+            instant: intent.due_at,
+        }),
+        None => {
+            let spread = intent
+                .key
+                .bytes()
+                .fold(0_u8, |sum, byte| sum.wrapping_mul(31) ^ byte);
+            format!("MAIL#{client}#{:02}", spread % BUCKETS)
+        }
+    };
+    Key::new(pk, intent.key.clone())
+}
+
+/// A client's batches, by time.
+pub fn batches_partition(client: &ClientId) -> String {
+    format!("BATCHES#{client}")
+}
+
+/// A batch.
+pub fn batch(client: &ClientId, batch: BatchId) -> Key {
+    Key::new(batches_partition(client), batch.to_string())
+}
+
+/// The codes' texts and the redemptions of a batch.
+pub fn batch_partition(client: &ClientId, batch: BatchId) -> String {
+    format!("BATCH#{client}#{batch}")
+}
+
+/// Sort key prefix of a batch's sealed codes.
+pub const SEALED_CODES: &str = "CODES#";
+/// Sort key prefix of a batch's redemptions.
+pub const REDEMPTIONS: &str = "REDEEMED#";
+
+/// A run of a batch's sealed codes.
+pub fn sealed_codes(client: &ClientId, batch: BatchId, run: u32) -> Key {
+    Key::new(
+        batch_partition(client, batch),
+        format!("{SEALED_CODES}{run:04}"),
+    )
+}
+
+/// A redemption in its batch's list.
+pub fn redemption(client: &ClientId, batch: BatchId, at: Timestamp, learner: LearnerId) -> Key {
+    Key::new(
+        batch_partition(client, batch),
+        format!("{REDEMPTIONS}{}#{learner}", sortable(at)),
+    )
+}
+
+/// A code.
+pub fn code(client: &ClientId, hash: CodeHash) -> Key {
+    Key::new(format!("CODE#{client}#{hash}"), "CODE")
+}
+
+/// An import and its chunks.
+pub fn import_partition(client: &ClientId, import: ImportId) -> String {
+    format!("IMPORT#{client}#{import}")
+}
+
+/// An import.
+pub fn import(client: &ClientId, import: ImportId) -> Key {
+    Key::new(import_partition(client, import), "IMPORT")
+}
+
+/// Sort key prefix of chunks.
+pub const CHUNKS: &str = "CHUNK#";
+
+/// A chunk of an import.
+pub fn chunk(client: &ClientId, import: ImportId, number: u32) -> Key {
+    Key::new(
+        import_partition(client, import),
+        format!("{CHUNKS}{number:05}"),
+    )
+}
+
+/// A client's imports, by time.
+pub fn imports_partition(client: &ClientId) -> String {
+    format!("IMPORTS#{client}")
+}
+
+/// An import in its client's list.
+pub fn import_listing(client: &ClientId, created_at: Timestamp, import: ImportId) -> Key {
+    Key::new(
+        imports_partition(client),
+        format!("{}#{import}", sortable(created_at)),
+    )
+}
+
+/// An idempotency record.
+pub fn idempotency(record: &[u8; 32]) -> Key {
+    Key::new(format!("IDEM#{}", hex(record)), "IDEM")
+}
+
+/// A ticket, by the hash of its text.
+pub fn ticket(hash: &[u8; 32]) -> Key {
+    Key::new(format!("TICKET#{}", hex(hash)), "TICKET")
+}
+
+/// Counts of refused tries of one source at one client.
+pub fn refused_tries(client: &ClientId, source: &[u8; 32], window: i64) -> Key {
+    Key::new(
+        format!("TRIES#{client}#{}", hex(&source[..16])),
+        format!("{window}"),
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
