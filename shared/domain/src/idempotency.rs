@@ -4,11 +4,12 @@
 //! at most [`LEASE`]; an attempt that vanished is taken over by the next one, which gets the same
 //! operation id, so that a use case can tell its own earlier effect from somebody else's.
 
-use std::error::Error;
 use std::future::Future;
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
+
+use crate::change::StoreError;
 
 /// How long an answer is kept and replayed.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(24);
@@ -74,11 +75,8 @@ pub enum Begin {
 
 /// Keeps the records of requests with an idempotency key.
 pub trait IdempotencyStore: Send + Sync {
-    /// Why the store could not be asked.
-    type Error: Error + Send + Sync + 'static;
-
     /// Takes the record for this attempt, or says why not. One conditional write.
-    fn begin(&self, attempt: &Attempt) -> impl Future<Output = Result<Begin, Self::Error>> + Send;
+    fn begin(&self, attempt: &Attempt) -> impl Future<Output = Result<Begin, StoreError>> + Send;
 
     /// Keeps the answer, if the attempt still holds the record.
     fn complete(
@@ -86,13 +84,13 @@ pub trait IdempotencyStore: Send + Sync {
         op: &Op,
         status: u16,
         sealed: &[u8],
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Forgets the record, if the attempt still holds it: the request was refused and may be made
     /// again, also with another body.
-    fn abandon(&self, op: &Op) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    fn abandon(&self, op: &Op) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends the hold but keeps operation id and body: whether the effect took place is not known,
     /// and the next attempt goes on from there.
-    fn release(&self, op: &Op) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    fn release(&self, op: &Op) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
