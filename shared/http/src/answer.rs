@@ -83,6 +83,11 @@ impl Answer {
         &mut self.body
     }
 
+    /// Whether it was given before: what is issued anew each time then has to be added.
+    pub fn is_replay(&self) -> bool {
+        self.replayed
+    }
+
     /// Marks what is shown once and never kept, such as a generated password or a link: a JSON
     /// pointer in which `*` stands for every item of a list (`/results/*/link`).
     #[must_use]

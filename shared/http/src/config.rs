@@ -41,8 +41,15 @@ struct Fault {
 }
 
 /// The environment lacks variables or has unusable ones; all of them are named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidEnvironment(Vec<Fault>);
+
+// A `main` that returns an error shows it in this form: the operator reads the sentence.
+impl fmt::Debug for InvalidEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl fmt::Display for InvalidEnvironment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

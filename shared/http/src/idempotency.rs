@@ -194,14 +194,19 @@ fn reused() -> Problem {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::State;
     use axum::response::IntoResponse as _;
+    use axum::routing::post as post_route;
     use http::HeaderValue;
     use jiff::Timestamp;
     use seatkeeper_domain::change::StoreError;
     use seatkeeper_domain::idempotency::Guard;
     use serde_json::json;
+    use tower::ServiceExt as _;
     use uuid::Uuid;
 
     use super::*;
@@ -411,6 +416,51 @@ mod tests {
                 .into_response()
                 .headers()
                 .contains_key(IDEMPOTENT_REPLAYED)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_handler_answers_once_and_issues_tickets_anew() {
+        async fn redeem(
+            State(house): State<Arc<House>>,
+            request: Repeatable,
+            payload: Payload,
+        ) -> Result<Answer, Problem> {
+            let work = |op: Op| async move {
+                let body = json!({"op": op.id, "launch_url": "https://lms.example/?ticket=first"});
+                Ok(Answer::ok(&body).unrepeatable("/launch_url"))
+            };
+            let mut answer = house
+                .once()
+                .answer("public", &request, &payload, work)
+                .await?;
+            if answer.is_replay() {
+                answer.body_mut()["launch_url"] = "https://lms.example/?ticket=second".into();
+            }
+            Ok(answer)
+        }
+        let router = Router::new()
+            .route("/acme/redeem", post_route(redeem))
+            .with_state(Arc::new(House::new()));
+        let mut bodies = Vec::new();
+        for replayed in [false, true] {
+            let request = http::Request::post("/acme/redeem").header("Idempotency-Key", "\"k\"");
+            let request = request.body(Body::from("{}")).expect("a request");
+            let response = router.clone().oneshot(request).await.expect("an answer");
+            assert_eq!(
+                response.headers().contains_key(IDEMPOTENT_REPLAYED),
+                replayed
+            );
+            let bytes = axum::body::to_bytes(response.into_body(), 1000)
+                .await
+                .expect("in memory");
+            bodies.push(serde_json::from_slice::<Value>(&bytes).expect("JSON"));
+        }
+        assert_eq!(bodies[0]["op"], bodies[1]["op"]);
+        assert_eq!(bodies[0]["launch_url"], "https://lms.example/?ticket=first");
+        assert_eq!(
+            bodies[1]["launch_url"],
+            "https://lms.example/?ticket=second"
         );
     }
 
