@@ -1,0 +1,42 @@
+//! What people do with seats: one file a verb. Each reads through ports, decides, plans a
+//! [`Change`](crate::change::Change), applies it, and starts over when it lost a race.
+
+pub mod create_learner;
+pub mod ground;
+pub mod seating;
+
+use crate::change::{Change, Refused, Step, StoreError};
+
+/// Times an action starts over after a lost race before it gives up.
+pub const ROUNDS: u32 = 6;
+
+/// What a refusal of a change means to the action that planned it.
+#[derive(Debug)]
+pub enum Met {
+    /// A pool or block has too few seats.
+    NoSeats,
+    /// What was read is no longer so: read again and plan anew. The step tells what changed.
+    Raced(usize),
+    /// An earlier attempt at this very operation had applied it.
+    Repeated,
+    /// The store failed, or another attempt has taken over.
+    Failed(StoreError),
+}
+
+/// Reads a refusal by the step that refused.
+pub fn met(change: &Change, refused: Refused) -> Met {
+    match refused {
+        Refused::Step(place) => match change.steps.get(place) {
+            Some(Step::MovePool { delta, .. }) if delta.available < 0 => Met::NoSeats,
+            _ => Met::Raced(place),
+        },
+        Refused::Repeated => Met::Repeated,
+        Refused::Overtaken => Met::Failed(StoreError::Unavailable(Box::new(Refused::Overtaken))),
+        Refused::Store(error) => Met::Failed(error),
+    }
+}
+
+/// The error of an action that lost every round.
+pub fn gave_up() -> StoreError {
+    StoreError::Unavailable("too many others changed the same records".into())
+}

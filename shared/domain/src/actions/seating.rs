@@ -1,0 +1,288 @@
+//! Giving one learner a seat: the steps that creating, accepting and redeeming share.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::actions::ground::Ground;
+use crate::audit::Action;
+use crate::change::{BlockKey, Change, Presence, SeatLearner, Step};
+use crate::cohort::CohortKey;
+use crate::contract::WindowError;
+use crate::dates::{Opening, local_date, opening};
+use crate::email::EmailAddress;
+use crate::ids::LearnerId;
+use crate::invitation::{Invitation, InvitationStatus};
+use crate::learner::{Credential, Profile, Seat, SeatState, Source};
+use crate::outbox::{Letter, MailIntent, Subject};
+use crate::stock::Delta;
+
+/// When a seat opens and ends, after the contract's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// When it opens.
+    pub opening: Opening,
+    /// When it ends, if before the contract.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// A date that the contract does not allow, with the field it stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {error}")]
+pub struct TermError {
+    /// `start_on`, `end_on` or `delete_on`.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub error: WindowError,
+}
+
+/// The dates asked for with a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TermRequest {
+    /// The local day it opens.
+    pub start_on: Option<Date>,
+    /// Its last day.
+    pub end_on: Option<Date>,
+    /// How long it lasts, in days.
+    pub duration_days: Option<u32>,
+    /// The day the account is erased.
+    pub delete_on: Option<Date>,
+}
+
+/// Decides when a seat opens and ends.
+pub fn term(ground: &Ground, asked: &TermRequest, now: Timestamp) -> Result<Term, TermError> {
+    let zone = ground.client.time_zone.zone();
+    let contract = &ground.contract;
+    let today = local_date(now, zone);
+    let fail = |field| move |error| TermError { field, error };
+    let start = contract
+        .start(asked.start_on, today)
+        .map_err(fail("start_on"))?;
+    if let Some(end) = asked.end_on {
+        contract
+            .check_end(end, start, today)
+            .map_err(fail("end_on"))?;
+    }
+    if let Some(delete) = asked.delete_on {
+        let last = asked.end_on.or(start).unwrap_or(today).max(today);
+        if delete < last {
+            return Err(fail("delete_on")(WindowError::EndBeforeStart));
+        }
+    }
+    let opening = opening(start, contract.policies.opens_at, now, zone);
+    let opens = match opening {
+        Opening::Now => now,
+        Opening::Later { instant, .. } => instant,
+    };
+    let ends_at = contract.ends_at(asked.end_on, asked.duration_days, opens, zone);
+    Ok(Term { opening, ends_at })
+}
+
+/// Where the seat comes from.
+#[derive(Debug, Clone)]
+pub enum Take<'a> {
+    /// The pool's available seats. There must be no live invitation of the address, so that its
+    /// hold is not forgotten.
+    Available {
+        /// The invitation the address would have.
+        no_invitation: crate::ids::InvitationId,
+    },
+    /// A live invitation: its held seat is taken up, and it counts as accepted.
+    Invitation(&'a Invitation),
+    /// A block, such as that of a batch of codes. An invitation that is live goes back.
+    Block {
+        /// Which.
+        key: BlockKey,
+        /// A live invitation of the address, if there is one.
+        invitation: Option<&'a Invitation>,
+        /// The invitation the address would have.
+        invitation_id: crate::ids::InvitationId,
+    },
+}
+
+/// One seat to be given.
+#[derive(Debug, Clone)]
+pub struct Seating<'a> {
+    /// Who.
+    pub learner_id: LearnerId,
+    /// The address.
+    pub email: EmailAddress,
+    /// What is known of the person.
+    pub profile: Profile,
+    /// The password, for an account that has none.
+    pub credential: Option<Credential>,
+    /// Whether the account is there already.
+    pub presence: Presence,
+    /// When it opens and ends.
+    pub term: Term,
+    /// What it comes from, as the seat remembers it.
+    pub source: Source,
+    /// Where it is taken from.
+    pub take: Take<'a>,
+    /// What the trail calls it.
+    pub action: Action,
+    /// The mail that tells the learner; `None`: nobody is told.
+    pub letter: Option<Letter>,
+}
+
+/// Adds the steps that give a learner a seat.
+pub fn give_seat(change: &mut Change, ground: &Ground, seating: Seating<'_>) {
+    let learners = [seating.learner_id];
+    let reason = seating.source.id.clone();
+    take(change, ground, &seating, &learners, reason);
+    if let Opening::Later { start_on, instant } = seating.term.opening {
+        let key = cohort_key(ground, instant);
+        change.step(Step::JoinCohort {
+            key,
+            start_on,
+            count: 1,
+        });
+    }
+    let seat = new_seat(change, &seating.term, seating.source);
+    let learner_id = seating.learner_id;
+    change.step(Step::SeatLearner(Box::new(SeatLearner {
+        learner_id,
+        email: seating.email,
+        profile: seating.profile,
+        credential: seating.credential,
+        presence: seating.presence,
+        pool: ground.pool,
+        seat,
+    })));
+    if let Some(letter) = seating.letter {
+        let intent = seat_mail(change, ground, learner_id, letter, seating.term.opening);
+        change.step(Step::Mail(intent));
+    }
+}
+
+/// The cohort of this pool that opens at this instant.
+pub fn cohort_key(ground: &Ground, instant: Timestamp) -> CohortKey {
+    CohortKey {
+        client_id: ground.client.client_id.clone(),
+        pool: ground.pool,
+        instant,
+    }
+}
+
+/// The seat a change gives, with this term.
+pub fn new_seat(change: &Change, term: &Term, source: Source) -> Seat {
+    let (state, starts_on) = match term.opening {
+        Opening::Now => (SeatState::Active { used_at: change.at }, None),
+        Opening::Later { start_on, instant } => {
+            (SeatState::Scheduled { opens_at: instant }, Some(start_on))
+        }
+    };
+    let held_at = starts_on.map(|_| change.at);
+    Seat {
+        state,
+        starts_on,
+        held_at,
+        ends_at: term.ends_at,
+        source,
+        op: change.op.id,
+    }
+}
+
+/// What the seat does to the pool and to the invitation or block it comes from.
+fn take(
+    change: &mut Change,
+    ground: &Ground,
+    seating: &Seating<'_>,
+    learners: &[LearnerId],
+    reason: Option<String>,
+) {
+    let pool = ground.pool;
+    let now = seating.term.opening == Opening::Now;
+    match &seating.take {
+        Take::Available { no_invitation } => {
+            let delta = if now { Delta::used(1) } else { Delta::held(1) };
+            change.move_seats(pool, delta, seating.action, learners, reason);
+            change.step(Step::NoLiveInvitation {
+                invitation_id: *no_invitation,
+            });
+        }
+        Take::Invitation(invitation) => {
+            let delta = match (invitation.holds_seat, now) {
+                (true, true) => Delta::taken_up(1),
+                (true, false) => Delta::default(),
+                (false, true) => Delta::used(1),
+                (false, false) => Delta::held(1),
+            };
+            if delta.is_nothing() {
+                change.audit(pool, delta, seating.action, learners, reason);
+            } else {
+                change.move_seats(pool, delta, seating.action, learners, reason);
+            }
+            close(change, invitation, InvitationStatus::Accepted);
+        }
+        Take::Block {
+            key,
+            invitation,
+            invitation_id,
+        } => {
+            let (used, kept) = if now { (1, 0) } else { (0, 1) };
+            change.step(Step::DrawBlock {
+                key: key.clone(),
+                used,
+                kept,
+                cursor: None,
+            });
+            let delta = if now {
+                Delta::taken_up(1)
+            } else {
+                Delta::default()
+            };
+            change.audit(pool, delta, seating.action, learners, reason);
+            match invitation {
+                Some(invitation) => {
+                    if invitation.holds_seat {
+                        let why = Some(invitation.invitation_id.to_string());
+                        let action = Action::InvitationAccepted;
+                        change.move_seats(pool, Delta::let_go(1), action, learners, why);
+                    }
+                    close(change, invitation, InvitationStatus::Accepted);
+                }
+                None => {
+                    change.step(Step::NoLiveInvitation {
+                        invitation_id: *invitation_id,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Ends an invitation, at the version seen.
+pub fn close(change: &mut Change, invitation: &Invitation, to: InvitationStatus) {
+    change.step(Step::CloseInvitation {
+        invitation_id: invitation.invitation_id,
+        version: invitation.version,
+        to,
+    });
+}
+
+/// The mail that tells a learner of the seat this change gives: at once, or on its day.
+pub fn seat_mail(
+    change: &Change,
+    ground: &Ground,
+    learner: LearnerId,
+    letter: Letter,
+    opening: Opening,
+) -> MailIntent {
+    let (due_at, cohort) = match opening {
+        Opening::Now => (change.at, None),
+        Opening::Later { instant, .. } => (instant, Some(ground.pool)),
+    };
+    let op = change.op.id;
+    MailIntent {
+        client_id: ground.client.client_id.clone(),
+        key: format!("seat#{learner}#{}#{}", ground.pool, op.simple()),
+        cohort,
+        due_at,
+        subjects: vec![Subject::Seat {
+            learner,
+            pool: ground.pool,
+            op,
+            letter,
+        }],
+    }
+}
