@@ -4,6 +4,7 @@
 # AUTH   true: the local stack enforces the roles' IAM policies
 
 export PORT AUTH
+export SAM_CLI_TELEMETRY := 0
 
 VENV  := .local/venv
 TOOLS := .local/tools

@@ -5,7 +5,7 @@ The SAM transform is Amazon's own (`aws-sam-translator`). After it, four things 
 - the emulator ignores an HTTP API's OpenAPI `Body`, so its paths become routes, integrations and
   authorizers, which is what API Gateway makes of them;
 - the bucket policies demand TLS, and a loopback address has none;
-- the emulator has no alarms on sums of metrics;
+- the emulator has no alarms on sums of metrics, and no condition keys of SES;
 - the emulator does not count the retries of a stream's batch, only its age, so a batch that keeps
   failing is given up after a minute instead.
 """
@@ -55,6 +55,9 @@ def for_emulator(template: Json, code: dict[str, str]) -> Json:
                 del resources[logical_id]
             case "AWS::CloudWatch::Alarm" if "Metrics" in resource["Properties"]:
                 del resources[logical_id]
+            case "AWS::IAM::Role":
+                for policy in resource["Properties"]["Policies"]:
+                    _without_ses_conditions(policy["PolicyDocument"]["Statement"])
             case "AWS::Lambda::EventSourceMapping":
                 properties = resource["Properties"]
                 properties["MaximumRecordAgeInSeconds"] = SECONDS_UNTIL_A_BATCH_IS_GIVEN_UP
@@ -75,6 +78,12 @@ def _expand(template: Json) -> Json:
 def _only_demands_tls(resource: Json) -> bool:
     statements = resource["Properties"]["PolicyDocument"]["Statement"]
     return all("aws:SecureTransport" in str(s.get("Condition")) for s in statements)
+
+
+def _without_ses_conditions(statements: list[Json]) -> None:
+    for statement in statements:
+        if "ses:" in str(statement.get("Condition")):
+            del statement["Condition"]
 
 
 def _explicit_routes(api: str, resource: Json) -> Json:
