@@ -1,4 +1,4 @@
-"""The emulator's process: MiniStack, with what it lacks of SES, IAM and persistence."""
+"""The emulator's process: MiniStack, with what it lacks of SES, IAM, streams and persistence."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ def main() -> None:
     import iam_resources
     import restarts
     import ses_events
+    import stream_retries
     from ministack.app import main as serve
 
     iam_resources.install()
     ses_events.install()
     restarts.install()
+    stream_retries.install()
     serve()
 
 

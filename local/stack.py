@@ -86,8 +86,8 @@ def logs(follow: bool) -> None:
         for group in (g["logGroupName"] for g in groups["logGroups"]):
             for page in cloudwatch.get_paginator("filter_log_events").paginate(logGroupName=group):
                 events += [(e["timestamp"], group, e["message"]) for e in page["events"]]
-        for event in sorted(events):
-            if event not in seen:
+        for event in sorted(events, key=lambda event: event[0]):
+            if event not in seen and not event[2].startswith(("START ", "END ")):
                 seen.add(event)
                 timestamp, group, message = event
                 at = datetime.fromtimestamp(timestamp / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
@@ -99,6 +99,8 @@ def logs(follow: bool) -> None:
 
 
 def _start(settings: Settings) -> None:
+    if _healthy(settings):
+        raise SystemExit(f"port {settings.port} is taken by another stack; choose one with PORT=")
     shutil.rmtree(TEMPORARY, ignore_errors=True)
     for path in (STATE, TEMPORARY):
         path.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,11 @@
 """Turns `template.yaml` into what the local emulator understands, without changing what it says.
 
-The SAM transform is Amazon's own (`aws-sam-translator`). After it, four things differ from AWS:
+The SAM transform is Amazon's own (`aws-sam-translator`). After it, three things differ from AWS:
 
 - the emulator ignores an HTTP API's OpenAPI `Body`, so its paths become routes, integrations and
   authorizers, which is what API Gateway makes of them;
-- the bucket policies demand TLS, and a loopback address has none;
-- the emulator has no alarms on sums of metrics, and no condition keys of SES;
-- the emulator does not count the retries of a stream's batch, only its age, so a batch that keeps
-  failing is given up after a minute instead.
+- the bucket policies demand TLS, and a loopback address has none; and
+- the emulator has no alarms on sums of metrics, and no condition keys of SES.
 """
 
 from __future__ import annotations
@@ -20,8 +18,6 @@ from typing import Any
 from settings import API_ID, REGION
 
 Json = dict[str, Any]
-
-SECONDS_UNTIL_A_BATCH_IS_GIVEN_UP = 60
 
 
 def load(path: Path) -> Json:
@@ -58,9 +54,6 @@ def for_emulator(template: Json, code: dict[str, str]) -> Json:
             case "AWS::IAM::Role":
                 for policy in resource["Properties"]["Policies"]:
                     _without_ses_conditions(policy["PolicyDocument"]["Statement"])
-            case "AWS::Lambda::EventSourceMapping":
-                properties = resource["Properties"]
-                properties["MaximumRecordAgeInSeconds"] = SECONDS_UNTIL_A_BATCH_IS_GIVEN_UP
     return expanded
 
 
