@@ -2,10 +2,13 @@
 
 mod apply;
 mod expression;
+mod idempotency;
 pub mod keys;
 mod ledger;
 mod people;
 mod records;
+pub mod runtime;
 mod store;
+mod tickets;
 
 pub use store::Store;

@@ -124,3 +124,24 @@ pub trait People {
         ids: &[InvitationId],
     ) -> Result<Vec<Invitation>, StoreError>;
 }
+
+/// A ticket as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Keyed hash of its text.
+    pub hash: [u8; 32],
+    /// Whose learner.
+    pub client_id: ClientId,
+    /// Who crosses.
+    pub learner_id: LearnerId,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Tickets that can be exchanged once.
+pub trait Tickets {
+    /// Keeps a new ticket.
+    async fn keep_ticket(&self, ticket: &Ticket) -> Result<(), StoreError>;
+    /// Takes a ticket away; only one caller ever gets it.
+    async fn take_ticket(&self, hash: &[u8; 32]) -> Result<Option<Ticket>, StoreError>;
+}

@@ -4,6 +4,7 @@
 pub mod create_learner;
 pub mod ground;
 pub mod seating;
+pub mod tickets;
 
 use crate::change::{Change, Refused, Step, StoreError};
 

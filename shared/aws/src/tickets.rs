@@ -1,0 +1,48 @@
+//! Tickets on DynamoDB.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use seatkeeper_domain::change::StoreError;
+use seatkeeper_domain::ports::{Ticket, Tickets};
+
+use crate::expression::{Item, n, s};
+use crate::keys;
+use crate::records::text;
+use crate::store::{Store, store_error};
+
+impl Tickets for Store {
+    async fn keep_ticket(&self, ticket: &Ticket) -> Result<(), StoreError> {
+        let mut item = Item::from(keys::ticket(&ticket.hash).attributes());
+        item.insert(keys::KIND.to_owned(), s("ticket"));
+        item.insert("client_id".to_owned(), s(&ticket.client_id));
+        item.insert("learner_id".to_owned(), s(ticket.learner_id));
+        item.insert("ends_at".to_owned(), s(ticket.expires_at));
+        item.insert(
+            keys::EXPIRES_AT.to_owned(),
+            n(ticket.expires_at.as_second()),
+        );
+        let call = self
+            .dynamodb
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item));
+        call.send().await.map(drop).map_err(store_error)
+    }
+
+    async fn take_ticket(&self, hash: &[u8; 32]) -> Result<Option<Ticket>, StoreError> {
+        let call = self
+            .dynamodb
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::ticket(hash).attributes()))
+            .return_values(ReturnValue::AllOld);
+        let old = call.send().await.map_err(store_error)?.attributes;
+        Ok(old.and_then(|item| {
+            Some(Ticket {
+                hash: *hash,
+                client_id: text(&item, "client_id")?.parse().ok()?,
+                learner_id: text(&item, "learner_id")?.parse().ok()?,
+                expires_at: text(&item, "ends_at")?.parse().ok()?,
+            })
+        }))
+    }
+}

@@ -1,0 +1,49 @@
+//! Tickets: a learner crosses from our pages to the client's LMS.
+
+use data_encoding::BASE64URL_NOPAD;
+use jiff::SignedDuration;
+
+use crate::change::StoreError;
+use crate::ids::{ClientId, LearnerId};
+use crate::ports::{Clock, IdSource, Ticket, Tickets};
+use crate::secrets::Keys;
+
+/// How long a ticket can be exchanged.
+pub const LIFETIME: SignedDuration = SignedDuration::from_secs(60);
+
+/// Issues a ticket for a learner: 256 random bits, of which only a keyed hash is kept.
+pub async fn issue_ticket(
+    ports: &impl Tickets,
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    keys: &Keys,
+    client: &ClientId,
+    learner: LearnerId,
+) -> Result<String, StoreError> {
+    let mut secret = [0; 32];
+    ids.fill(&mut secret);
+    let text = BASE64URL_NOPAD.encode(&secret);
+    let ticket = Ticket {
+        hash: hash(keys, &text),
+        client_id: client.clone(),
+        learner_id: learner,
+        expires_at: clock.now() + LIFETIME,
+    };
+    ports.keep_ticket(&ticket).await?;
+    Ok(text)
+}
+
+/// Exchanges a ticket, once: of several that try, one gets the learner.
+pub async fn exchange_ticket(
+    ports: &impl Tickets,
+    clock: &impl Clock,
+    keys: &Keys,
+    text: &str,
+) -> Result<Option<Ticket>, StoreError> {
+    let taken = ports.take_ticket(&hash(keys, text)).await?;
+    Ok(taken.filter(|ticket| ticket.expires_at > clock.now()))
+}
+
+fn hash(keys: &Keys, text: &str) -> [u8; 32] {
+    keys.mac("ticket", &[text.as_bytes()])
+}
