@@ -5,16 +5,22 @@
 //! or a [`Problem`] of the refusal.
 
 pub mod answer;
+pub mod app;
 pub mod body;
 pub mod caller;
 pub mod config;
 pub mod idempotency;
+pub mod pages;
 pub mod problem;
+pub mod refusals;
 pub mod request;
 mod serve;
+pub mod system;
 pub mod telemetry;
+pub mod views;
 
 pub use answer::Answer;
+pub use app::{App, Shared};
 pub use caller::SignedIn;
 pub use problem::{Problem, ProblemCode};
 pub use serve::{edge, serve};

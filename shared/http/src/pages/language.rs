@@ -1,0 +1,94 @@
+//! The languages pages exist in.
+
+use super::texts::{self, Texts};
+
+/// A language that pages exist in.
+///
+/// A new one is a table beside [`texts::en`], a variant here and an arm in each `match`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageLanguage {
+    /// English.
+    English,
+    /// French.
+    French,
+}
+
+/// The languages pages exist in, English first.
+pub const fn available_languages() -> &'static [PageLanguage] {
+    &[PageLanguage::English, PageLanguage::French]
+}
+
+/// The language of a page: the one asked for by `lang`, else the first of the browser's that
+/// exists, else the client's, else English.
+///
+/// All are language tags; a region, as in `fr-CA`, is dropped. `accepted` is best first.
+pub fn resolve_language(
+    explicit: Option<&str>,
+    accepted: &[String],
+    client_default: Option<&str>,
+) -> PageLanguage {
+    explicit
+        .into_iter()
+        .chain(accepted.iter().map(String::as_str))
+        .chain(client_default)
+        .find_map(PageLanguage::from_tag)
+        .unwrap_or(PageLanguage::English)
+}
+
+impl PageLanguage {
+    /// The primary subtag, such as `fr`.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::French => "fr",
+        }
+    }
+
+    /// The language's name in itself.
+    pub const fn own_name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::French => "Français",
+        }
+    }
+
+    /// The language a tag in any case names, its region dropped.
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        let primary = tag.trim().split(['-', '_']).next()?;
+        available_languages()
+            .iter()
+            .copied()
+            .find(|language| language.tag().eq_ignore_ascii_case(primary))
+    }
+
+    /// The texts of the pages.
+    pub(super) const fn texts(self) -> &'static Texts {
+        match self {
+            Self::English => &texts::en::TEXTS,
+            Self::French => &texts::fr::TEXTS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PageLanguage::{English, French};
+    use super::*;
+
+    #[test]
+    fn the_chain_is_asked_for_then_browser_then_client_then_english() {
+        let browser = ["de-CH".to_owned(), "fr-CH".to_owned(), "en".to_owned()];
+        assert_eq!(
+            resolve_language(Some("EN-us"), &browser, Some("fr")),
+            English
+        );
+        assert_eq!(resolve_language(None, &browser, Some("en")), French);
+        assert_eq!(resolve_language(Some("xx"), &browser, None), French);
+        assert_eq!(
+            resolve_language(None, &["de".to_owned()], Some("fr")),
+            French
+        );
+        assert_eq!(resolve_language(Some("de"), &[], Some("it")), English);
+        assert_eq!(resolve_language(None, &[], None), English);
+    }
+}

@@ -1,0 +1,146 @@
+//! English.
+
+use super::{
+    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
+    SetPasswordTexts, Texts,
+};
+
+pub(in crate::pages) const TEXTS: Texts = Texts {
+    months: [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
+    date: "{month} {day}, {year}",
+    first_day: "1",
+    languages: "Language",
+    error_prefix: "Error: ",
+    error_summary: "Please check your entries",
+    some_client: "the organization that invited you",
+    go_to_client: "Go to sign-in",
+    fields: FieldTexts {
+        code: "Your code",
+        code_hint: "As you received it. Case, spaces and hyphens do not matter.",
+        email: "E-mail address",
+        first_name: "First name",
+        last_name: "Last name",
+        password: "Password",
+        new_password: "New password",
+        password_hint: "At least {min} characters. A few words in a row make a good password.",
+        password_again: "Enter your password once more: for your safety, it is never filled in again.",
+        password_hint_existing: "At least {min} characters. If you already have an account, enter its password.",
+    },
+    errors: ErrorTexts {
+        code_missing: "Enter your code.",
+        code_refused: "This code cannot be redeemed. Check every character, or ask whoever gave it to you.",
+        email_missing: "Enter your e-mail address.",
+        email_invalid: "Enter one e-mail address, such as name@example.com.",
+        first_name_missing: "Enter your first name.",
+        last_name_missing: "Enter your last name.",
+        password_missing: "Enter a password.",
+        password_weak: "Choose a password of at least {min} characters that is not one character over and over.",
+        password_wrong: "There is an account with this address. Enter its password.",
+        too_long: "This is too long. Shorten it.",
+        other: "Check this entry.",
+    },
+    invitation: InvitationTexts {
+        title: "Accept your invitation",
+        intro_by: "{inviter} has invited you to online training at {client}.",
+        intro: "You are invited to online training at {client}.",
+        valid_until: "This invitation is valid until {date}.",
+        submit: "Accept and start",
+        decline_intro: "Were you not expecting this invitation, or do you not want it?",
+        decline: "Decline the invitation",
+    },
+    landing: LandingTexts {
+        title: "Redeem your code",
+        intro: "Your code gives you access to online training at {client}.",
+        submit: "Redeem and start",
+    },
+    set_password: SetPasswordTexts {
+        title: "Choose your password",
+        intro: "From then on, you use it to sign in at {client}.",
+        submit: "Save the password",
+    },
+    notices: NoticeTexts {
+        invitation_expired: NoticeText {
+            title: "This invitation has expired",
+            what: "Its date has passed, so the link no longer works.",
+            todo: "Ask {client} to send it again: you will get a new link.",
+        },
+        invitation_cancelled: NoticeText {
+            title: "This invitation is no longer valid",
+            what: "It was withdrawn, or replaced by a newer one.",
+            todo: "Look for a more recent e-mail, or ask {client}.",
+        },
+        invitation_declined: NoticeText {
+            title: "You have declined the invitation",
+            what: "No account has been opened for you.",
+            todo: "Did you decline by mistake? Ask {client} to invite you again.",
+        },
+        invitation_already_accepted: NoticeText {
+            title: "This invitation has been accepted already",
+            what: "There is nothing left to do here.",
+            todo: "Sign in with your e-mail address and your password.",
+        },
+        link_gone: NoticeText {
+            title: "This link no longer works",
+            what: "It has expired, or was withdrawn or replaced by a newer one.",
+            todo: "Look for a more recent e-mail, or ask {client} for a new link.",
+        },
+        unknown_link: NoticeText {
+            title: "This link does not exist",
+            what: "It may have been cut off when it was copied.",
+            todo: "Open the link in your e-mail again, or copy it as a whole.",
+        },
+        password_link_gone: NoticeText {
+            title: "This link no longer works",
+            what: "A link to choose a password works once, and for a limited time.",
+            todo: "Ask for a new one where you sign in, or ask {client}.",
+        },
+        password_set: NoticeText {
+            title: "Your password is saved",
+            what: "From now on, you sign in with your e-mail address and this password.",
+            todo: "",
+        },
+        no_seats_left: NoticeText {
+            title: "There are no seats left",
+            what: "All seats are taken at the moment. Nothing is wrong with what you entered.",
+            todo: "Tell {client}: as soon as a seat is free, try again.",
+        },
+        contract_ended: NoticeText {
+            title: "This training has ended",
+            what: "Its time is over, so nobody can join any more.",
+            todo: "If you have questions, ask {client}.",
+        },
+        code_not_redeemable: NoticeText {
+            title: "This code cannot be redeemed",
+            what: "",
+            todo: "Check every character, or ask whoever gave it to you.",
+        },
+        too_many_tries: NoticeText {
+            title: "Too many tries",
+            what: "For safety, there is a pause after many tries that failed.",
+            todo: "Try again in {minutes} min.",
+        },
+        unavailable: NoticeText {
+            title: "Please try again in a moment",
+            what: "The service does not answer just now.",
+            todo: "Wait a few seconds and try again. Nothing is lost.",
+        },
+        failure: NoticeText {
+            title: "Something went wrong",
+            what: "The fault is ours and has been recorded.",
+            todo: "Try again. If it happens again, tell {client}.",
+        },
+    },
+};

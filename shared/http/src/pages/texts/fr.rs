@@ -1,0 +1,146 @@
+//! French.
+
+use super::{
+    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
+    SetPasswordTexts, Texts,
+};
+
+pub(in crate::pages) const TEXTS: Texts = Texts {
+    months: [
+        "janvier",
+        "février",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juillet",
+        "août",
+        "septembre",
+        "octobre",
+        "novembre",
+        "décembre",
+    ],
+    date: "{day}\u{a0}{month} {year}",
+    first_day: "1er",
+    languages: "Langue",
+    error_prefix: "Erreur\u{a0}: ",
+    error_summary: "Vérifiez votre saisie",
+    some_client: "l’organisme qui vous a écrit",
+    go_to_client: "Se connecter",
+    fields: FieldTexts {
+        code: "Votre code",
+        code_hint: "Tel que vous l’avez reçu. Majuscules, espaces et tirets sont sans importance.",
+        email: "Adresse e-mail",
+        first_name: "Prénom",
+        last_name: "Nom",
+        password: "Mot de passe",
+        new_password: "Nouveau mot de passe",
+        password_hint: "Au moins {min} caractères. Quelques mots à la suite font un bon mot de passe.",
+        password_again: "Saisissez à nouveau votre mot de passe\u{a0}: par sécurité, il n’est jamais rempli d’avance.",
+        password_hint_existing: "Au moins {min} caractères. Si vous avez déjà un compte, saisissez son mot de passe.",
+    },
+    errors: ErrorTexts {
+        code_missing: "Saisissez votre code.",
+        code_refused: "Ce code ne peut pas être activé. Vérifiez chaque caractère, ou adressez-vous à la personne qui vous l’a remis.",
+        email_missing: "Saisissez votre adresse e-mail.",
+        email_invalid: "Saisissez une seule adresse e-mail, par exemple nom@exemple.fr.",
+        first_name_missing: "Saisissez votre prénom.",
+        last_name_missing: "Saisissez votre nom.",
+        password_missing: "Saisissez un mot de passe.",
+        password_weak: "Choisissez un mot de passe d’au moins {min} caractères, qui ne soit pas un seul caractère répété.",
+        password_wrong: "Un compte existe avec cette adresse. Saisissez son mot de passe.",
+        too_long: "C’est trop long. Raccourcissez.",
+        other: "Vérifiez cette saisie.",
+    },
+    invitation: InvitationTexts {
+        title: "Accepter votre invitation",
+        intro_by: "{inviter} vous invite à suivre une formation en ligne chez {client}.",
+        intro: "Vous avez reçu une invitation à suivre une formation en ligne chez {client}.",
+        valid_until: "Cette invitation est valable jusqu’au {date}.",
+        submit: "Accepter et commencer",
+        decline_intro: "Vous n’attendiez pas cette invitation, ou n’en voulez pas\u{a0}?",
+        decline: "Décliner l’invitation",
+    },
+    landing: LandingTexts {
+        title: "Activer votre code",
+        intro: "Votre code donne accès à la formation en ligne chez {client}.",
+        submit: "Activer et commencer",
+    },
+    set_password: SetPasswordTexts {
+        title: "Choisir votre mot de passe",
+        intro: "Il vous servira désormais à vous connecter chez {client}.",
+        submit: "Enregistrer le mot de passe",
+    },
+    notices: NoticeTexts {
+        invitation_expired: NoticeText {
+            title: "Cette invitation a expiré",
+            what: "Sa date est passée\u{a0}: le lien ne fonctionne plus.",
+            todo: "Demandez à {client} de vous la renvoyer\u{a0}: vous recevrez un nouveau lien.",
+        },
+        invitation_cancelled: NoticeText {
+            title: "Cette invitation n’est plus valable",
+            what: "Elle a été retirée, ou remplacée par une plus récente.",
+            todo: "Cherchez un e-mail plus récent, ou adressez-vous à {client}.",
+        },
+        invitation_declined: NoticeText {
+            title: "Vous avez décliné l’invitation",
+            what: "Aucun compte n’a été ouvert à votre nom.",
+            todo: "C’était une erreur\u{a0}? Demandez à {client} de vous inviter à nouveau.",
+        },
+        invitation_already_accepted: NoticeText {
+            title: "Cette invitation a déjà été acceptée",
+            what: "Il n’y a plus rien à faire ici.",
+            todo: "Connectez-vous avec votre adresse e-mail et votre mot de passe.",
+        },
+        link_gone: NoticeText {
+            title: "Ce lien ne fonctionne plus",
+            what: "Il a expiré, ou a été retiré ou remplacé par un plus récent.",
+            todo: "Cherchez un e-mail plus récent, ou demandez un nouveau lien à {client}.",
+        },
+        unknown_link: NoticeText {
+            title: "Ce lien n’existe pas",
+            what: "Il a peut-être été coupé lors de la copie.",
+            todo: "Ouvrez à nouveau le lien de votre e-mail, ou copiez-le en entier.",
+        },
+        password_link_gone: NoticeText {
+            title: "Ce lien ne fonctionne plus",
+            what: "Un lien pour choisir un mot de passe sert une seule fois, et pour un temps limité.",
+            todo: "Demandez-en un nouveau là où vous vous connectez, ou adressez-vous à {client}.",
+        },
+        password_set: NoticeText {
+            title: "Votre mot de passe est enregistré",
+            what: "Désormais, vous vous connectez avec votre adresse e-mail et ce mot de passe.",
+            todo: "",
+        },
+        no_seats_left: NoticeText {
+            title: "Il ne reste plus de place",
+            what: "Toutes les places sont prises pour le moment. Votre saisie n’est pas en cause.",
+            todo: "Prévenez {client}\u{a0}: dès qu’une place se libère, réessayez.",
+        },
+        contract_ended: NoticeText {
+            title: "Cette formation est terminée",
+            what: "Son échéance est passée, il n’est plus possible de la rejoindre.",
+            todo: "Pour toute question, adressez-vous à {client}.",
+        },
+        code_not_redeemable: NoticeText {
+            title: "Ce code ne peut pas être activé",
+            what: "",
+            todo: "Vérifiez chaque caractère, ou adressez-vous à la personne qui vous l’a remis.",
+        },
+        too_many_tries: NoticeText {
+            title: "Trop de tentatives",
+            what: "Par sécurité, une pause suit un grand nombre d’échecs.",
+            todo: "Réessayez dans {minutes} min.",
+        },
+        unavailable: NoticeText {
+            title: "Réessayez dans un instant",
+            what: "Le service ne répond pas pour le moment.",
+            todo: "Attendez quelques secondes et réessayez. Rien n’est perdu.",
+        },
+        failure: NoticeText {
+            title: "Un problème est survenu",
+            what: "L’erreur vient de nous et a été enregistrée.",
+            todo: "Réessayez. Si cela se reproduit, prévenez {client}.",
+        },
+    },
+};
