@@ -26,6 +26,8 @@ impl Color {
     pub const WHITE: Self = Self::rgb(255, 255, 255);
     /// Black.
     pub const BLACK: Self = Self::rgb(0, 0, 0);
+    /// The color of a client that has none of its own.
+    pub const DEFAULT: Self = Self::rgb(0x1f, 0x4f, 0xa3);
 
     /// A color from its parts.
     pub const fn rgb(red: u8, green: u8, blue: u8) -> Self {

@@ -82,11 +82,11 @@ pub(crate) fn lines(message: Option<&str>) -> Vec<String> {
     out
 }
 
-/// An address that may stand behind a link: `http` or `https`, and none of the characters that a
-/// URL has only escaped (RFC 3986, appendix C).
+/// An address that may stand behind a link: `http` or `https`, without blanks and the characters
+/// that delimit a URL in text (RFC 3986, appendix C).
 pub(crate) fn web_address(url: &str) -> Option<&str> {
     let known = url.starts_with("https://") || url.starts_with("http://");
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\`".contains(&byte);
     (known && url.bytes().all(plain)).then_some(url)
 }
 

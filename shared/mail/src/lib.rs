@@ -101,16 +101,13 @@ pub struct Link<'a> {
 pub struct Brand<'a> {
     /// The client's name.
     pub name: &'a str,
-    /// The client's color.
+    /// The client's color, or [`Color::DEFAULT`].
     pub color: Color,
     /// The client's logo, shown if its address begins with `https://`.
     pub logo_url: Option<&'a str>,
     /// The sender's name, if it is not the client's.
     pub from_name: Option<&'a str>,
 }
-
-/// The color of a client that has none of its own.
-pub const DEFAULT_COLOR: Color = Color::rgb(0x1f, 0x4f, 0xa3);
 
 /// A mail, ready to send.
 #[derive(Clone, PartialEq, Eq)]
