@@ -105,17 +105,10 @@ impl Store {
             .append("receipts", s(receipt))
             .if_equal("held_since", s(keys::sortable(guard.held_since)))
             .if_absent_or("applied", "applied", "=", n(change.part));
-        Some(
-            expression
-                .update(&self.table, &keys::idempotency(&guard.record))
-                .map_err(unbuilt),
-        )
+        Some(expression.update(&self.table, &keys::idempotency(&guard.record)).map_err(unbuilt))
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one arm a step, nothing shared between them"
-    )]
+    #[expect(clippy::too_many_lines, reason = "one arm a step, nothing shared between them")]
     fn write(
         &self,
         change: &Change,
@@ -127,11 +120,9 @@ impl Store {
         let new = || Expression::new().if_absent(keys::PK);
         let op = change.op.id;
         let item = match step {
-            Step::AddClient(record) => new().put(
-                table,
-                &keys::client(client),
-                with_op(to_item("client", record)?, op),
-            ),
+            Step::AddClient(record) => {
+                new().put(table, &keys::client(client), with_op(to_item("client", record)?, op))
+            }
             Step::ReplaceClient(record) => Expression::new().if_present(keys::PK).put(
                 table,
                 &keys::client(client),
@@ -142,17 +133,11 @@ impl Store {
                 &keys::contract(client, record.contract_id),
                 with_op(to_item("contract", record)?, op),
             ),
-            Step::TakeReference {
-                reference,
-                contract_id,
-            } => {
+            Step::TakeReference { reference, contract_id } => {
                 let item = owned_by("reference", contract_id, op);
                 new().put(table, &keys::reference(client, reference), item)
             }
-            Step::AddModules {
-                contract_id,
-                modules,
-            } => {
+            Step::AddModules { contract_id, modules } => {
                 let list = AttributeValue::L(modules.iter().map(s).collect());
                 Expression::new()
                     .set("modules", list)
@@ -174,11 +159,7 @@ impl Store {
                 let item = owned_by("group_name", group_id, op);
                 new().put(table, &keys::group_name(client, folded), item)
             }
-            Step::TakeOrder {
-                contract_id,
-                order,
-                add,
-            } => {
+            Step::TakeOrder { contract_id, order, add } => {
                 let mut item = owned_by("order", contract_id, op);
                 item.insert("add".to_owned(), n(add));
                 new().put(table, &keys::order(client, *contract_id, order), item)
@@ -193,17 +174,12 @@ impl Store {
             Step::MovePool { pool, delta } => {
                 moved(*delta).update(table, &keys::pool(client, *pool))
             }
-            Step::OpenBlock { key, size, epoch } => new().put(
-                table,
-                &keys::block(client, key),
-                block_item(change, key, *size, *epoch),
-            ),
-            Step::DrawBlock {
-                key,
-                used,
-                kept,
-                cursor,
-            } => drawn(*used, *kept, *cursor).update(table, &keys::block(client, key)),
+            Step::OpenBlock { key, size, epoch } => {
+                new().put(table, &keys::block(client, key), block_item(change, key, *size, *epoch))
+            }
+            Step::DrawBlock { key, used, kept, cursor } => {
+                drawn(*used, *kept, *cursor).update(table, &keys::block(client, key))
+            }
             Step::FenceBlock { key, epoch } => Expression::new()
                 .set("epoch", n(epoch))
                 .compare("epoch", "<", n(epoch))
@@ -216,16 +192,9 @@ impl Store {
                 .delete(table, &keys::block(client, &block.key)),
             Step::SeatLearner(seating) => {
                 let key = keys::learner(client, seating.learner_id);
-                return seated(change, seating)?
-                    .update(table, &key)
-                    .map_err(unbuilt);
+                return seated(change, seating)?.update(table, &key).map_err(unbuilt);
             }
-            Step::ReleaseSeat {
-                learner_id,
-                pool,
-                op: given_by,
-                seat,
-            } => {
+            Step::ReleaseSeat { learner_id, pool, op: given_by, seat } => {
                 let attribute = seat_attribute(*pool);
                 Expression::new()
                     .set(&attribute, to_value(seat)?)
@@ -241,27 +210,18 @@ impl Store {
                     s("released"),
                 )
                 .check(table, &keys::learner(client, *learner_id)),
-            Step::UpdateProfile {
-                learner_id,
-                profile,
-                fill_only,
-            } => profiled(Expression::new(), profile, *fill_only)
-                .set("changed_by", s(op))
-                .if_present(keys::PK)
-                .update(table, &keys::learner(client, *learner_id)),
-            Step::SetPassword {
-                learner_id,
-                serial,
-                credential,
-            } => Expression::new()
+            Step::UpdateProfile { learner_id, profile, fill_only } => {
+                profiled(Expression::new(), profile, *fill_only)
+                    .set("changed_by", s(op))
+                    .if_present(keys::PK)
+                    .update(table, &keys::learner(client, *learner_id))
+            }
+            Step::SetPassword { learner_id, serial, credential } => Expression::new()
                 .set("credential", to_value(credential)?)
                 .set("password_serial", n(serial + 1))
                 .if_equal("password_serial", n(serial))
                 .update(table, &keys::learner(client, *learner_id)),
-            Step::PutInvitation {
-                invitation,
-                replaces,
-            } => {
+            Step::PutInvitation { invitation, replaces } => {
                 let mut item = to_item("invitation", invitation)?;
                 item.insert("client_id".to_owned(), s(client));
                 due(&mut item, "invitation", invitation.expires_at);
@@ -271,17 +231,9 @@ impl Store {
                         .if_equal("version", n(version))
                         .if_equal("status", to_value(status)?),
                 };
-                expression.put(
-                    table,
-                    &keys::invitation(client, invitation.invitation_id),
-                    item,
-                )
+                expression.put(table, &keys::invitation(client, invitation.invitation_id), item)
             }
-            Step::CloseInvitation {
-                invitation_id,
-                version,
-                to,
-            } => Expression::new()
+            Step::CloseInvitation { invitation_id, version, to } => Expression::new()
                 .set("status", to_value(to)?)
                 .set("op", s(op))
                 .set("closed_at", s(change.at))
@@ -293,11 +245,9 @@ impl Store {
             Step::NoLiveInvitation { invitation_id } => Expression::new()
                 .if_absent_or(keys::PK, "status", "<>", s("pending"))
                 .check(table, &keys::invitation(client, *invitation_id)),
-            Step::JoinCohort {
-                key,
-                start_on,
-                count,
-            } => joined(key, s(start_on), *count).update(table, &keys::cohort(key)),
+            Step::JoinCohort { key, start_on, count } => {
+                joined(key, s(start_on), *count).update(table, &keys::cohort(key))
+            }
             Step::LeaveCohort { key } => Expression::new()
                 .add("count", n(-1))
                 .if_equal("state", s("waiting"))
@@ -311,9 +261,9 @@ impl Store {
                 .if_equal("state", s("waiting"))
                 .if_equal("count", n(count))
                 .update(table, &keys::cohort(key)),
-            Step::CohortHasOpened { key } => Expression::new()
-                .if_equal("state", s("opened"))
-                .check(table, &keys::cohort(key)),
+            Step::CohortHasOpened { key } => {
+                Expression::new().if_equal("state", s("opened")).check(table, &keys::cohort(key))
+            }
             Step::AddBatch(batch) => new().put(
                 table,
                 &keys::batch(client, batch.batch_id),
@@ -327,11 +277,7 @@ impl Store {
             Step::AddCode { hash, record } => {
                 new().put(table, &keys::code(client, *hash), to_item("code", record)?)
             }
-            Step::AddSealedCodes {
-                batch_id,
-                run,
-                sealed,
-            } => {
+            Step::AddSealedCodes { batch_id, run, sealed } => {
                 let mut item = owned_by("codes", batch_id, op);
                 let sealed = aws_sdk_dynamodb::primitives::Blob::new(sealed.clone());
                 item.insert("sealed".to_owned(), AttributeValue::B(sealed));
@@ -345,19 +291,15 @@ impl Store {
                 .if_absent("redeemed_by")
                 .update(table, &keys::code(client, *hash)),
             Step::CountRedemption { batch_id, max } => {
-                let counted = Expression::new()
-                    .add("redeemed", n(1))
-                    .if_equal("state", s("active"));
+                let counted =
+                    Expression::new().add("redeemed", n(1)).if_equal("state", s("active"));
                 let counted = match max {
                     Some(max) => counted.compare("redeemed", "<", n(max)),
                     None => counted,
                 };
                 counted.update(table, &keys::batch(client, *batch_id))
             }
-            Step::ListRedemption {
-                batch_id,
-                redemption,
-            } => {
+            Step::ListRedemption { batch_id, redemption } => {
                 let at = redemption.at;
                 let key = keys::redemption(client, *batch_id, at, redemption.learner_id);
                 new().put(table, &key, with_op(to_item("redemption", redemption)?, op))
@@ -456,10 +398,9 @@ fn drawn(used: u64, kept: u64, cursor: Option<BlockCursor>) -> Expression {
         .if_at_least("rem", total);
     match cursor {
         None => expression,
-        Some(BlockCursor { lo, hi, epoch }) => expression
-            .set("cursor", n(hi))
-            .if_equal("cursor", n(lo))
-            .if_equal("epoch", n(epoch)),
+        Some(BlockCursor { lo, hi, epoch }) => {
+            expression.set("cursor", n(hi)).if_equal("cursor", n(lo)).if_equal("epoch", n(epoch))
+        }
     }
 }
 
@@ -529,58 +470,32 @@ fn mail_item(intent: &MailIntent) -> Result<Item, StoreError> {
 /// Reads the reasons by position: the guard's verdict first, then the first step that refused.
 fn judge(change: &Change, reasons: &[CancellationReason]) -> Attempt {
     let failed = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
-    if let Some(reason) = reasons
-        .get(change.steps.len())
-        .filter(|reason| failed(reason))
-    {
+    if let Some(reason) = reasons.get(change.steps.len()).filter(|reason| failed(reason)) {
         return Attempt::Refused(judge_guard(change, reason));
     }
-    let first = change
-        .steps
-        .iter()
-        .zip(reasons)
-        .enumerate()
-        .find(|(_, (_, r))| failed(r));
+    let first = change.steps.iter().zip(reasons).enumerate().find(|(_, (_, r))| failed(r));
     if let Some((place, _)) = first {
         let mine = change
             .steps
             .iter()
             .zip(reasons)
             .any(|(step, reason)| failed(reason) && written_by_this(change, step, reason));
-        return Attempt::Refused(if mine {
-            Refused::Repeated
-        } else {
-            Refused::Step(place)
-        });
+        return Attempt::Refused(if mine { Refused::Repeated } else { Refused::Step(place) });
     }
-    let codes: Vec<_> = reasons
-        .iter()
-        .filter_map(CancellationReason::code)
-        .collect();
+    let codes: Vec<_> = reasons.iter().filter_map(CancellationReason::code).collect();
     let busy = codes.iter().any(|code| {
-        matches!(
-            *code,
-            "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
-        )
+        matches!(*code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
     });
     if busy {
         return Attempt::Busy(StoreError::Unavailable("a transaction conflict".into()));
     }
-    Attempt::Refused(Refused::Store(StoreError::Broken(format!(
-        "cancelled: {codes:?}"
-    ))))
+    Attempt::Refused(Refused::Store(StoreError::Broken(format!("cancelled: {codes:?}"))))
 }
 
 fn judge_guard(change: &Change, reason: &CancellationReason) -> Refused {
-    let applied = reason
-        .item()
-        .and_then(|item| number::<u32>(item, "applied"))
-        .unwrap_or(0);
+    let applied = reason.item().and_then(|item| number::<u32>(item, "applied")).unwrap_or(0);
     let held_since = reason.item().and_then(|item| text(item, "held_since"));
-    let mine = change
-        .op
-        .guard
-        .map(|guard| keys::sortable(guard.held_since));
+    let mine = change.op.guard.map(|guard| keys::sortable(guard.held_since));
     if held_since.is_some() && held_since == mine && applied > change.part {
         Refused::Repeated
     } else {
@@ -609,11 +524,7 @@ fn request_token(change: &Change) -> String {
     let mut hasher = DefaultHasher::new();
     change.op.id.hash(&mut hasher);
     change.part.hash(&mut hasher);
-    change
-        .op
-        .guard
-        .map(|guard| guard.held_since)
-        .hash(&mut hasher);
+    change.op.guard.map(|guard| guard.held_since).hash(&mut hasher);
     format!("{:?}", change.steps).hash(&mut hasher);
     let first = hasher.finish();
     "again".hash(&mut hasher);
@@ -630,10 +541,7 @@ fn pause(change: &Change, try_number: u32) -> Duration {
 
 /// The counters of a key are needed by adapters that read what is due.
 pub(crate) fn due_key(item: &Item) -> Option<Key> {
-    Some(Key {
-        pk: text(item, keys::PK)?,
-        sk: text(item, keys::SK)?,
-    })
+    Some(Key { pk: text(item, keys::PK)?, sk: text(item, keys::SK)? })
 }
 
 /// Whether an SDK error says that the condition of a single write did not hold.

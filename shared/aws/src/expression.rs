@@ -73,8 +73,7 @@ impl Expression {
 
     pub(crate) fn set_if_absent(mut self, attribute: &str, value: AttributeValue) -> Self {
         let (name, value) = (self.name(attribute), self.value(value));
-        self.set
-            .push(format!("{name} = if_not_exists({name}, {value})"));
+        self.set.push(format!("{name} = if_not_exists({name}, {value})"));
         self
     }
 
@@ -83,9 +82,7 @@ impl Expression {
         let name = self.name(attribute);
         let empty = self.value(AttributeValue::L(Vec::new()));
         let element = self.value(AttributeValue::L(vec![element]));
-        self.set.push(format!(
-            "{name} = list_append(if_not_exists({name}, {empty}), {element})"
-        ));
+        self.set.push(format!("{name} = list_append(if_not_exists({name}, {empty}), {element})"));
         self
     }
 
@@ -118,8 +115,7 @@ impl Expression {
 
     pub(crate) fn if_absent(mut self, attribute: &str) -> Self {
         let name = self.name(attribute);
-        self.conditions
-            .push(format!("attribute_not_exists({name})"));
+        self.conditions.push(format!("attribute_not_exists({name})"));
         self
     }
 
@@ -139,19 +135,13 @@ impl Expression {
     ) -> Self {
         let (absent, name) = (self.name(absent), self.name(attribute));
         let value = self.value(value);
-        self.conditions.push(format!(
-            "(attribute_not_exists({absent}) OR {name} {sign} {value})"
-        ));
+        self.conditions.push(format!("(attribute_not_exists({absent}) OR {name} {sign} {value})"));
         self
     }
 
     fn update_text(&self) -> String {
         let mut text = String::new();
-        for (verb, parts) in [
-            ("SET", &self.set),
-            ("ADD", &self.add),
-            ("REMOVE", &self.remove),
-        ] {
+        for (verb, parts) in [("SET", &self.set), ("ADD", &self.add), ("REMOVE", &self.remove)] {
             if !parts.is_empty() {
                 text.push_str(verb);
                 text.push(' ');

@@ -15,7 +15,6 @@ use crate::records::{number, text};
 use crate::store::{Store, store_error};
 
 impl IdempotencyStore for Store {
-
     async fn begin(&self, attempt: &Attempt) -> Result<Begin, StoreError> {
         // Two rounds: a record past its retention is removed first, since TTL takes its time.
         for _ in 0..2 {
@@ -138,21 +137,10 @@ impl Store {
 }
 
 fn fresh(attempt: &Attempt, item: &Item) -> Begin {
-    let id = text(item, "op")
-        .and_then(|op| op.parse().ok())
-        .unwrap_or(attempt.op);
+    let id = text(item, "op").and_then(|op| op.parse().ok()).unwrap_or(attempt.op);
     let resumed = number::<u32>(item, "tries").unwrap_or(1) > 1;
-    let guard = Guard {
-        record: attempt.record,
-        held_since: attempt.now,
-        resumed,
-    };
-    Begin::Fresh {
-        op: Op {
-            id,
-            guard: Some(guard),
-        },
-    }
+    let guard = Guard { record: attempt.record, held_since: attempt.now, resumed };
+    Begin::Fresh { op: Op { id, guard: Some(guard) } }
 }
 
 fn judge(attempt: &Attempt, old: Item) -> Result<Begin, Item> {
@@ -160,19 +148,12 @@ fn judge(attempt: &Attempt, old: Item) -> Result<Begin, Item> {
     if Timestamp::from_second(kept_until).is_ok_and(|until| until <= attempt.now) {
         return Err(old);
     }
-    let blob = |name: &str| {
-        old.get(name)
-            .and_then(|value| value.as_b().ok())
-            .map(Blob::as_ref)
-    };
+    let blob = |name: &str| old.get(name).and_then(|value| value.as_b().ok()).map(Blob::as_ref);
     if blob("body") != Some(attempt.body.as_slice()) {
         return Ok(Begin::Mismatch);
     }
     match (number(&old, "status"), blob("sealed")) {
-        (Some(status), Some(sealed)) => Ok(Begin::Replay {
-            status,
-            sealed: sealed.to_vec(),
-        }),
+        (Some(status), Some(sealed)) => Ok(Begin::Replay { status, sealed: sealed.to_vec() }),
         _ => Ok(Begin::InProgress),
     }
 }

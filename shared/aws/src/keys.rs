@@ -95,10 +95,7 @@ pub fn reference(client: &ClientId, reference: &str) -> Key {
 
 /// A sublicense.
 pub fn sublicense(client: &ClientId, sublicense: SublicenseId) -> Key {
-    Key::new(
-        client_partition(client),
-        format!("{SUBLICENSES}{sublicense}"),
-    )
+    Key::new(client_partition(client), format!("{SUBLICENSES}{sublicense}"))
 }
 
 /// A group.
@@ -139,10 +136,7 @@ pub fn learner_partition(client: &ClientId, bucket: u8) -> String {
 
 /// A learner.
 pub fn learner(client: &ClientId, learner: LearnerId) -> Key {
-    Key::new(
-        learner_partition(client, learner.bucket(BUCKETS)),
-        learner.to_string(),
-    )
+    Key::new(learner_partition(client, learner.bucket(BUCKETS)), learner.to_string())
 }
 
 /// A bucket of a client's invitations.
@@ -152,10 +146,7 @@ pub fn invitation_partition(client: &ClientId, bucket: u8) -> String {
 
 /// An invitation.
 pub fn invitation(client: &ClientId, invitation: InvitationId) -> Key {
-    Key::new(
-        invitation_partition(client, invitation.bucket(BUCKETS)),
-        invitation.to_string(),
-    )
+    Key::new(invitation_partition(client, invitation.bucket(BUCKETS)), invitation.to_string())
 }
 
 /// The cohorts of a pool.
@@ -165,10 +156,7 @@ pub fn cohort_partition(client: &ClientId, pool: PoolId) -> String {
 
 /// A cohort.
 pub fn cohort(key: &CohortKey) -> Key {
-    Key::new(
-        cohort_partition(&key.client_id, key.pool),
-        sortable(key.instant),
-    )
+    Key::new(cohort_partition(&key.client_id, key.pool), sortable(key.instant))
 }
 
 /// The trail of a pool.
@@ -191,12 +179,7 @@ pub fn audit(
 
 /// The mails that wait for a cohort.
 pub fn cohort_mail_partition(cohort: &CohortKey) -> String {
-    format!(
-        "MAIL#{}#{}#{}",
-        cohort.client_id,
-        cohort.pool,
-        sortable(cohort.instant)
-    )
+    format!("MAIL#{}#{}#{}", cohort.client_id, cohort.pool, sortable(cohort.instant))
 }
 
 /// A mail intent: with its cohort, or in one of the client's partitions.
@@ -209,10 +192,7 @@ pub fn mail(intent: &MailIntent) -> Key {
             instant: intent.due_at,
         }),
         None => {
-            let spread = intent
-                .key
-                .bytes()
-                .fold(0_u8, |sum, byte| sum.wrapping_mul(31) ^ byte);
+            let spread = intent.key.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31) ^ byte);
             format!("MAIL#{client}#{:02}", spread % BUCKETS)
         }
     };
@@ -241,18 +221,12 @@ pub const REDEMPTIONS: &str = "REDEEMED#";
 
 /// A run of a batch's sealed codes.
 pub fn sealed_codes(client: &ClientId, batch: BatchId, run: u32) -> Key {
-    Key::new(
-        batch_partition(client, batch),
-        format!("{SEALED_CODES}{run:04}"),
-    )
+    Key::new(batch_partition(client, batch), format!("{SEALED_CODES}{run:04}"))
 }
 
 /// A redemption in its batch's list.
 pub fn redemption(client: &ClientId, batch: BatchId, at: Timestamp, learner: LearnerId) -> Key {
-    Key::new(
-        batch_partition(client, batch),
-        format!("{REDEMPTIONS}{}#{learner}", sortable(at)),
-    )
+    Key::new(batch_partition(client, batch), format!("{REDEMPTIONS}{}#{learner}", sortable(at)))
 }
 
 /// A code.
@@ -275,10 +249,7 @@ pub const CHUNKS: &str = "CHUNK#";
 
 /// A chunk of an import.
 pub fn chunk(client: &ClientId, import: ImportId, number: u32) -> Key {
-    Key::new(
-        import_partition(client, import),
-        format!("{CHUNKS}{number:05}"),
-    )
+    Key::new(import_partition(client, import), format!("{CHUNKS}{number:05}"))
 }
 
 /// A client's imports, by time.
@@ -288,10 +259,7 @@ pub fn imports_partition(client: &ClientId) -> String {
 
 /// An import in its client's list.
 pub fn import_listing(client: &ClientId, created_at: Timestamp, import: ImportId) -> Key {
-    Key::new(
-        imports_partition(client),
-        format!("{}#{import}", sortable(created_at)),
-    )
+    Key::new(imports_partition(client), format!("{}#{import}", sortable(created_at)))
 }
 
 /// An idempotency record.
@@ -306,10 +274,7 @@ pub fn ticket(hash: &[u8; 32]) -> Key {
 
 /// Counts of refused tries of one source at one client.
 pub fn refused_tries(client: &ClientId, source: &[u8; 32], window: i64) -> Key {
-    Key::new(
-        format!("TRIES#{client}#{}", hex(&source[..16])),
-        format!("{window}"),
-    )
+    Key::new(format!("TRIES#{client}#{}", hex(&source[..16])), format!("{window}"))
 }
 
 fn hex(bytes: &[u8]) -> String {

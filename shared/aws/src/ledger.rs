@@ -24,9 +24,7 @@ impl Ledger for Store {
         let Some(mut item) = self.get(&keys::idempotency(&guard.record)).await? else {
             return Ok(Vec::new());
         };
-        let texts = item
-            .remove("receipts")
-            .and_then(|value| value.as_l().ok().cloned());
+        let texts = item.remove("receipts").and_then(|value| value.as_l().ok().cloned());
         let texts = texts.unwrap_or_default();
         let values = texts.iter().filter_map(|text| text.as_s().ok());
         values
@@ -39,10 +37,7 @@ impl Ledger for Store {
     async fn stock(&self, client: &ClientId, pool: PoolId) -> Result<Option<Stock>, StoreError> {
         let mut counters = None;
         let mut blocks = Vec::new();
-        for item in self
-            .partition(&keys::pool_partition(client, pool), "")
-            .await?
-        {
+        for item in self.partition(&keys::pool_partition(client, pool), "").await? {
             if item.contains_key("size") {
                 blocks.push(records::block(pool, &item)?);
             } else {
@@ -53,20 +48,12 @@ impl Ledger for Store {
     }
 
     async fn blocks(&self, client: &ClientId, pool: PoolId) -> Result<Vec<Block>, StoreError> {
-        let items = self
-            .partition(&keys::pool_partition(client, pool), "BLOCK#")
-            .await?;
-        items
-            .iter()
-            .map(|item| records::block(pool, item))
-            .collect()
+        let items = self.partition(&keys::pool_partition(client, pool), "BLOCK#").await?;
+        items.iter().map(|item| records::block(pool, item)).collect()
     }
 
     async fn cohort(&self, key: &CohortKey) -> Result<Option<Cohort>, StoreError> {
-        self.get(&keys::cohort(key))
-            .await?
-            .map(from_item)
-            .transpose()
+        self.get(&keys::cohort(key)).await?.map(from_item).transpose()
     }
 
     async fn order(

@@ -18,10 +18,7 @@ use crate::store::Store;
 
 impl Catalog for Store {
     async fn client(&self, client: &ClientId) -> Result<Option<Client>, StoreError> {
-        self.get(&keys::client(client))
-            .await?
-            .map(from_item)
-            .transpose()
+        self.get(&keys::client(client)).await?.map(from_item).transpose()
     }
 
     async fn contract(
@@ -29,10 +26,7 @@ impl Catalog for Store {
         client: &ClientId,
         contract: ContractId,
     ) -> Result<Option<Contract>, StoreError> {
-        self.get(&keys::contract(client, contract))
-            .await?
-            .map(from_item)
-            .transpose()
+        self.get(&keys::contract(client, contract)).await?.map(from_item).transpose()
     }
 
     async fn sublicense(
@@ -40,16 +34,11 @@ impl Catalog for Store {
         client: &ClientId,
         sublicense: SublicenseId,
     ) -> Result<Option<Sublicense>, StoreError> {
-        self.get(&keys::sublicense(client, sublicense))
-            .await?
-            .map(from_item)
-            .transpose()
+        self.get(&keys::sublicense(client, sublicense)).await?.map(from_item).transpose()
     }
 
     async fn groups(&self, client: &ClientId) -> Result<Vec<Group>, StoreError> {
-        let items = self
-            .partition(&keys::client_partition(client), keys::GROUPS)
-            .await?;
+        let items = self.partition(&keys::client_partition(client), keys::GROUPS).await?;
         items.into_iter().map(from_item).collect()
     }
 
@@ -59,11 +48,7 @@ impl Catalog for Store {
         ids: &BTreeSet<GroupId>,
     ) -> Result<Vec<Group>, StoreError> {
         let wanted: Vec<Key> = ids.iter().map(|id| keys::group(client, *id)).collect();
-        self.get_all(&wanted)
-            .await?
-            .into_iter()
-            .map(from_item)
-            .collect()
+        self.get_all(&wanted).await?.into_iter().map(from_item).collect()
     }
 }
 
@@ -73,10 +58,7 @@ impl People for Store {
         client: &ClientId,
         learner: LearnerId,
     ) -> Result<Option<Learner>, StoreError> {
-        self.get(&keys::learner(client, learner))
-            .await?
-            .map(records::learner)
-            .transpose()
+        self.get(&keys::learner(client, learner)).await?.map(records::learner).transpose()
     }
 
     async fn learners(
@@ -85,11 +67,7 @@ impl People for Store {
         ids: &[LearnerId],
     ) -> Result<Vec<Learner>, StoreError> {
         let wanted: Vec<Key> = ids.iter().map(|id| keys::learner(client, *id)).collect();
-        self.get_all(&wanted)
-            .await?
-            .into_iter()
-            .map(records::learner)
-            .collect()
+        self.get_all(&wanted).await?.into_iter().map(records::learner).collect()
     }
 
     async fn invitation(
@@ -97,10 +75,7 @@ impl People for Store {
         client: &ClientId,
         invitation: InvitationId,
     ) -> Result<Option<Invitation>, StoreError> {
-        self.get(&keys::invitation(client, invitation))
-            .await?
-            .map(from_item)
-            .transpose()
+        self.get(&keys::invitation(client, invitation)).await?.map(from_item).transpose()
     }
 
     async fn invitations(
@@ -109,10 +84,6 @@ impl People for Store {
         ids: &[InvitationId],
     ) -> Result<Vec<Invitation>, StoreError> {
         let wanted: Vec<Key> = ids.iter().map(|id| keys::invitation(client, *id)).collect();
-        self.get_all(&wanted)
-            .await?
-            .into_iter()
-            .map(from_item)
-            .collect()
+        self.get_all(&wanted).await?.into_iter().map(from_item).collect()
     }
 }

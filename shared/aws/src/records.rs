@@ -52,9 +52,7 @@ pub(crate) fn text(item: &Item, name: &str) -> Option<String> {
 
 /// A number attribute.
 pub(crate) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
-    item.get(name)
-        .and_then(|value| value.as_n().ok())
-        .and_then(|text| text.parse().ok())
+    item.get(name).and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok())
 }
 
 /// The counters of a pool's item.
@@ -100,11 +98,7 @@ pub(crate) fn set_of<T: ToString>(members: &BTreeSet<T>) -> Option<AttributeValu
 
 fn members<T: std::str::FromStr + Ord>(item: &Item, name: &str) -> BTreeSet<T> {
     let texts = item.get(name).and_then(|value| value.as_ss().ok());
-    texts
-        .into_iter()
-        .flatten()
-        .filter_map(|text| text.parse().ok())
-        .collect()
+    texts.into_iter().flatten().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// The texts of a profile, by attribute; blanks are left out.
@@ -113,10 +107,7 @@ pub(crate) fn profile_texts(profile: &Profile) -> Vec<(&'static str, AttributeVa
     let mut keep = |name, value: Option<String>| texts.extend(value.map(|value| (name, s(value))));
     keep("first_name", profile.first_name.clone());
     keep("last_name", profile.last_name.clone());
-    keep(
-        "language",
-        profile.language.as_ref().map(ToString::to_string),
-    );
+    keep("language", profile.language.as_ref().map(ToString::to_string));
     keep("external_id", profile.external_id.clone());
     keep("additional_info", profile.additional_info.clone());
     keep("end_on", profile.end_on.map(|date| date.to_string()));
@@ -140,18 +131,14 @@ pub(crate) fn seat_attribute(pool: PoolId) -> String {
 
 /// The seat of this pool in a learner's item.
 pub(crate) fn seat_in(item: &Item, pool: PoolId) -> Option<Seat> {
-    item.get(&seat_attribute(pool))
-        .cloned()
-        .and_then(|value| from_value(value).ok())
+    item.get(&seat_attribute(pool)).cloned().and_then(|value| from_value(value).ok())
 }
 
 /// A learner's item.
 pub(crate) fn learner(mut item: Item) -> Result<Learner, StoreError> {
     let mut seats = BTreeMap::new();
     for (name, value) in &item {
-        let pool = name
-            .strip_prefix(SEAT)
-            .and_then(|pool| pool.parse::<PoolId>().ok());
+        let pool = name.strip_prefix(SEAT).and_then(|pool| pool.parse::<PoolId>().ok());
         if let Some(pool) = pool {
             seats.insert(pool, from_value::<Seat>(value.clone())?);
         }

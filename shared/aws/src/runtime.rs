@@ -13,9 +13,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 /// What the SDK clients of a function share.
 pub async fn sdk_config() -> SdkConfig {
-    let http = Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(6))
@@ -36,9 +34,8 @@ pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
 
 /// The mail service's client: exactly one attempt, because a second one may be a second mail.
 pub fn ses(config: &SdkConfig) -> aws_sdk_sesv2::Client {
-    let once = aws_sdk_sesv2::config::Builder::from(config)
-        .retry_config(RetryConfig::disabled())
-        .build();
+    let once =
+        aws_sdk_sesv2::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
     aws_sdk_sesv2::Client::from_conf(once)
 }
 

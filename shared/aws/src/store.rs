@@ -20,24 +20,13 @@ pub struct Store {
 impl Store {
     /// The table `table`, by this client.
     pub fn new(dynamodb: DynamoDb, table: impl Into<String>) -> Self {
-        Self {
-            dynamodb,
-            table: table.into(),
-        }
+        Self { dynamodb, table: table.into() }
     }
 
     /// An item, strongly consistent.
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        let call = self
-            .dynamodb
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true);
-        let answer = call
-            .set_key(Some(key.attributes()))
-            .send()
-            .await
-            .map_err(store_error)?;
+        let call = self.dynamodb.get_item().table_name(&self.table).consistent_read(true);
+        let answer = call.set_key(Some(key.attributes())).send().await.map_err(store_error)?;
         Ok(answer.item)
     }
 
@@ -54,21 +43,10 @@ impl Store {
                     .consistent_read(true)
                     .build()
                     .map_err(|error| StoreError::Broken(error.to_string()))?;
-                let call = self
-                    .dynamodb
-                    .batch_get_item()
-                    .request_items(&self.table, request);
+                let call = self.dynamodb.batch_get_item().request_items(&self.table, request);
                 let answer = call.send().await.map_err(store_error)?;
-                found.extend(
-                    answer
-                        .responses
-                        .into_iter()
-                        .flatten()
-                        .flat_map(|(_, items)| items),
-                );
-                let again = answer
-                    .unprocessed_keys
-                    .and_then(|mut map| map.remove(&self.table));
+                found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+                let again = answer.unprocessed_keys.and_then(|mut map| map.remove(&self.table));
                 left = again.map(|keys| keys.keys).unwrap_or_default();
                 tries += 1;
                 if !left.is_empty() {
@@ -104,18 +82,13 @@ impl Store {
         forward: bool,
         request: &PageRequest,
     ) -> Result<Page<Item>, StoreError> {
-        let start = request.cursor.as_ref().map(|sk| {
-            Key {
-                pk: pk.to_owned(),
-                sk: format!("{prefix}{sk}"),
-            }
-            .attributes()
-        });
+        let start = request
+            .cursor
+            .as_ref()
+            .map(|sk| Key { pk: pk.to_owned(), sk: format!("{prefix}{sk}") }.attributes());
         let limit = i32::from(request.limit);
         let answer = self.query(pk, prefix, forward, start, Some(limit)).await?;
-        let next = answer
-            .last_evaluated_key
-            .and_then(|key| text(&key, keys::SK));
+        let next = answer.last_evaluated_key.and_then(|key| text(&key, keys::SK));
         Ok(Page {
             items: answer.items.unwrap_or_default(),
             next: next.map(|sk| sk.strip_prefix(prefix).unwrap_or(&sk).to_owned()),
@@ -193,10 +166,7 @@ where
     );
     if broken || matches!(error, SdkError::ConstructionFailure(_)) {
         // A validation message names attributes and expressions, which are ours, and no values.
-        let message = error
-            .message()
-            .unwrap_or("the call could not be built")
-            .to_owned();
+        let message = error.message().unwrap_or("the call could not be built").to_owned();
         return StoreError::Broken(format!("{code}: {message}"));
     }
     StoreError::Unavailable(Box::new(error))

@@ -16,15 +16,8 @@ impl Tickets for Store {
         item.insert("client_id".to_owned(), s(&ticket.client_id));
         item.insert("learner_id".to_owned(), s(ticket.learner_id));
         item.insert("ends_at".to_owned(), s(ticket.expires_at));
-        item.insert(
-            keys::EXPIRES_AT.to_owned(),
-            n(ticket.expires_at.as_second()),
-        );
-        let call = self
-            .dynamodb
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item));
+        item.insert(keys::EXPIRES_AT.to_owned(), n(ticket.expires_at.as_second()));
+        let call = self.dynamodb.put_item().table_name(&self.table).set_item(Some(item));
         call.send().await.map(drop).map_err(store_error)
     }
 

@@ -47,11 +47,7 @@ impl From<String> for Actor {
         if let Some(import) = text.strip_prefix("import:").and_then(|id| id.parse().ok()) {
             return Self::Import(import);
         }
-        if text == "learner" {
-            Self::Learner
-        } else {
-            Self::System
-        }
+        if text == "learner" { Self::Learner } else { Self::System }
     }
 }
 

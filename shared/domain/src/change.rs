@@ -471,11 +471,7 @@ impl Change {
                 }
                 // The seats a block used are shown as used already; its item moves them for good.
                 Step::CloseBlock(block) => {
-                    add(
-                        &mut shown,
-                        block.key.pool,
-                        Delta::taken_up(-signed(block.used)),
-                    );
+                    add(&mut shown, block.key.pool, Delta::taken_up(-signed(block.used)));
                 }
                 Step::Audit(record) => add(&mut told, record.pool, record.delta),
                 _ => {}
@@ -507,9 +503,5 @@ impl Block {
 /// The stock a pool shows: what open blocks used counts as used, not as held.
 pub fn shown_stock(pool: Stock, blocks: &[Block]) -> Stock {
     let used: u64 = blocks.iter().map(|block| block.used).sum();
-    Stock {
-        held: pool.held.saturating_sub(used),
-        used: pool.used + used,
-        ..pool
-    }
+    Stock { held: pool.held.saturating_sub(used), used: pool.used + used, ..pool }
 }

@@ -47,38 +47,22 @@ impl Code {
             return Err(InvalidCode::Form);
         }
         let read = plain.replace('O', "0").replace(['I', 'L'], "1");
-        if is_checked(&read) {
-            Ok(Self(read))
-        } else {
-            Ok(Self(plain))
-        }
+        if is_checked(&read) { Ok(Self(read)) } else { Ok(Self(plain)) }
     }
 
     /// The `index`-th code of a batch: derived, so that a repeated call makes the same codes.
     pub fn generated(keys: &Keys, client: &ClientId, batch: BatchId, index: u32) -> Self {
         let batch = batch.to_string();
-        let parts = [
-            client.as_str().as_bytes(),
-            batch.as_bytes(),
-            &index.to_be_bytes(),
-        ];
+        let parts = [client.as_str().as_bytes(), batch.as_bytes(), &index.to_be_bytes()];
         let hash = keys.mac("code", &parts);
         let mut values: Vec<u8> = hash.iter().take(LENGTH).map(|byte| byte & 31).collect();
         values.push(check_value(&values));
-        Self(
-            values
-                .iter()
-                .map(|value| char::from(DIGITS[usize::from(*value)]))
-                .collect(),
-        )
+        Self(values.iter().map(|value| char::from(DIGITS[usize::from(*value)])).collect())
     }
 
     /// What stands for the code in the table. Nothing there can be redeemed.
     pub fn hash(&self, keys: &Keys, client: &ClientId) -> CodeHash {
-        CodeHash(keys.mac(
-            "code-hash",
-            &[client.as_str().as_bytes(), self.0.as_bytes()],
-        ))
+        CodeHash(keys.mac("code-hash", &[client.as_str().as_bytes(), self.0.as_bytes()]))
     }
 
     /// The last four characters, for lists.
@@ -120,10 +104,7 @@ pub struct CodeHash([u8; 32]);
 
 impl fmt::Display for CodeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .take(20)
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0.iter().take(20).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -135,10 +116,7 @@ fn is_checked(text: &str) -> bool {
 }
 
 fn value_of(digit: u8) -> Option<u8> {
-    DIGITS
-        .iter()
-        .position(|known| *known == digit)
-        .and_then(|place| u8::try_from(place).ok())
+    DIGITS.iter().position(|known| *known == digit).and_then(|place| u8::try_from(place).ok())
 }
 
 /// The check digit: Σ αⁱ·dᵢ over GF(32) = GF(2)[x]/(x⁵+x²+1), α = x. The weights differ from
@@ -152,11 +130,7 @@ fn check_value(values: &[u8]) -> u8 {
 
 fn times_alpha(value: u8) -> u8 {
     let shifted = value << 1;
-    if shifted & 32 == 0 {
-        shifted
-    } else {
-        (shifted & 31) ^ 0b00101
-    }
+    if shifted & 32 == 0 { shifted } else { (shifted & 31) ^ 0b00101 }
 }
 
 /// The two kinds of code.
@@ -227,8 +201,7 @@ pub struct Batch {
 impl Batch {
     /// The pool it draws on.
     pub fn pool(&self) -> PoolId {
-        self.sublicense_id
-            .map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
+        self.sublicense_id.map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
     }
 
     /// Whether its seats stand in a block: always for redemption codes.
@@ -314,13 +287,7 @@ mod tests {
     #[test]
     fn own_codes_keep_their_letters() {
         assert_eq!(Code::parse("welcome-2027").unwrap().as_str(), "WELCOME2027");
-        for bad in [
-            "short",
-            "",
-            "eight chars!",
-            &"x".repeat(41),
-            "été-2027-acme",
-        ] {
+        for bad in ["short", "", "eight chars!", &"x".repeat(41), "été-2027-acme"] {
             assert_eq!(Code::parse(bad), Err(InvalidCode::Form), "{bad}");
         }
     }

@@ -56,11 +56,7 @@ impl Color {
     /// One of the two always reaches [`READABLE`]: the worst color has 4.58 with both.
     #[must_use]
     pub fn text_on(self) -> Self {
-        if self.contrast(Self::WHITE) >= READABLE {
-            Self::WHITE
-        } else {
-            Self::BLACK
-        }
+        if self.contrast(Self::WHITE) >= READABLE { Self::WHITE } else { Self::BLACK }
     }
 
     /// This color, darkened or lightened no further than needed to be readable as text on
@@ -92,11 +88,7 @@ impl Color {
     fn luminance(self) -> f64 {
         let linear = |part: u8| {
             let part = f64::from(part) / 255.0;
-            if part <= 0.040_45 {
-                part / 12.92
-            } else {
-                ((part + 0.055) / 1.055).powf(2.4)
-            }
+            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
         };
         0.2126 * linear(self.red) + 0.7152 * linear(self.green) + 0.0722 * linear(self.blue)
     }
@@ -135,13 +127,8 @@ mod tests {
 
     #[test]
     fn only_six_hexadecimal_digits_are_a_color() {
-        assert_eq!(
-            Color::parse("#1A73e8").map(|c| c.to_string()),
-            Ok("#1a73e8".to_owned())
-        );
-        for text in [
-            "", "#fff", "1a73e8", "#1a73e8;", "#12345g", "red", "#+12345", "#é1234",
-        ] {
+        assert_eq!(Color::parse("#1A73e8").map(|c| c.to_string()), Ok("#1a73e8".to_owned()));
+        for text in ["", "#fff", "1a73e8", "#1a73e8;", "#12345g", "red", "#+12345", "#é1234"] {
             assert_eq!(Color::parse(text), Err(InvalidColor), "{text}");
         }
     }

@@ -193,11 +193,7 @@ pub fn parse_opens_at(text: &str) -> Result<Time, InvalidTime> {
     let (hour, minute) = text.split_once(':').ok_or(InvalidTime)?;
     let two = |part: &str| -> Result<i8, InvalidTime> {
         let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-        if digits {
-            part.parse().map_err(|_| InvalidTime)
-        } else {
-            Err(InvalidTime)
-        }
+        if digits { part.parse().map_err(|_| InvalidTime) } else { Err(InvalidTime) }
     };
     Time::new(two(hour)?, two(minute)?, 0, 0).map_err(|_| InvalidTime)
 }
@@ -271,12 +267,8 @@ impl Contract {
             (Some(end), _) => Some(end_of(end, zone)),
             (None, Some(days)) => {
                 let first = local_date(opens, zone);
-                let last = first
-                    .checked_add(jiff::Span::new().days(i64::from(days) - 1))
-                    .ok()?;
-                let last = self
-                    .ends_on
-                    .map_or(last, |contract_end| last.min(contract_end));
+                let last = first.checked_add(jiff::Span::new().days(i64::from(days) - 1)).ok()?;
+                let last = self.ends_on.map_or(last, |contract_end| last.min(contract_end));
                 Some(end_of(last, zone))
             }
             (None, None) => None,

@@ -34,12 +34,8 @@ pub fn instant_of(date: Date, time: Time, zone: &TimeZone) -> Timestamp {
             // The transition itself is the first valid instant after the gap.
             let inside = before.to_timestamp(date.to_datetime(time)).ok();
             inside.and_then(|inside| {
-                let start = inside
-                    .checked_sub(1.day().hours(24).days(0))
-                    .unwrap_or(inside);
-                zone.following(start)
-                    .next()
-                    .map(|transition| transition.timestamp())
+                let start = inside.checked_sub(1.day().hours(24).days(0)).unwrap_or(inside);
+                zone.following(start).next().map(|transition| transition.timestamp())
             })
         }
         _ => ambiguous.earlier().ok(),
@@ -54,11 +50,7 @@ pub fn opening(start_on: Option<Date>, opens_at: Time, now: Timestamp, zone: &Ti
         return Opening::Now;
     };
     let instant = instant_of(start_on, opens_at, zone);
-    if instant <= now {
-        Opening::Now
-    } else {
-        Opening::Later { start_on, instant }
-    }
+    if instant <= now { Opening::Now } else { Opening::Later { start_on, instant } }
 }
 
 /// The midnight after the last day: when access ends.
@@ -83,24 +75,12 @@ mod tests {
     fn a_date_opens_at_local_midnight() {
         let paris = zone("Europe/Paris");
         let midnight = Time::midnight();
-        assert_eq!(
-            instant_of(date(2027, 3, 1), midnight, &paris),
-            at("2027-02-28T23:00:00Z")
-        );
-        assert_eq!(
-            instant_of(date(2027, 7, 1), midnight, &paris),
-            at("2027-06-30T22:00:00Z")
-        );
+        assert_eq!(instant_of(date(2027, 3, 1), midnight, &paris), at("2027-02-28T23:00:00Z"));
+        assert_eq!(instant_of(date(2027, 7, 1), midnight, &paris), at("2027-06-30T22:00:00Z"));
         let kiritimati = zone("Pacific/Kiritimati");
-        assert_eq!(
-            instant_of(date(2027, 3, 1), midnight, &kiritimati),
-            at("2027-02-28T10:00:00Z")
-        );
+        assert_eq!(instant_of(date(2027, 3, 1), midnight, &kiritimati), at("2027-02-28T10:00:00Z"));
         let niue = zone("Pacific/Niue");
-        assert_eq!(
-            instant_of(date(2028, 2, 29), midnight, &niue),
-            at("2028-02-29T11:00:00Z")
-        );
+        assert_eq!(instant_of(date(2028, 2, 29), midnight, &niue), at("2028-02-29T11:00:00Z"));
     }
 
     #[test]
@@ -136,10 +116,7 @@ mod tests {
         assert_eq!(open(date(2026, 11, 23)), Opening::Now);
         assert_eq!(
             open(date(2026, 11, 24)),
-            Opening::Later {
-                start_on: date(2026, 11, 24),
-                instant: at("2026-11-23T23:00:00Z")
-            }
+            Opening::Later { start_on: date(2026, 11, 24), instant: at("2026-11-23T23:00:00Z") }
         );
         let this_evening = opening(Some(date(2026, 11, 23)), time(20, 0, 0, 0), now, &paris);
         assert!(matches!(this_evening, Opening::Later { .. }));
@@ -147,9 +124,6 @@ mod tests {
 
     #[test]
     fn access_ends_at_the_midnight_after_the_last_day() {
-        assert_eq!(
-            end_of(date(2026, 12, 31), &zone("Europe/Paris")),
-            at("2026-12-31T23:00:00Z")
-        );
+        assert_eq!(end_of(date(2026, 12, 31), &zone("Europe/Paris")), at("2026-12-31T23:00:00Z"));
     }
 }

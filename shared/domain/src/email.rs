@@ -47,11 +47,7 @@ impl EmailAddress {
         }
         let domain = ascii_domain(domain).ok_or(InvalidEmail::Form)?;
         let address = format!("{}@{domain}", local.to_ascii_lowercase());
-        if address.len() > ADDRESS_MAX {
-            Err(InvalidEmail::Form)
-        } else {
-            Ok(Self(address))
-        }
+        if address.len() > ADDRESS_MAX { Err(InvalidEmail::Form) } else { Ok(Self(address)) }
     }
 
     /// The address.
@@ -74,10 +70,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
 /// `atext` parts separated by single dots (RFC 5322, 3.2.3).
 fn is_dot_atom(text: &str) -> bool {
     let atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
-    !text.is_empty()
-        && text
-            .split('.')
-            .all(|part| !part.is_empty() && part.chars().all(atext))
+    !text.is_empty() && text.split('.').all(|part| !part.is_empty() && part.chars().all(atext))
 }
 
 fn ascii_domain(domain: &str) -> Option<String> {
@@ -130,9 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn parsed(text: &str) -> Option<String> {
-        EmailAddress::parse(text)
-            .ok()
-            .map(|address| address.to_string())
+        EmailAddress::parse(text).ok().map(|address| address.to_string())
     }
 
     #[test]
@@ -143,21 +134,12 @@ mod tests {
             "MailTo:line.aubert@example.fr",
             "line.aubert\u{200b}@example.fr",
         ] {
-            assert_eq!(
-                parsed(text).as_deref(),
-                Some("line.aubert@example.fr"),
-                "{text:?}"
-            );
+            assert_eq!(parsed(text).as_deref(), Some("line.aubert@example.fr"), "{text:?}");
         }
-        for text in [
-            "contact@société.example",
-            "Contact@xn--socit-esab.example",
-            "contact@SOCIÉTÉ.example",
-        ] {
-            assert_eq!(
-                parsed(text).as_deref(),
-                Some("contact@xn--socit-esab.example")
-            );
+        for text in
+            ["contact@société.example", "Contact@xn--socit-esab.example", "contact@SOCIÉTÉ.example"]
+        {
+            assert_eq!(parsed(text).as_deref(), Some("contact@xn--socit-esab.example"));
         }
     }
 
@@ -183,16 +165,9 @@ mod tests {
             "a@1.2.3.4",
             "#N/A",
         ] {
-            assert_eq!(
-                EmailAddress::parse(text),
-                Err(InvalidEmail::Form),
-                "{text:?}"
-            );
+            assert_eq!(EmailAddress::parse(text), Err(InvalidEmail::Form), "{text:?}");
         }
-        assert_eq!(
-            EmailAddress::parse(" \u{feff} "),
-            Err(InvalidEmail::Missing)
-        );
+        assert_eq!(EmailAddress::parse(" \u{feff} "), Err(InvalidEmail::Missing));
         let long = format!("{}@example.fr", "a".repeat(65));
         assert_eq!(EmailAddress::parse(&long), Err(InvalidEmail::Form));
     }

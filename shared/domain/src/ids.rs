@@ -53,9 +53,7 @@ impl<K: Kind> Id<K> {
 
     /// The 128 bits.
     pub fn bits(&self) -> u128 {
-        self.0.iter().fold(0, |bits, digit| {
-            (bits << 5) | u128::from(value_of(*digit).unwrap_or(0))
-        })
+        self.0.iter().fold(0, |bits, digit| (bits << 5) | u128::from(value_of(*digit).unwrap_or(0)))
     }
 
     /// The 26 characters, without the prefix.
@@ -71,10 +69,7 @@ impl<K: Kind> Id<K> {
 }
 
 fn value_of(digit: u8) -> Option<u8> {
-    ALPHABET
-        .iter()
-        .position(|known| *known == digit)
-        .and_then(|place| u8::try_from(place).ok())
+    ALPHABET.iter().position(|known| *known == digit).and_then(|place| u8::try_from(place).ok())
 }
 
 impl<K: Kind> FromStr for Id<K> {
@@ -92,11 +87,7 @@ impl<K: Kind> FromStr for Id<K> {
             && body.iter().all(|digit| value_of(*digit).is_some())
             && value_of(body[0]).is_some_and(|first| first < 8);
         let digits: [u8; LENGTH] = body.try_into().map_err(|_| invalid)?;
-        if fits {
-            Ok(Self(digits, PhantomData))
-        } else {
-            Err(invalid)
-        }
+        if fits { Ok(Self(digits, PhantomData)) } else { Err(invalid) }
     }
 }
 
@@ -154,9 +145,7 @@ impl<K: Kind> Serialize for Id<K> {
 
 impl<'de, K: Kind> Deserialize<'de> for Id<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -249,9 +238,7 @@ impl Serialize for PoolId {
 
 impl<'de> Deserialize<'de> for PoolId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -260,9 +247,8 @@ impl<'de> Deserialize<'de> for PoolId {
 pub struct ClientId(String);
 
 /// Slugs that the routes of the API and its pages need for themselves.
-const RESERVED: [&str; 9] = [
-    "api", "v1", "i", "admin", "static", "assets", "scim", "health", "docs",
-];
+const RESERVED: [&str; 9] =
+    ["api", "v1", "i", "admin", "static", "assets", "scim", "health", "docs"];
 
 /// Why a text is no client id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -310,9 +296,7 @@ impl fmt::Display for ClientId {
 
 impl<'de> Deserialize<'de> for ClientId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -341,11 +325,7 @@ mod tests {
         let group = GroupId::from_bits(7).to_string();
         assert!(group.parse::<ContractId>().is_err());
         assert!("con_".parse::<ContractId>().is_err());
-        assert!(
-            "con_8zzzzzzzzzzzzzzzzzzzzzzzzz"
-                .parse::<ContractId>()
-                .is_err()
-        );
+        assert!("con_8zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<ContractId>().is_err());
     }
 
     #[test]
@@ -364,9 +344,6 @@ mod tests {
             assert_eq!(bad.parse::<ClientId>(), Err(InvalidClientId::Form), "{bad}");
         }
         assert_eq!("admin".parse::<ClientId>(), Err(InvalidClientId::Reserved));
-        assert_eq!(
-            "a".repeat(41).parse::<ClientId>(),
-            Err(InvalidClientId::Form)
-        );
+        assert_eq!("a".repeat(41).parse::<ClientId>(), Err(InvalidClientId::Form));
     }
 }

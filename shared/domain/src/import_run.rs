@@ -234,8 +234,7 @@ pub struct ImportRun {
 impl ImportRun {
     /// The pool it draws on.
     pub fn pool(&self) -> PoolId {
-        self.sublicense_id
-            .map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
+        self.sublicense_id.map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
     }
 }
 

@@ -114,8 +114,7 @@ pub enum Delivery {
 impl Invitation {
     /// The pool it draws on.
     pub fn pool(&self) -> PoolId {
-        self.sublicense_id
-            .map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
+        self.sublicense_id.map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
     }
 
     /// Whether it can be accepted at `now`.

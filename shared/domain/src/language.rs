@@ -57,27 +57,16 @@ impl Languages {
     /// The language that a BCP 47 tag in any case names, its script and region dropped; `_` counts
     /// as `-`.
     pub fn parse(&self, tag: &str) -> Result<Language, UnknownLanguage> {
-        let well_formed = tag
-            .trim()
-            .split(['-', '_'])
-            .enumerate()
-            .all(|(place, part)| {
-                let letters = part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-                letters
-                    && if place == 0 {
-                        part.len() >= 2
-                    } else {
-                        (1..=8).contains(&part.len())
-                    }
-            });
+        let well_formed = tag.trim().split(['-', '_']).enumerate().all(|(place, part)| {
+            let letters = part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            letters && if place == 0 { part.len() >= 2 } else { (1..=8).contains(&part.len()) }
+        });
         let wanted = primary_subtag(tag);
         self.0
             .iter()
             .find(|language| well_formed && language.0 == wanted)
             .cloned()
-            .ok_or_else(|| UnknownLanguage {
-                known: self.to_string(),
-            })
+            .ok_or_else(|| UnknownLanguage { known: self.to_string() })
     }
 
     /// The languages, in order.
@@ -97,11 +86,7 @@ impl fmt::Display for Languages {
 }
 
 fn primary_subtag(tag: &str) -> String {
-    tag.trim()
-        .split(['-', '_'])
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase()
+    tag.trim().split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
 fn is_primary_subtag(text: &str) -> bool {
@@ -116,11 +101,7 @@ mod tests {
     fn a_region_is_dropped_and_case_does_not_matter() {
         let languages = Languages::from_list("en, fr,de,fr");
         for tag in ["fr", "FR", "fr-CA", "fr_CH", " fr-Latn-FR "] {
-            assert_eq!(
-                languages.parse(tag).map(|l| l.to_string()),
-                Ok("fr".to_owned()),
-                "{tag}"
-            );
+            assert_eq!(languages.parse(tag).map(|l| l.to_string()), Ok("fr".to_owned()), "{tag}");
         }
         for tag in ["", "klingon", "it", "f", "français", "fr CA", "fr-"] {
             assert!(languages.parse(tag).is_err(), "{tag}");

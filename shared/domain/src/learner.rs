@@ -202,10 +202,6 @@ impl Learner {
                 SeatStatus::Ended | SeatStatus::Released => {}
             }
         }
-        if scheduled {
-            LearnerStatus::Pending
-        } else {
-            LearnerStatus::Ended
-        }
+        if scheduled { LearnerStatus::Pending } else { LearnerStatus::Ended }
     }
 }

@@ -51,24 +51,15 @@ impl Link {
     /// The token.
     pub fn token(&self, keys: &Keys) -> String {
         let (kind, client, bits, serial, expires) = match self {
-            Self::Invitation {
-                client,
-                invitation,
-                version,
-            } => (1_u8, client, invitation.bits(), *version, 0),
-            Self::Password {
-                client,
-                learner,
-                serial,
-                expires_at,
-            } => (2, client, learner.bits(), *serial, expires_at.as_second()),
+            Self::Invitation { client, invitation, version } => {
+                (1_u8, client, invitation.bits(), *version, 0)
+            }
+            Self::Password { client, learner, serial, expires_at } => {
+                (2, client, learner.bits(), *serial, expires_at.as_second())
+            }
         };
         let mut bytes = vec![kind];
-        bytes.extend(
-            u8::try_from(client.as_str().len())
-                .unwrap_or(0)
-                .to_be_bytes(),
-        );
+        bytes.extend(u8::try_from(client.as_str().len()).unwrap_or(0).to_be_bytes());
         bytes.extend(client.as_str().as_bytes());
         bytes.extend(bits.to_be_bytes());
         bytes.extend(serial.to_be_bytes());
@@ -156,10 +147,7 @@ mod tests {
         for place in 0..bytes.len() {
             let mut forged = bytes.clone();
             forged[place] ^= 1;
-            assert_eq!(
-                Link::read(&BASE64URL_NOPAD.encode(&forged), &keys_here),
-                None
-            );
+            assert_eq!(Link::read(&BASE64URL_NOPAD.encode(&forged), &keys_here), None);
         }
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::email::EmailAddress;
 use crate::ids::{ClientId, InvitationId, LearnerId, PoolId};
 
 /// What a mail says.
@@ -75,6 +76,9 @@ pub struct MailIntent {
     pub due_at: Timestamp,
     /// The mails.
     pub subjects: Vec<Subject>,
+    /// Set for a copy: the same words go to this address instead, without a live link or password.
+    #[serde(default)]
+    pub copy_to: Option<EmailAddress>,
 }
 
 /// Most mails of one intent.

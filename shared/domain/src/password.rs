@@ -52,9 +52,7 @@ impl PasswordPolicy {
     /// Checks a password as it was typed; nothing is trimmed.
     pub fn check(&self, text: &str) -> Result<Password, WeakPassword> {
         if text.chars().count() < self.min_length {
-            return Err(WeakPassword::TooShort {
-                min_length: self.min_length,
-            });
+            return Err(WeakPassword::TooShort { min_length: self.min_length });
         }
         if text.len() > MAX_BYTES {
             return Err(WeakPassword::TooLong);
@@ -75,11 +73,7 @@ impl Password {
     pub fn generated(keys: &Keys, client: &ClientId, learner: LearnerId, serial: u64) -> Self {
         const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
         let id = learner.to_string();
-        let parts = [
-            client.as_str().as_bytes(),
-            id.as_bytes(),
-            &serial.to_be_bytes(),
-        ];
+        let parts = [client.as_str().as_bytes(), id.as_bytes(), &serial.to_be_bytes()];
         let hash = keys.mac("generated-password", &parts);
         let mut text = String::new();
         for (place, byte) in hash.iter().take(20).enumerate() {

@@ -51,15 +51,10 @@ impl FromStr for Role {
     /// Reads a role's name in any case; a space or hyphen counts as the underscore.
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
         let name = text.trim().to_ascii_lowercase().replace([' ', '-'], "_");
-        [
-            Self::Learner,
-            Self::Instructor,
-            Self::GroupAdmin,
-            Self::ClientAdmin,
-        ]
-        .into_iter()
-        .find(|role| role.as_str() == name)
-        .ok_or(UnknownRole)
+        [Self::Learner, Self::Instructor, Self::GroupAdmin, Self::ClientAdmin]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+            .ok_or(UnknownRole)
     }
 }
 

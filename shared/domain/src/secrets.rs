@@ -36,14 +36,10 @@ impl Keys {
         let hkdf = Hkdf::<Sha256>::new(Some(b"seatkeeper"), root.as_bytes());
         let expand = |purpose: &[u8]| {
             let mut key = Zeroizing::new([0; 32]);
-            hkdf.expand(purpose, key.as_mut_slice())
-                .map_err(|_| WeakRootKey)?;
+            hkdf.expand(purpose, key.as_mut_slice()).map_err(|_| WeakRootKey)?;
             Ok(key)
         };
-        Ok(Self {
-            mac: expand(b"mac")?,
-            seal: expand(b"seal")?,
-        })
+        Ok(Self { mac: expand(b"mac")?, seal: expand(b"seal")? })
     }
 
     /// A keyed hash of `parts` for one purpose. Parts are length-prefixed, so that no two lists
@@ -87,11 +83,7 @@ impl Keys {
         email: &EmailAddress,
     ) -> InvitationId {
         let pool = pool.to_string();
-        let parts = [
-            client.as_str().as_bytes(),
-            pool.as_bytes(),
-            email.as_str().as_bytes(),
-        ];
+        let parts = [client.as_str().as_bytes(), pool.as_bytes(), email.as_str().as_bytes()];
         InvitationId::from_bits(self.bits("invitation", &parts))
     }
 
@@ -101,10 +93,7 @@ impl Keys {
         let mut nonce = [0; 12];
         ids.fill(&mut nonce);
         let cipher = ChaCha20Poly1305::new(&(*self.seal).into());
-        let payload = Payload {
-            msg: plain,
-            aad: context.as_bytes(),
-        };
+        let payload = Payload { msg: plain, aad: context.as_bytes() };
         // Encryption fails only above 256 GiB.
         let sealed = cipher.encrypt(&nonce.into(), payload).unwrap_or_default();
         [&nonce[..], &sealed].concat()
@@ -114,15 +103,7 @@ impl Keys {
     pub fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, body) = sealed.split_first_chunk::<12>()?;
         let cipher = ChaCha20Poly1305::new(&(*self.seal).into());
-        cipher
-            .decrypt(
-                &(*nonce).into(),
-                Payload {
-                    msg: body,
-                    aad: context.as_bytes(),
-                },
-            )
-            .ok()
+        cipher.decrypt(&(*nonce).into(), Payload { msg: body, aad: context.as_bytes() }).ok()
     }
 }
 

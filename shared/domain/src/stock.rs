@@ -22,11 +22,7 @@ pub struct Stock {
 impl Stock {
     /// A new pool of `seats`, all available.
     pub fn of(seats: u64) -> Self {
-        Self {
-            total: seats,
-            available: seats,
-            ..Self::default()
-        }
+        Self { total: seats, available: seats, ..Self::default() }
     }
 
     /// Whether the counters add up.
@@ -59,47 +55,27 @@ pub struct Delta {
 impl Delta {
     /// `seats` bought (or, if negative, given back).
     pub fn bought(seats: i64) -> Self {
-        Self {
-            total: seats,
-            available: seats,
-            ..Self::default()
-        }
+        Self { total: seats, available: seats, ..Self::default() }
     }
 
     /// `seats` allocated to a sublicense (or, if negative, taken back).
     pub fn allocated(seats: i64) -> Self {
-        Self {
-            allocated: seats,
-            available: -seats,
-            ..Self::default()
-        }
+        Self { allocated: seats, available: -seats, ..Self::default() }
     }
 
     /// `seats` promised.
     pub fn held(seats: i64) -> Self {
-        Self {
-            held: seats,
-            available: -seats,
-            ..Self::default()
-        }
+        Self { held: seats, available: -seats, ..Self::default() }
     }
 
     /// `seats` taken at once.
     pub fn used(seats: i64) -> Self {
-        Self {
-            used: seats,
-            available: -seats,
-            ..Self::default()
-        }
+        Self { used: seats, available: -seats, ..Self::default() }
     }
 
     /// `seats` that were promised, taken up.
     pub fn taken_up(seats: i64) -> Self {
-        Self {
-            held: -seats,
-            used: seats,
-            ..Self::default()
-        }
+        Self { held: -seats, used: seats, ..Self::default() }
     }
 
     /// `seats` that were promised, free again.
@@ -114,11 +90,7 @@ impl Delta {
 
     /// `seats` that were used, used up for good.
     pub fn spent(seats: i64) -> Self {
-        Self {
-            used: -seats,
-            spent: seats,
-            ..Self::default()
-        }
+        Self { used: -seats, spent: seats, ..Self::default() }
     }
 
     /// Both movements together.

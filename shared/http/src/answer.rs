@@ -31,13 +31,7 @@ impl Answer {
                 (StatusCode::INTERNAL_SERVER_ERROR, Value::Null)
             }
         };
-        Self {
-            status,
-            body,
-            unrepeatable: Vec::new(),
-            location: None,
-            replayed: false,
-        }
+        Self { status, body, unrepeatable: Vec::new(), location: None, replayed: false }
     }
 
     /// 200 with this body.
@@ -62,10 +56,7 @@ impl Answer {
 
     /// 303 to another address.
     pub fn see_other(location: impl Into<String>) -> Self {
-        Self {
-            location: Some(location.into()),
-            ..Self::empty(StatusCode::SEE_OTHER)
-        }
+        Self { location: Some(location.into()), ..Self::empty(StatusCode::SEE_OTHER) }
     }
 
     /// The status.
@@ -108,10 +99,7 @@ impl Answer {
 
     /// The same answer as one given before.
     pub(crate) fn replayed(status: StatusCode, body: &Value) -> Self {
-        Self {
-            replayed: true,
-            ..Self::new(status, body)
-        }
+        Self { replayed: true, ..Self::new(status, body) }
     }
 }
 
@@ -152,9 +140,7 @@ impl IntoResponse for Answer {
             response.headers_mut().insert(LOCATION, location);
         }
         if self.replayed {
-            response
-                .headers_mut()
-                .insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+            response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
         }
         response
     }
@@ -201,19 +187,14 @@ mod tests {
     fn a_redirect_names_its_address_and_has_no_body() {
         let response = Answer::see_other("https://bucket.example/report?x=1").into_response();
         assert_eq!(response.status(), 303);
-        assert_eq!(
-            response.headers()[LOCATION],
-            "https://bucket.example/report?x=1"
-        );
+        assert_eq!(response.headers()[LOCATION], "https://bucket.example/report?x=1");
         assert!(!response.headers().contains_key(CONTENT_TYPE));
     }
 
     #[test]
     fn an_address_with_a_line_break_is_not_sent() {
         assert_eq!(
-            Answer::see_other("https://x/\r\nSet-Cookie: a=b")
-                .into_response()
-                .status(),
+            Answer::see_other("https://x/\r\nSet-Cookie: a=b").into_response().status(),
             500
         );
     }

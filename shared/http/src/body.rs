@@ -67,10 +67,7 @@ impl Payload {
     }
 
     fn new(bytes: Bytes, format: Format) -> Self {
-        Self {
-            bytes: (bytes.len() <= MAX_BYTES).then_some(bytes),
-            format,
-        }
+        Self { bytes: (bytes.len() <= MAX_BYTES).then_some(bytes), format }
     }
 
     /// Whether the body was sent by a form rather than as JSON.
@@ -98,15 +95,11 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(';').next())
             .is_some_and(|value| {
-                value
-                    .trim()
-                    .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+                value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
             });
         let format = if is_form { Format::Form } else { Format::Json };
         // The body is in memory already: reading it fails only when it is over the limit.
-        let bytes = axum::body::to_bytes(request.into_body(), MAX_BYTES)
-            .await
-            .ok();
+        let bytes = axum::body::to_bytes(request.into_body(), MAX_BYTES).await.ok();
         Ok(Self { bytes, format })
     }
 }
@@ -123,10 +116,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with this code and a sentence for people.
     pub fn new(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            detail: detail.into(),
-        }
+        Self { code: code.into(), detail: detail.into() }
     }
 
     fn wrong_type(expected: &str) -> Self {
@@ -223,11 +213,7 @@ impl Fields {
             Problem::new(ProblemCode::InvalidJson, detail)
         })?;
         let Value::Object(unread) = value else {
-            return Err(Problem::invalid_field(
-                "",
-                "wrong-type",
-                "Expected an object.",
-            ));
+            return Err(Problem::invalid_field("", "wrong-type", "Expected an object."));
         };
         Ok(Self::new(unread, Source::Json, String::new()))
     }
@@ -256,12 +242,7 @@ impl Fields {
     }
 
     fn new(unread: Map<String, Value>, source: Source, pointer: String) -> Self {
-        Self {
-            unread,
-            source,
-            pointer,
-            errors: Vec::new(),
-        }
+        Self { unread, source, pointer, errors: Vec::new() }
     }
 
     /// A field that has to be there. `None` when it is not, or is refused; both are remembered.
@@ -293,9 +274,7 @@ impl Fields {
         match self.unread.remove(name) {
             None => Change::Keep,
             Some(Value::Null) => Change::Clear,
-            Some(value) => self
-                .read(name, &value, read)
-                .map_or(Change::Keep, Change::Set),
+            Some(value) => self.read(name, &value, read).map_or(Change::Keep, Change::Set),
         }
     }
 
@@ -342,10 +321,7 @@ impl Fields {
         for (key, value) in entries {
             let pointer = self.pointer_to(name) + "/" + &escape(&key);
             let refusal = if (1..=name_length).contains(&key.chars().count()) {
-                match read(Given {
-                    value: &value,
-                    source: self.source,
-                }) {
+                match read(Given { value: &value, source: self.source }) {
                     Ok(value) => {
                         map.insert(key, value);
                         continue;
@@ -430,10 +406,7 @@ impl Fields {
         value: &Value,
         read: impl Fn(Given<'_>) -> Result<T, Refusal>,
     ) -> Option<T> {
-        match read(Given {
-            value,
-            source: self.source,
-        }) {
+        match read(Given { value, source: self.source }) {
             Ok(value) => Some(value),
             Err(refusal) => {
                 self.error(self.pointer_to(name), refusal);
@@ -449,12 +422,7 @@ impl Fields {
         count: &RangeInclusive<usize>,
         read: impl Fn(Given<'_>) -> Result<T, Refusal>,
     ) -> Option<Vec<T>> {
-        let items = match (Given {
-            value,
-            source: self.source,
-        })
-        .as_list()
-        {
+        let items = match (Given { value, source: self.source }).as_list() {
             Ok(items) => items,
             Err(refusal) => {
                 self.error(self.pointer_to(name), refusal);
@@ -466,19 +434,12 @@ impl Fields {
             return None;
         }
         if items.len() < *count.start() {
-            self.refuse(
-                name,
-                "too-few",
-                format!("At least {} items.", count.start()),
-            );
+            self.refuse(name, "too-few", format!("At least {} items.", count.start()));
             return None;
         }
         let mut list = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
-            match read(Given {
-                value: item,
-                source: self.source,
-            }) {
+            match read(Given { value: item, source: self.source }) {
                 Ok(value) => list.push(value),
                 Err(refusal) => self.error(format!("{}/{place}", self.pointer_to(name)), refusal),
             }
@@ -507,11 +468,7 @@ impl Fields {
         let mut names: Vec<_> = std::mem::take(&mut self.unread).into_iter().collect();
         names.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (name, _) in names {
-            self.refuse(
-                &name,
-                "unknown-field",
-                "This field is unknown here. Remove it.",
-            );
+            self.refuse(&name, "unknown-field", "This field is unknown here. Remove it.");
         }
     }
 
@@ -520,11 +477,7 @@ impl Fields {
     }
 
     fn error(&mut self, pointer: String, Refusal { code, detail }: Refusal) {
-        self.errors.push(FieldError {
-            pointer,
-            code,
-            detail,
-        });
+        self.errors.push(FieldError { pointer, code, detail });
     }
 }
 
@@ -583,10 +536,7 @@ pub fn text_or_texts(length: usize) -> impl Fn(Given<'_>) -> Result<Vec<String>,
         };
         let given: usize = texts.iter().map(|text| text.chars().count()).sum();
         if given > length {
-            return Err(Refusal::new(
-                "too-long",
-                format!("At most {length} characters."),
-            ));
+            return Err(Refusal::new("too-long", format!("At most {length} characters.")));
         }
         Ok(texts)
     }
@@ -606,13 +556,12 @@ where
         if !is_number {
             return Err(Refusal::wrong_type("a whole number"));
         }
-        number
-            .and_then(|number| T::try_from(number).ok())
-            .filter(|n| range.contains(n))
-            .ok_or_else(|| {
+        number.and_then(|number| T::try_from(number).ok()).filter(|n| range.contains(n)).ok_or_else(
+            || {
                 let detail = format!("Expected {} to {}.", range.start(), range.end());
                 Refusal::new("out-of-range", detail)
-            })
+            },
+        )
     }
 }
 
@@ -636,10 +585,7 @@ pub fn choice<T: Clone>(names: &[(&'static str, T)]) -> impl Fn(Given<'_>) -> Re
         let found = names.iter().find(|(name, _)| *name == text);
         found.map(|(_, value)| value.clone()).ok_or_else(|| {
             let known: Vec<_> = names.iter().map(|(name, _)| *name).collect();
-            Refusal::new(
-                "not-allowed",
-                format!("Expected one of: {}.", known.join(", ")),
-            )
+            Refusal::new("not-allowed", format!("Expected one of: {}.", known.join(", ")))
         })
     }
 }
@@ -652,22 +598,15 @@ pub fn date() -> impl Fn(Given<'_>) -> Result<Date, Refusal> {
         let bytes = text.as_bytes();
         let well_formed = bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-';
         let refusal = || Refusal::new("invalid-date", "Expected a date as YYYY-MM-DD.");
-        text.parse()
-            .ok()
-            .filter(|_| well_formed)
-            .ok_or_else(refusal)
+        text.parse().ok().filter(|_| well_formed).ok_or_else(refusal)
     }
 }
 
 /// An instant, RFC 3339.
 pub fn instant() -> impl Fn(Given<'_>) -> Result<Timestamp, Refusal> {
     |given| {
-        let refusal = || {
-            Refusal::new(
-                "invalid-time",
-                "Expected an instant such as 2026-01-31T08:00:00Z.",
-            )
-        };
+        let refusal =
+            || Refusal::new("invalid-time", "Expected an instant such as 2026-01-31T08:00:00Z.");
         given.as_text()?.trim().parse().map_err(|_| refusal())
     }
 }
@@ -685,10 +624,7 @@ pub fn parsed<T, E: Display>(
 fn sentence(error: &impl Display) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
-    let first = letters
-        .next()
-        .map(|c| c.to_uppercase().to_string())
-        .unwrap_or_default();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let stop = if text.ends_with('.') { "" } else { "." };
     format!("{first}{}{stop}", letters.as_str())
 }
@@ -703,10 +639,7 @@ fn check_length(text: &str, length: &RangeInclusive<usize>) -> Result<(), Refusa
         return Err(Refusal::new("too-short", detail));
     }
     if given > *length.end() {
-        return Err(Refusal::new(
-            "too-long",
-            format!("At most {} characters.", length.end()),
-        ));
+        return Err(Refusal::new("too-long", format!("At most {} characters.", length.end())));
     }
     Ok(())
 }
@@ -715,10 +648,7 @@ fn check_characters(text: &str, allowed: impl Fn(char) -> bool) -> Result<(), Re
     if text.chars().all(allowed) {
         return Ok(());
     }
-    Err(Refusal::new(
-        "invalid-characters",
-        "Control characters are not allowed here.",
-    ))
+    Err(Refusal::new("invalid-characters", "Control characters are not allowed here."))
 }
 
 #[cfg(test)]
@@ -729,18 +659,11 @@ mod tests {
     fn errors<T: std::fmt::Debug>(result: Result<T, Problem>) -> Vec<(String, String)> {
         let problem = result.expect_err("a refusal");
         assert_eq!(problem.code, ProblemCode::InvalidRequest);
-        problem
-            .errors
-            .into_iter()
-            .map(|e| (e.pointer, e.code.into_owned()))
-            .collect()
+        problem.errors.into_iter().map(|e| (e.pointer, e.code.into_owned())).collect()
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        expected
-            .iter()
-            .map(|(p, c)| ((*p).to_owned(), (*c).to_owned()))
-            .collect()
+        expected.iter().map(|(p, c)| ((*p).to_owned(), (*c).to_owned())).collect()
     }
 
     fn json(text: &'static str) -> Fields {
@@ -796,15 +719,7 @@ mod tests {
         let absent = fields.optional("absent", flag());
         let read = fields
             .finish(|| {
-                Some((
-                    name?,
-                    seats?,
-                    on?.to_string(),
-                    at?.to_string(),
-                    notify,
-                    kind?,
-                    absent,
-                ))
+                Some((name?, seats?, on?.to_string(), at?.to_string(), notify, kind?, absent))
             })
             .expect("a good body");
         let on = "2026-02-28".to_owned();
@@ -827,10 +742,7 @@ mod tests {
 
     #[test]
     fn a_list_where_an_object_belongs_is_a_wrong_type_at_the_root() {
-        assert_eq!(
-            errors(Fields::of(&Payload::json("[]"))),
-            pairs(&[("", "wrong-type")])
-        );
+        assert_eq!(errors(Fields::of(&Payload::json("[]"))), pairs(&[("", "wrong-type")]));
     }
 
     #[test]
@@ -858,10 +770,7 @@ mod tests {
     fn a_form_reads_like_json_with_texts_for_all_types() {
         let form = Payload::form("name=Ren%C3%A9+D&seats=3&notify=on&language=&group=a&group=b");
         let mut fields = Fields::of(&form).expect("a form");
-        assert_eq!(
-            fields.required("name", text(1..=20)),
-            Some("René D".to_owned())
-        );
+        assert_eq!(fields.required("name", text(1..=20)), Some("René D".to_owned()));
         assert_eq!(fields.required("seats", integer(1u32..=9)), Some(3));
         assert_eq!(fields.optional("notify", flag()), Some(true));
         assert_eq!(fields.optional("language", text(2..=2)), None);
@@ -884,10 +793,7 @@ mod tests {
     fn a_field_given_twice_in_a_form_is_refused() {
         let mut fields = Fields::of(&Payload::form("email=a&email=b")).expect("a form");
         let _ = fields.required("email", text(1..=9));
-        assert_eq!(
-            errors(fields.finish(|| Some(()))),
-            pairs(&[("/email", "wrong-type")])
-        );
+        assert_eq!(errors(fields.finish(|| Some(()))), pairs(&[("/email", "wrong-type")]));
     }
 
     #[test]
@@ -897,10 +803,7 @@ mod tests {
         assert_eq!(fields.change("b", text(1..=5)), Change::Set("x".to_owned()));
         assert_eq!(fields.change("c", text(1..=5)), Change::Keep);
         assert_eq!(fields.change("d", text(1..=5)), Change::Keep);
-        assert_eq!(
-            errors(fields.finish(|| Some(()))),
-            pairs(&[("/d", "wrong-type")])
-        );
+        assert_eq!(errors(fields.finish(|| Some(()))), pairs(&[("/d", "wrong-type")]));
     }
 
     #[test]
@@ -918,14 +821,8 @@ mod tests {
     #[test]
     fn addresses_come_as_one_text_or_as_a_list() {
         let mut fields = json(r#"{"a": "x; y", "b": ["x", "y"], "c": ["x", 1], "d": "abcdef"}"#);
-        assert_eq!(
-            fields.optional("a", text_or_texts(5)),
-            Some(vec!["x; y".to_owned()])
-        );
-        assert_eq!(
-            fields.optional("b", text_or_texts(5)).map(|l| l.len()),
-            Some(2)
-        );
+        assert_eq!(fields.optional("a", text_or_texts(5)), Some(vec!["x; y".to_owned()]));
+        assert_eq!(fields.optional("b", text_or_texts(5)).map(|l| l.len()), Some(2));
         let _ = fields.optional("c", text_or_texts(5));
         let _ = fields.optional("d", text_or_texts(5));
         assert_eq!(
@@ -940,10 +837,7 @@ mod tests {
             json(r#"{"a": "x\u0000y", "b": "x\r\ny", "c": " pass\tword ", "d": "x\ny"}"#);
         let _ = fields.optional("a", text(1..=5));
         assert_eq!(fields.optional("b", lines(1..=5)), Some("x\ny".to_owned()));
-        assert_eq!(
-            fields.optional("c", verbatim(1..=20)),
-            Some(" pass\tword ".to_owned())
-        );
+        assert_eq!(fields.optional("c", verbatim(1..=20)), Some(" pass\tword ".to_owned()));
         let _ = fields.optional("d", text(1..=5));
         assert_eq!(
             errors(fields.finish(|| Some(()))),
@@ -964,10 +858,7 @@ mod tests {
         let _ = fields.required("id", parsed("invalid-id", str::parse::<ContractId>));
         let problem = fields.finish(|| Some(())).expect_err("a refusal");
         let detail = &problem.errors[0].detail;
-        assert!(
-            detail.starts_with("Expected `con_`") && detail.ends_with('.'),
-            "{detail}"
-        );
+        assert!(detail.starts_with("Expected `con_`") && detail.ends_with('.'), "{detail}");
     }
 
     #[test]
@@ -978,29 +869,14 @@ mod tests {
             let page = page_request(&mut fields);
             fields.finish(|| Some(page))
         };
-        assert_eq!(
-            page("").expect("fine"),
-            PageRequest {
-                limit: 50,
-                cursor: None
-            }
-        );
-        let some = PageRequest {
-            limit: 100,
-            cursor: Some("a b".to_owned()),
-        };
+        assert_eq!(page("").expect("fine"), PageRequest { limit: 50, cursor: None });
+        let some = PageRequest { limit: 100, cursor: Some("a b".to_owned()) };
         assert_eq!(page("cursor=a%20b&limit=100").expect("fine"), some);
         for (bad, code) in [("limit=0", "out-of-range"), ("limit=101", "out-of-range")] {
             assert_eq!(errors(page(bad)), pairs(&[("/limit", code)]));
         }
-        assert_eq!(
-            errors(page("limit=ten")),
-            pairs(&[("/limit", "wrong-type")])
-        );
-        assert_eq!(
-            errors(page("limits=1")),
-            pairs(&[("/limits", "unknown-field")])
-        );
+        assert_eq!(errors(page("limit=ten")), pairs(&[("/limit", "wrong-type")]));
+        assert_eq!(errors(page("limits=1")), pairs(&[("/limits", "unknown-field")]));
     }
 
     #[test]

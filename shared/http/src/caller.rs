@@ -23,11 +23,8 @@ pub const VENDOR: &[CallerRole] = &[CallerRole::VendorAdmin];
 pub const ADMINISTRATION: &[CallerRole] = &[CallerRole::VendorAdmin, CallerRole::ClientAdmin];
 
 /// Roles that may read what concerns a client as a whole.
-pub const READS: &[CallerRole] = &[
-    CallerRole::VendorAdmin,
-    CallerRole::ClientAdmin,
-    CallerRole::Service,
-];
+pub const READS: &[CallerRole] =
+    &[CallerRole::VendorAdmin, CallerRole::ClientAdmin, CallerRole::Service];
 
 /// Roles that may read what belongs to groups; some of them only their own
 /// ([`SignedIn::must_see_one_of`]).
@@ -49,11 +46,8 @@ pub const INVITATIONS: &[CallerRole] = &[
 ];
 
 /// Roles that may report the arrival of a person through a client's identity provider.
-pub const SINGLE_SIGN_ON: &[CallerRole] = &[
-    CallerRole::VendorAdmin,
-    CallerRole::ClientAdmin,
-    CallerRole::Service,
-];
+pub const SINGLE_SIGN_ON: &[CallerRole] =
+    &[CallerRole::VendorAdmin, CallerRole::ClientAdmin, CallerRole::Service];
 
 /// Roles that may redeem launch tickets.
 pub const TICKETS: &[CallerRole] = &[CallerRole::Service];
@@ -81,22 +75,12 @@ impl SignedIn {
         claims: &HashMap<String, String>,
         names: &ClaimNames,
     ) -> Result<Self, Problem> {
-        let given = |name: &str| {
-            claims
-                .get(name)
-                .map(|value| value.trim())
-                .filter(|v| !v.is_empty())
-        };
+        let given =
+            |name: &str| claims.get(name).map(|value| value.trim()).filter(|v| !v.is_empty());
         let subject = given("sub").ok_or_else(Problem::unauthorized)?;
-        let role = given(&names.role)
-            .and_then(only)
-            .as_deref()
-            .and_then(role_of);
+        let role = given(&names.role).and_then(only).as_deref().and_then(role_of);
         let role = role.ok_or_else(|| unusable_claim(&names.role))?;
-        let scope = given(&names.client)
-            .and_then(only)
-            .as_deref()
-            .and_then(scope_of);
+        let scope = given(&names.client).and_then(only).as_deref().and_then(scope_of);
         let scope = scope.ok_or_else(|| unusable_claim(&names.client))?;
         // Vendor staff act for all clients, people of a client for theirs; the other way round the
         // identity provider is set up wrongly, and guessing would give somebody too much.
@@ -114,13 +98,7 @@ impl SignedIn {
         let groups = given(&names.groups).map(list_of).unwrap_or_default();
         let groups = groups.iter().filter_map(|id| id.parse().ok()).collect();
         let email = given("email").map(str::to_owned);
-        Ok(Self(Caller {
-            subject: subject.to_owned(),
-            email,
-            scope,
-            role,
-            groups,
-        }))
+        Ok(Self(Caller { subject: subject.to_owned(), email, scope, role, groups }))
     }
 
     /// The caller, for use cases.
@@ -132,20 +110,12 @@ impl SignedIn {
     /// does not exist.
     pub fn must_see(&self, client: &str) -> Result<ClientId, Problem> {
         let client: ClientId = client.parse().map_err(|_| Problem::not_found())?;
-        if self.0.sees(&client) {
-            Ok(client)
-        } else {
-            Err(Problem::not_found())
-        }
+        if self.0.sees(&client) { Ok(client) } else { Err(Problem::not_found()) }
     }
 
     /// 403 unless the caller has one of these roles.
     pub fn must_be(&self, roles: &[CallerRole]) -> Result<(), Problem> {
-        if roles.contains(&self.0.role) {
-            Ok(())
-        } else {
-            Err(Problem::forbidden())
-        }
+        if roles.contains(&self.0.role) { Ok(()) } else { Err(Problem::forbidden()) }
     }
 
     /// 403 unless a caller confined to groups names some of them, and no others.
@@ -170,11 +140,7 @@ impl SignedIn {
             return Ok(());
         };
         let seen = groups.into_iter().any(|group| own.contains(group));
-        if seen {
-            Ok(())
-        } else {
-            Err(Problem::not_found())
-        }
+        if seen { Ok(()) } else { Err(Problem::not_found()) }
     }
 }
 
@@ -245,10 +211,7 @@ fn list_of(claim: &str) -> BTreeSet<String> {
     if let Ok(items) = serde_json::from_str::<Vec<String>>(claim) {
         return items.into_iter().filter(|item| !item.is_empty()).collect();
     }
-    let inner = claim
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(claim);
+    let inner = claim.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(claim);
     inner
         .split(|c: char| c == ',' || c.is_whitespace())
         .filter(|item| !item.is_empty())
@@ -272,10 +235,7 @@ mod tests {
     }
 
     fn read(claims: &[(&str, &str)]) -> Result<SignedIn, Problem> {
-        let claims = claims
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let claims = claims.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         SignedIn::from_claims(&claims, &names())
     }
 
@@ -319,11 +279,7 @@ mod tests {
             ("Acme!", "client_admin"),
             ("[acme globex]", "client_admin"),
         ] {
-            assert_eq!(
-                code(caller(client, role)),
-                ProblemCode::Forbidden,
-                "{client} {role}"
-            );
+            assert_eq!(code(caller(client, role)), ProblemCode::Forbidden, "{client} {role}");
         }
     }
 
@@ -368,10 +324,7 @@ mod tests {
         assert_eq!(ana.must_see("acme").expect("her own").as_str(), "acme");
         let foreign = ana.must_see("globex").expect_err("foreign");
         assert_eq!(foreign.code, ProblemCode::NotFound);
-        assert_eq!(
-            foreign,
-            ana.must_see("no such client").expect_err("no slug")
-        );
+        assert_eq!(foreign, ana.must_see("no such client").expect_err("no slug"));
         let vendor = caller("*", "vendor_admin").expect("a caller");
         assert!(vendor.must_see("globex").is_ok());
         assert_eq!(code(vendor.must_see("v1")), ProblemCode::NotFound);
@@ -388,10 +341,7 @@ mod tests {
         ];
         let admitted = |roles: &[CallerRole]| -> Vec<&str> {
             let may = |(role, client): &&(&str, &str)| {
-                caller(client, role)
-                    .expect("a caller")
-                    .must_be(roles)
-                    .is_ok()
+                caller(client, role).expect("a caller").must_be(roles).is_ok()
             };
             all.iter().filter(may).map(|(role, _)| *role).collect()
         };
@@ -403,16 +353,10 @@ mod tests {
             admitted(INVITATIONS),
             ["vendor_admin", "client_admin", "group_admin", "instructor"]
         );
-        assert_eq!(
-            admitted(SINGLE_SIGN_ON),
-            ["vendor_admin", "client_admin", "service"]
-        );
+        assert_eq!(admitted(SINGLE_SIGN_ON), ["vendor_admin", "client_admin", "service"]);
         assert_eq!(admitted(TICKETS), ["service"]);
         let instructor = caller("acme", "instructor").expect("a caller");
-        assert_eq!(
-            code(instructor.must_be(ADMINISTRATION)),
-            ProblemCode::Forbidden
-        );
+        assert_eq!(code(instructor.must_be(ADMINISTRATION)), ProblemCode::Forbidden);
     }
 
     #[test]
@@ -422,10 +366,7 @@ mod tests {
         let admin = caller("acme", "group_admin").expect("a caller");
         assert!(admin.must_name_own_groups(&[own]).is_ok());
         for named in [&[][..], &[other], &[own, other]] {
-            assert_eq!(
-                code(admin.must_name_own_groups(named)),
-                ProblemCode::Forbidden
-            );
+            assert_eq!(code(admin.must_name_own_groups(named)), ProblemCode::Forbidden);
         }
         assert!(admin.must_see_one_of(&[other, own]).is_ok());
         assert_eq!(code(admin.must_see_one_of(&[other])), ProblemCode::NotFound);

@@ -93,23 +93,15 @@ impl Env {
 
     /// An environment of these variables.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        let filled = pairs
-            .into_iter()
-            .filter(|(_, value)| !value.trim().is_empty());
-        Self {
-            variables: filled.collect(),
-            faults: Vec::new(),
-        }
+        let filled = pairs.into_iter().filter(|(_, value)| !value.trim().is_empty());
+        Self { variables: filled.collect(), faults: Vec::new() }
     }
 
     /// A text that has to be there. `None` when it is not, which is remembered.
     pub fn required(&mut self, name: &'static str) -> Option<String> {
         let value = self.variables.get(name).cloned();
         if value.is_none() {
-            self.faults.push(Fault {
-                name,
-                expected: None,
-            });
+            self.faults.push(Fault { name, expected: None });
         }
         value
     }
@@ -145,10 +137,7 @@ impl Env {
         match parse(value) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.faults.push(Fault {
-                    name,
-                    expected: Some(error.to_string()),
-                });
+                self.faults.push(Fault { name, expected: Some(error.to_string()) });
                 None
             }
         }
@@ -161,8 +150,7 @@ impl Env {
 
     /// `LANGUAGES`: a list such as `en,fr`.
     pub fn languages(&mut self) -> Option<Languages> {
-        self.required("LANGUAGES")
-            .map(|list| Languages::from_list(&list))
+        self.required("LANGUAGES").map(|list| Languages::from_list(&list))
     }
 
     /// `PAGE_BASE_URL`: where public pages are, without a final slash.
@@ -171,8 +159,7 @@ impl Env {
             let url = url.trim();
             let is_url = url.starts_with("https://") || url.starts_with("http://");
             let fits = is_url && !url.ends_with('/') && !url.contains(['?', '#', ' ']);
-            fits.then(|| url.to_owned())
-                .ok_or("expected a URL without final slash and query")
+            fits.then(|| url.to_owned()).ok_or("expected a URL without final slash and query")
         })
     }
 
@@ -183,10 +170,7 @@ impl Env {
         let min_length = self.optional("PASSWORD_MIN_LENGTH", default)?;
         if !(8..=64).contains(&min_length) {
             let expected = Some("expected 8 to 64".to_owned());
-            self.faults.push(Fault {
-                name: "PASSWORD_MIN_LENGTH",
-                expected,
-            });
+            self.faults.push(Fault { name: "PASSWORD_MIN_LENGTH", expected });
         }
         Some(PasswordPolicy { min_length })
     }
@@ -196,11 +180,7 @@ impl Env {
         let client = self.required("CLAIM_CLIENT");
         let role = self.required("CLAIM_ROLE");
         let groups = self.required("CLAIM_GROUPS");
-        Some(ClaimNames {
-            client: client?,
-            role: role?,
-            groups: groups?,
-        })
+        Some(ClaimNames { client: client?, role: role?, groups: groups? })
     }
 
     /// What every function that answers requests is given.
@@ -221,8 +201,7 @@ impl Env {
 
     /// `LOG_LEVEL`: `error`, `warn`, `info` (when not said), `debug` or `trace`.
     pub(crate) fn log_level(&mut self) -> LevelFilter {
-        self.optional("LOG_LEVEL", LevelFilter::INFO)
-            .unwrap_or(LevelFilter::INFO)
+        self.optional("LOG_LEVEL", LevelFilter::INFO).unwrap_or(LevelFilter::INFO)
     }
 
     /// Ends reading: names every variable at fault, or gives what `build` makes of the values.
@@ -239,11 +218,7 @@ mod tests {
     use super::*;
 
     fn env(pairs: &[(&str, &str)]) -> Env {
-        Env::from_pairs(
-            pairs
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
-        )
+        Env::from_pairs(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
     }
 
     const GOOD: [(&str, &str); 4] = [
@@ -266,10 +241,7 @@ mod tests {
         let edge = env.edge();
         let claims = env.claim_names();
         env.log_level();
-        let error = env
-            .finish(|| Some((edge?, claims?)))
-            .expect_err("faults")
-            .to_string();
+        let error = env.finish(|| Some((edge?, claims?))).expect_err("faults").to_string();
         for name in [
             "TABLE_NAME is missing",
             "ROOT_KEY: the root key needs at least 32",
@@ -283,10 +255,7 @@ mod tests {
             assert!(error.contains(name), "{name} in {error}");
         }
         assert!(!error.contains("CLAIM_ROLE"), "{error}");
-        assert!(
-            !error.contains("hunter2") && !error.contains("loud"),
-            "{error}"
-        );
+        assert!(!error.contains("hunter2") && !error.contains("loud"), "{error}");
     }
 
     #[test]
@@ -303,10 +272,7 @@ mod tests {
     #[test]
     fn the_log_level_is_info_unless_it_says_otherwise() {
         assert_eq!(env(&[]).log_level(), LevelFilter::INFO);
-        assert_eq!(
-            env(&[("LOG_LEVEL", "debug")]).log_level(),
-            LevelFilter::DEBUG
-        );
+        assert_eq!(env(&[("LOG_LEVEL", "debug")]).log_level(), LevelFilter::DEBUG);
         assert_eq!(env(&[("LOG_LEVEL", "WARN")]).log_level(), LevelFilter::WARN);
     }
 }

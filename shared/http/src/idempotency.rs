@@ -112,11 +112,7 @@ impl<S: IdempotencyStore, C: Clock, I: IdSource> Once<'_, S, C, I> {
         F: Future<Output = Result<Answer, Problem>>,
     {
         let Some(key) = request.key.as_ref().map_err(Clone::clone)? else {
-            return work(Op {
-                id: self.ids.uuid(),
-                guard: None,
-            })
-            .await;
+            return work(Op { id: self.ids.uuid(), guard: None }).await;
         };
         let attempt = self.attempt(caller, request, key, payload.bytes()?);
         match self.store.begin(&attempt).await? {
@@ -239,24 +235,12 @@ mod tests {
             if let Some((status, sealed)) = record.answer.clone() {
                 return Ok(Begin::Replay { status, sealed });
             }
-            if record
-                .held_since
-                .is_some_and(|since| attempt.now < since + LEASE)
-            {
+            if record.held_since.is_some_and(|since| attempt.now < since + LEASE) {
                 return Ok(Begin::InProgress);
             }
             record.held_since = Some(attempt.now);
-            let guard = Guard {
-                record: attempt.record,
-                held_since: attempt.now,
-                resumed,
-            };
-            Ok(Begin::Fresh {
-                op: Op {
-                    id: record.op,
-                    guard: Some(guard),
-                },
-            })
+            let guard = Guard { record: attempt.record, held_since: attempt.now, resumed };
+            Ok(Begin::Fresh { op: Op { id: record.op, guard: Some(guard) } })
         }
 
         async fn complete(&self, op: &Op, status: u16, sealed: &[u8]) -> Result<(), StoreError> {
@@ -267,21 +251,13 @@ mod tests {
         }
 
         async fn abandon(&self, op: &Op) -> Result<(), StoreError> {
-            self.0
-                .lock()
-                .expect("no panic")
-                .remove(&op.guard.expect("a guard").record);
+            self.0.lock().expect("no panic").remove(&op.guard.expect("a guard").record);
             Ok(())
         }
 
         async fn release(&self, op: &Op) -> Result<(), StoreError> {
             let key = op.guard.expect("a guard").record;
-            self.0
-                .lock()
-                .expect("no panic")
-                .get_mut(&key)
-                .expect("a record")
-                .held_since = None;
+            self.0.lock().expect("no panic").get_mut(&key).expect("a record").held_since = None;
             Ok(())
         }
     }
@@ -322,21 +298,14 @@ mod tests {
             Self {
                 store: MemoryStore::default(),
                 keys: Keys::derive("a root key for tests, long enough").expect("long enough"),
-                clock: FixedClock(Mutex::new(
-                    "2026-11-23T10:00:00Z".parse().expect("an instant"),
-                )),
+                clock: FixedClock(Mutex::new("2026-11-23T10:00:00Z".parse().expect("an instant"))),
                 ids: CountingIds::default(),
                 runs: Mutex::default(),
             }
         }
 
         fn once(&self) -> Once<'_, MemoryStore, FixedClock, CountingIds> {
-            Once {
-                store: &self.store,
-                keys: &self.keys,
-                clock: &self.clock,
-                ids: &self.ids,
-            }
+            Once { store: &self.store, keys: &self.keys, clock: &self.clock, ids: &self.ids }
         }
 
         async fn call(
@@ -366,16 +335,9 @@ mod tests {
     fn post(path: &str, key: Option<&str>) -> Repeatable {
         let mut headers = HeaderMap::new();
         if let Some(key) = key {
-            headers.insert(
-                IDEMPOTENCY_KEY,
-                HeaderValue::from_str(key).expect("a header"),
-            );
+            headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(key).expect("a header"));
         }
-        Repeatable {
-            method: "POST".to_owned(),
-            path: path.to_owned(),
-            key: key_of(&headers),
-        }
+        Repeatable { method: "POST".to_owned(), path: path.to_owned(), key: key_of(&headers) }
     }
 
     fn made() -> Answer {
@@ -392,31 +354,14 @@ mod tests {
     async fn the_same_request_gets_the_same_answer_without_being_done_again() {
         let house = House::new();
         let request = post("/v1/clients/acme/learners", Some("k-1"));
-        let first = house
-            .call("u-1", &request, "{}", Ok(made()))
-            .await
-            .expect("an answer");
-        let second = house
-            .call("u-1", &request, "{}", Ok(made()))
-            .await
-            .expect("an answer");
+        let first = house.call("u-1", &request, "{}", Ok(made())).await.expect("an answer");
+        let second = house.call("u-1", &request, "{}", Ok(made())).await.expect("an answer");
         assert_eq!(house.runs(), 1);
         assert_eq!(first.status(), second.status());
         assert_eq!(first.body()["generated_password"], "hunter2");
-        assert_eq!(
-            second.body(),
-            &json!({"learner": {"email": "ana@example.org"}})
-        );
-        assert_eq!(
-            second.into_response().headers()[IDEMPOTENT_REPLAYED],
-            "true"
-        );
-        assert!(
-            !first
-                .into_response()
-                .headers()
-                .contains_key(IDEMPOTENT_REPLAYED)
-        );
+        assert_eq!(second.body(), &json!({"learner": {"email": "ana@example.org"}}));
+        assert_eq!(second.into_response().headers()[IDEMPOTENT_REPLAYED], "true");
+        assert!(!first.into_response().headers().contains_key(IDEMPOTENT_REPLAYED));
     }
 
     #[tokio::test]
@@ -430,10 +375,7 @@ mod tests {
                 let body = json!({"op": op.id, "launch_url": "https://lms.example/?ticket=first"});
                 Ok(Answer::ok(&body).unrepeatable("/launch_url"))
             };
-            let mut answer = house
-                .once()
-                .answer("public", &request, &payload, work)
-                .await?;
+            let mut answer = house.once().answer("public", &request, &payload, work).await?;
             if answer.is_replay() {
                 answer.body_mut()["launch_url"] = "https://lms.example/?ticket=second".into();
             }
@@ -447,21 +389,13 @@ mod tests {
             let request = http::Request::post("/acme/redeem").header("Idempotency-Key", "\"k\"");
             let request = request.body(Body::from("{}")).expect("a request");
             let response = router.clone().oneshot(request).await.expect("an answer");
-            assert_eq!(
-                response.headers().contains_key(IDEMPOTENT_REPLAYED),
-                replayed
-            );
-            let bytes = axum::body::to_bytes(response.into_body(), 1000)
-                .await
-                .expect("in memory");
+            assert_eq!(response.headers().contains_key(IDEMPOTENT_REPLAYED), replayed);
+            let bytes = axum::body::to_bytes(response.into_body(), 1000).await.expect("in memory");
             bodies.push(serde_json::from_slice::<Value>(&bytes).expect("JSON"));
         }
         assert_eq!(bodies[0]["op"], bodies[1]["op"]);
         assert_eq!(bodies[0]["launch_url"], "https://lms.example/?ticket=first");
-        assert_eq!(
-            bodies[1]["launch_url"],
-            "https://lms.example/?ticket=second"
-        );
+        assert_eq!(bodies[1]["launch_url"], "https://lms.example/?ticket=second");
     }
 
     #[tokio::test]
@@ -469,10 +403,7 @@ mod tests {
         let house = House::new();
         let request = post("/p/t0ken", Some("my-key"));
         let body = r#"{"email": "ana@example.org"}"#;
-        house
-            .call("u-1", &request, body, Ok(made()))
-            .await
-            .expect("an answer");
+        house.call("u-1", &request, body, Ok(made())).await.expect("an answer");
         let records = house.store.0.lock().expect("no panic");
         let (key, record) = records.iter().next().expect("a record");
         let sealed = record.answer.as_ref().expect("an answer").1.clone();
@@ -487,10 +418,7 @@ mod tests {
     async fn another_body_under_the_same_key_is_refused() {
         let house = House::new();
         let request = post("/v1/x", Some("k"));
-        house
-            .call("u-1", &request, r#"{"a":1}"#, Ok(made()))
-            .await
-            .expect("an answer");
+        house.call("u-1", &request, r#"{"a":1}"#, Ok(made())).await.expect("an answer");
         let other = house.call("u-1", &request, r#"{"a":2}"#, Ok(made())).await;
         assert_eq!(code(other), ProblemCode::IdempotencyKeyReused);
         assert_eq!(house.runs(), 1);
@@ -501,10 +429,7 @@ mod tests {
         let house = House::new();
         for (caller, path) in [("u-1", "/v1/x"), ("u-2", "/v1/x"), ("u-1", "/v1/y")] {
             let request = post(path, Some("k"));
-            house
-                .call(caller, &request, "{}", Ok(made()))
-                .await
-                .expect("an answer");
+            house.call(caller, &request, "{}", Ok(made())).await.expect("an answer");
         }
         assert_eq!(house.runs(), 3);
     }
@@ -513,10 +438,7 @@ mod tests {
     async fn a_request_without_key_is_done_every_time_and_leaves_nothing() {
         let house = House::new();
         for _ in 0..2 {
-            house
-                .call("u-1", &post("/v1/x", None), "{}", Ok(made()))
-                .await
-                .expect("an answer");
+            house.call("u-1", &post("/v1/x", None), "{}", Ok(made())).await.expect("an answer");
         }
         assert_eq!(house.runs(), 2);
         assert!(house.store.0.lock().expect("no panic").is_empty());
@@ -531,9 +453,7 @@ mod tests {
         let refused = Problem::new(ProblemCode::NoSeatsLeft, "Ask the vendor for more.");
         let first = house.call("u-1", &request, "{}", Err(refused)).await;
         assert_eq!(code(first), ProblemCode::NoSeatsLeft);
-        let again = house
-            .call("u-1", &request, r#"{"other": 1}"#, Ok(made()))
-            .await;
+        let again = house.call("u-1", &request, r#"{"other": 1}"#, Ok(made())).await;
         assert!(again.is_ok());
     }
 
@@ -541,14 +461,9 @@ mod tests {
     async fn a_failure_leaves_the_operation_to_be_gone_on_with() {
         let house = House::new();
         let request = post("/v1/x", Some("k"));
-        let failed = house
-            .call("u-1", &request, "{}", Err(Problem::fault()))
-            .await;
+        let failed = house.call("u-1", &request, "{}", Err(Problem::fault())).await;
         assert_eq!(code(failed), ProblemCode::Internal);
-        house
-            .call("u-1", &request, "{}", Ok(made()))
-            .await
-            .expect("an answer");
+        house.call("u-1", &request, "{}", Ok(made())).await.expect("an answer");
         let runs = house.runs.lock().expect("no panic");
         assert_eq!(runs[0].id, runs[1].id);
         assert!(!runs[0].guard.expect("a guard").resumed);
@@ -583,10 +498,7 @@ mod tests {
     async fn an_answer_sealed_by_another_key_is_a_fault_and_not_a_second_effect() {
         let mut house = House::new();
         let request = post("/v1/x", Some("k"));
-        house
-            .call("u-1", &request, "{}", Ok(made()))
-            .await
-            .expect("an answer");
+        house.call("u-1", &request, "{}", Ok(made())).await.expect("an answer");
         let attempt = house.once().attempt("u-1", &request, "k", b"{}");
         let forged = house.store.0.get_mut().expect("no panic");
         forged.get_mut(&attempt.record).expect("a record").answer = Some((201, vec![7; 60]));
@@ -609,15 +521,7 @@ mod tests {
 
     #[test]
     fn a_malformed_key_is_refused() {
-        for bad in [
-            "",
-            "\"\"",
-            "\"open",
-            "\"a\" b",
-            "\"a\\",
-            "\"a\\b\"",
-            &"k".repeat(256),
-        ] {
+        for bad in ["", "\"\"", "\"open", "\"a\" b", "\"a\\", "\"a\\b\"", &"k".repeat(256)] {
             let problem = post("/", Some(bad)).key.expect_err(bad);
             assert_eq!(problem.code, ProblemCode::InvalidRequest, "{bad}");
         }

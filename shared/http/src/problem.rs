@@ -215,21 +215,13 @@ pub struct Problem {
 impl Problem {
     /// A problem with this code; `detail` says who has to do what.
     pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            errors: Vec::new(),
-            retry_after: None,
-        }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// Fields of the request are at fault.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = "Correct the fields named in `errors` and send the request again.";
-        Self {
-            errors,
-            ..Self::new(ProblemCode::InvalidRequest, detail)
-        }
+        Self { errors, ..Self::new(ProblemCode::InvalidRequest, detail) }
     }
 
     /// One field is at fault.
@@ -276,10 +268,7 @@ impl Problem {
         tracing::warn!(error = %Causes(cause), "a dependency did not answer");
         let detail = "The call may or may not have taken effect. Send the same request in a few \
                       seconds, with the same Idempotency-Key if it had one.";
-        Self {
-            retry_after: Some(2),
-            ..Self::new(ProblemCode::Unavailable, detail)
-        }
+        Self { retry_after: Some(2), ..Self::new(ProblemCode::Unavailable, detail) }
     }
 
     /// A fault of this service. The cause is logged, not answered: it has to say nothing about
@@ -301,20 +290,13 @@ impl Problem {
     /// The same problem, worth trying again after so many seconds.
     #[must_use]
     pub fn retry_after(self, seconds: u32) -> Self {
-        Self {
-            retry_after: Some(seconds),
-            ..self
-        }
+        Self { retry_after: Some(seconds), ..self }
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if error.is_retryable() {
-            Self::unavailable(&error)
-        } else {
-            Self::internal(&error)
-        }
+        if error.is_retryable() { Self::unavailable(&error) } else { Self::internal(&error) }
     }
 }
 
@@ -363,10 +345,7 @@ impl IntoResponse for Problem {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if self.code == ProblemCode::Unauthorized {
-            headers.insert(
-                http::header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer"),
-            );
+            headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(self.code);
         response
@@ -381,9 +360,7 @@ mod tests {
 
     async fn body_of(problem: Problem) -> serde_json::Value {
         let body = problem.into_response().into_body();
-        let bytes = axum::body::to_bytes(body, 10_000)
-            .await
-            .expect("a body in memory");
+        let bytes = axum::body::to_bytes(body, 10_000).await.expect("a body in memory");
         serde_json::from_slice(&bytes).expect("a problem is JSON")
     }
 
@@ -440,10 +417,7 @@ mod tests {
         assert_eq!(codes.len(), ProblemCode::ALL.len());
         assert_eq!(titles.len(), ProblemCode::ALL.len());
         for code in codes {
-            assert!(
-                code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
-                "{code}"
-            );
+            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
         }
     }
 
@@ -451,11 +425,7 @@ mod tests {
     fn statuses_are_those_of_the_contract() {
         let told = |status: u16| -> Vec<_> {
             let with = |code: &&ProblemCode| code.status().as_u16() == status;
-            ProblemCode::ALL
-                .iter()
-                .filter(with)
-                .map(|code| code.as_str())
-                .collect()
+            ProblemCode::ALL.iter().filter(with).map(|code| code.as_str()).collect()
         };
         assert_eq!(told(404), ["not-found", "code-not-redeemable"]);
         assert_eq!(told(410), ["gone"]);

@@ -26,8 +26,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        path.map(|axum::extract::Path(path)| Self(path))
-            .map_err(|_| Problem::not_found())
+        path.map(|axum::extract::Path(path)| Self(path)).map_err(|_| Problem::not_found())
     }
 }
 
@@ -53,10 +52,7 @@ impl Wants {
         for (range, quality) in weighted(headers, &ACCEPT) {
             if is_json(&range) {
                 json = json.max(quality);
-            } else if matches!(
-                range.as_str(),
-                "text/html" | "application/xhtml+xml" | "text/*"
-            ) {
+            } else if matches!(range.as_str(), "text/html" | "application/xhtml+xml" | "text/*") {
                 html = html.max(quality);
             }
         }
@@ -110,13 +106,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SourceAddress {
         let Some(RequestContext::ApiGatewayV2(context)) = parts.request_context_ref() else {
             return Ok(Self(None));
         };
-        Ok(Self(
-            context
-                .http
-                .source_ip
-                .as_deref()
-                .and_then(|text| text.parse().ok()),
-        ))
+        Ok(Self(context.http.source_ip.as_deref().and_then(|text| text.parse().ok())))
     }
 }
 
@@ -146,10 +136,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AcceptLanguage {
 /// The items of a header with quality values, in thousandths (RFC 9110, section 12.4.2), in lower
 /// case. At most 50 items are looked at.
 fn weighted(headers: &HeaderMap, name: &HeaderName) -> Vec<(String, u16)> {
-    let lines = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let items = lines.flat_map(|line| line.split(',')).take(50);
     let weighed = items.map(|item| {
         let mut parts = item.split(';');
@@ -173,10 +160,7 @@ fn thousandths(quality: f32) -> u16 {
 }
 
 fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -186,10 +170,7 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, v)| (name.clone(), HeaderValue::from_static(v)))
-            .collect()
+        pairs.iter().map(|(name, v)| (name.clone(), HeaderValue::from_static(v))).collect()
     }
 
     #[test]

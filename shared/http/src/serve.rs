@@ -41,9 +41,7 @@ pub fn edge(function: &'static str, router: Router) -> Router {
         })
         .layer(from_fn(recovered))
         .layer(from_fn(with_default_headers))
-        .layer(from_fn(move |request, next| {
-            summarized(function, request, next)
-        }))
+        .layer(from_fn(move |request, next| summarized(function, request, next)))
 }
 
 /// Turns a panic into a problem answer; the panic itself is logged by the hook of
@@ -56,10 +54,7 @@ async fn recovered(request: Request, next: Next) -> Response {
 async fn with_default_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in DEFAULT_HEADERS {
-        response
-            .headers_mut()
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -68,9 +63,7 @@ async fn summarized(function: &'static str, request: Request, next: Next) -> Res
     let began = Instant::now();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let context = request.lambda_context_ref();
-    let request_id = context
-        .map(|context| context.request_id.clone())
-        .unwrap_or_default();
+    let request_id = context.map(|context| context.request_id.clone()).unwrap_or_default();
     let method = request.method().clone();
     let response = next.run(request).await;
     telemetry::request_summary(
@@ -78,10 +71,7 @@ async fn summarized(function: &'static str, request: Request, next: Next) -> Res
         method.as_str(),
         matched.as_ref().map_or("none", MatchedPath::as_str),
         response.status().as_u16(),
-        response
-            .extensions()
-            .get::<ProblemCode>()
-            .map(|code| code.as_str()),
+        response.extensions().get::<ProblemCode>().map(|code| code.as_str()),
         began.elapsed(),
         &request_id,
     );
@@ -153,9 +143,6 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_path_is_not_logged_as_such() {
         let log = logged(Router::new(), request("/s3cret")).await;
-        assert!(
-            log.contains("\"route\":\"none\"") && !log.contains("s3cret"),
-            "{log}"
-        );
+        assert!(log.contains("\"route\":\"none\"") && !log.contains("s3cret"), "{log}");
     }
 }

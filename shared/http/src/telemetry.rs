@@ -52,14 +52,8 @@ where
 }
 
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    let place = panic
-        .location()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    tracing::error!(
-        place,
-        "a panic; its text is left out, since it may quote data"
-    );
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "a panic; its text is left out, since it may quote data");
 }
 
 /// Runs one invocation of a function that answers no requests, and leaves its summary line.
@@ -75,14 +69,7 @@ pub async fn summarized<T, E: Display>(
     let duration_ms = milliseconds(began.elapsed());
     match &outcome {
         Ok(_) => {
-            tracing::info!(
-                function,
-                event,
-                outcome = "ok",
-                duration_ms,
-                request_id,
-                "invocation"
-            );
+            tracing::info!(function, event, outcome = "ok", duration_ms, request_id, "invocation");
         }
         Err(error) => tracing::error!(
             function, event, outcome = "failed", %error, duration_ms, request_id, "invocation"
@@ -196,10 +183,7 @@ fn metric_line(
         Unit::Milliseconds => "Milliseconds",
         Unit::Bytes => "Bytes",
     };
-    let names: Vec<_> = dimensions
-        .iter()
-        .map(|(dimension, _)| dimension.name())
-        .collect();
+    let names: Vec<_> = dimensions.iter().map(|(dimension, _)| dimension.name()).collect();
     let mut line = json!({
         "_aws": {
             "Timestamp": at.as_millisecond(),
@@ -224,18 +208,8 @@ mod tests {
     #[test]
     fn a_metric_is_one_line_in_the_embedded_format() {
         let at = "2026-11-23T10:00:00Z".parse().expect("an instant");
-        let dimensions = [
-            (Dimension::Function, "redeem"),
-            (Dimension::Outcome, "refused"),
-        ];
-        let line = metric_line(
-            at,
-            "Seatkeeper",
-            "Redemptions",
-            1.0,
-            Unit::Count,
-            &dimensions,
-        );
+        let dimensions = [(Dimension::Function, "redeem"), (Dimension::Outcome, "refused")];
+        let line = metric_line(at, "Seatkeeper", "Redemptions", 1.0, Unit::Count, &dimensions);
         assert_eq!(
             line,
             json!({
@@ -259,9 +233,7 @@ mod tests {
     async fn a_summarized_invocation_gives_back_its_outcome() {
         let fine = summarized("import", "s3", "r-1", async { Ok::<_, String>(3) }).await;
         assert_eq!(fine, Ok(3));
-        let failed = summarized("import", "s3", "r-1", async {
-            Err::<(), _>("no".to_owned())
-        });
+        let failed = summarized("import", "s3", "r-1", async { Err::<(), _>("no".to_owned()) });
         assert_eq!(failed.await, Err("no".to_owned()));
     }
 }

@@ -49,6 +49,8 @@ pub struct CreateLearner {
     pub term: TermRequest,
     /// Whether the learner is told by mail.
     pub notify: bool,
+    /// Who asked for a copy of that mail.
+    pub copy_to: Option<EmailAddress>,
 }
 
 /// What came of it.
@@ -108,11 +110,7 @@ impl Done {
     fn read(receipt: &Value) -> Option<Self> {
         let learner = receipt.get("learner_id")?.as_str()?.parse().ok()?;
         let new_account = receipt.get("new_account")?.as_bool()?;
-        Some(Self {
-            learner,
-            seated_before: false,
-            new_account,
-        })
+        Some(Self { learner, seated_before: false, new_account })
     }
 }
 
@@ -128,14 +126,7 @@ pub async fn create_learner(
 ) -> Result<CreatedLearner, CreateLearnerError> {
     let client = &command.client_id;
     let now = clock.now();
-    let ground = ground(
-        ports,
-        client,
-        command.contract_id,
-        command.sublicense_id,
-        now,
-    )
-    .await?;
+    let ground = ground(ports, client, command.contract_id, command.sublicense_id, now).await?;
     let profile = &command.profile;
     check_grant(ports, &ground, caller, &profile.roles, &profile.group_ids).await?;
     let earlier = ports.receipts(&op).await?.first().and_then(Done::read);
@@ -146,10 +137,7 @@ pub async fn create_learner(
     answer(ports, keys, command, &ground, done).await
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the ports an action needs, each its own"
-)]
+#[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
 async fn seat(
     ports: &impl CreatePorts,
     clock: &impl Clock,
@@ -169,41 +157,25 @@ async fn seat(
         let term = term(ground, &command.term, now)?;
         let learner = ports.learner(client, learner_id).await?;
         let new_account = learner.is_none();
-        let done = Done {
-            learner: learner_id,
-            seated_before: false,
-            new_account,
-        };
-        if learner
-            .as_ref()
-            .is_some_and(|learner| learner.live_seat(ground.pool).is_some())
-        {
-            return Ok(Done {
-                seated_before: true,
-                ..done
-            });
+        let done = Done { learner: learner_id, seated_before: false, new_account };
+        if learner.as_ref().is_some_and(|learner| learner.live_seat(ground.pool).is_some()) {
+            return Ok(Done { seated_before: true, ..done });
         }
         let invitation = ports.invitation(client, invitation_id).await?;
         // Also one whose time ran out: until the sweep has seen it, it holds a seat.
         let pending = invitation
             .filter(|invitation| invitation.status == crate::invitation::InvitationStatus::Pending);
-        let has_password = learner
-            .as_ref()
-            .is_some_and(|known| known.credential.is_some());
+        let has_password = learner.as_ref().is_some_and(|known| known.credential.is_some());
         let serial = learner.as_ref().map_or(0, |known| known.password_serial);
         let credential = match &command.password {
             _ if has_password => None,
             PasswordChoice::Link => None,
-            PasswordChoice::Typed(hash) => Some(Credential {
-                hash: hash.clone(),
-                must_change: false,
-            }),
+            PasswordChoice::Typed(hash) => {
+                Some(Credential { hash: hash.clone(), must_change: false })
+            }
             PasswordChoice::Generated => {
                 let password = Password::generated(keys, client, learner_id, serial);
-                Some(Credential {
-                    hash: password.hash(ids),
-                    must_change: true,
-                })
+                Some(Credential { hash: password.hash(ids), must_change: true })
             }
         };
         let mut change = Change::new(client, op, actor.clone(), now);
@@ -216,21 +188,12 @@ async fn seat(
                 email: command.email.clone(),
                 profile: command.profile.clone(),
                 credential,
-                presence: if new_account {
-                    Presence::New
-                } else {
-                    Presence::Existing
-                },
+                presence: if new_account { Presence::New } else { Presence::Existing },
                 term,
-                source: Source {
-                    kind: SourceKind::Create,
-                    id: None,
-                },
+                source: Source { kind: SourceKind::Create, id: None },
                 take: match &pending {
                     Some(invitation) => Take::Invitation(invitation),
-                    None => Take::Available {
-                        no_invitation: invitation_id,
-                    },
+                    None => Take::Available { no_invitation: invitation_id },
                 },
                 action: match term.opening {
                     Opening::Now => Action::SeatGiven,
@@ -239,6 +202,7 @@ async fn seat(
                 letter: command
                     .notify
                     .then(|| letter(&command.password, new_account, term.opening)),
+                copy_to: command.copy_to.clone(),
             },
         );
         let Err(refused) = ports.apply(&change).await else {
@@ -273,14 +237,8 @@ async fn answer(
 ) -> Result<CreatedLearner, CreateLearnerError> {
     let client = &command.client_id;
     let missing = || StoreError::Broken("a learner or pool just written is not there".to_owned());
-    let learner = ports
-        .learner(client, done.learner)
-        .await?
-        .ok_or_else(missing)?;
-    let stock = ports
-        .stock(client, ground.pool)
-        .await?
-        .ok_or_else(missing)?;
+    let learner = ports.learner(client, done.learner).await?.ok_or_else(missing)?;
+    let stock = ports.stock(client, ground.pool).await?.ok_or_else(missing)?;
     let tell = !command.notify
         && !done.seated_before
         && done.new_account

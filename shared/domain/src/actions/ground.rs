@@ -52,14 +52,9 @@ pub async fn ground(
     sublicense: Option<SublicenseId>,
     now: Timestamp,
 ) -> Result<Ground, GroundError> {
-    let client = ports
-        .client(client)
-        .await?
-        .ok_or(GroundError::UnknownClient)?;
-    let contract = ports
-        .contract(&client.client_id, contract)
-        .await?
-        .ok_or(GroundError::UnknownContract)?;
+    let client = ports.client(client).await?.ok_or(GroundError::UnknownClient)?;
+    let contract =
+        ports.contract(&client.client_id, contract).await?.ok_or(GroundError::UnknownContract)?;
     if let Some(id) = sublicense {
         let known = ports.sublicense(&client.client_id, id).await?;
         if known.is_none_or(|known| known.contract_id != contract.contract_id) {
@@ -70,12 +65,7 @@ pub async fn ground(
         return Err(GroundError::ContractEnded);
     }
     let pool = contract.pool(sublicense);
-    Ok(Ground {
-        client,
-        contract,
-        sublicense_id: sublicense,
-        pool,
-    })
+    Ok(Ground { client, contract, sublicense_id: sublicense, pool })
 }
 
 /// Why roles or groups cannot be given.

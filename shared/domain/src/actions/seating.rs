@@ -54,13 +54,9 @@ pub fn term(ground: &Ground, asked: &TermRequest, now: Timestamp) -> Result<Term
     let contract = &ground.contract;
     let today = local_date(now, zone);
     let fail = |field| move |error| TermError { field, error };
-    let start = contract
-        .start(asked.start_on, today)
-        .map_err(fail("start_on"))?;
+    let start = contract.start(asked.start_on, today).map_err(fail("start_on"))?;
     if let Some(end) = asked.end_on {
-        contract
-            .check_end(end, start, today)
-            .map_err(fail("end_on"))?;
+        contract.check_end(end, start, today).map_err(fail("end_on"))?;
     }
     if let Some(delete) = asked.delete_on {
         let last = asked.end_on.or(start).unwrap_or(today).max(today);
@@ -122,6 +118,8 @@ pub struct Seating<'a> {
     pub action: Action,
     /// The mail that tells the learner; `None`: nobody is told.
     pub letter: Option<Letter>,
+    /// Who asked for a copy of that mail.
+    pub copy_to: Option<EmailAddress>,
 }
 
 /// Adds the steps that give a learner a seat.
@@ -131,11 +129,7 @@ pub fn give_seat(change: &mut Change, ground: &Ground, seating: Seating<'_>) {
     take(change, ground, &seating, &learners, reason);
     if let Opening::Later { start_on, instant } = seating.term.opening {
         let key = cohort_key(ground, instant);
-        change.step(Step::JoinCohort {
-            key,
-            start_on,
-            count: 1,
-        });
+        change.step(Step::JoinCohort { key, start_on, count: 1 });
     }
     let seat = new_seat(change, &seating.term, seating.source);
     let learner_id = seating.learner_id;
@@ -150,17 +144,16 @@ pub fn give_seat(change: &mut Change, ground: &Ground, seating: Seating<'_>) {
     })));
     if let Some(letter) = seating.letter {
         let intent = seat_mail(change, ground, learner_id, letter, seating.term.opening);
+        if let Some(to) = seating.copy_to {
+            change.step(Step::Mail(copy_of(&intent, to, change.at)));
+        }
         change.step(Step::Mail(intent));
     }
 }
 
 /// The cohort of this pool that opens at this instant.
 pub fn cohort_key(ground: &Ground, instant: Timestamp) -> CohortKey {
-    CohortKey {
-        client_id: ground.client.client_id.clone(),
-        pool: ground.pool,
-        instant,
-    }
+    CohortKey { client_id: ground.client.client_id.clone(), pool: ground.pool, instant }
 }
 
 /// The seat a change gives, with this term.
@@ -172,14 +165,7 @@ pub fn new_seat(change: &Change, term: &Term, source: Source) -> Seat {
         }
     };
     let held_at = starts_on.map(|_| change.at);
-    Seat {
-        state,
-        starts_on,
-        held_at,
-        ends_at: term.ends_at,
-        source,
-        op: change.op.id,
-    }
+    Seat { state, starts_on, held_at, ends_at: term.ends_at, source, op: change.op.id }
 }
 
 /// What the seat does to the pool and to the invitation or block it comes from.
@@ -196,9 +182,7 @@ fn take(
         Take::Available { no_invitation } => {
             let delta = if now { Delta::used(1) } else { Delta::held(1) };
             change.move_seats(pool, delta, seating.action, learners, reason);
-            change.step(Step::NoLiveInvitation {
-                invitation_id: *no_invitation,
-            });
+            change.step(Step::NoLiveInvitation { invitation_id: *no_invitation });
         }
         Take::Invitation(invitation) => {
             let delta = match (invitation.holds_seat, now) {
@@ -214,23 +198,10 @@ fn take(
             }
             close(change, invitation, InvitationStatus::Accepted);
         }
-        Take::Block {
-            key,
-            invitation,
-            invitation_id,
-        } => {
+        Take::Block { key, invitation, invitation_id } => {
             let (used, kept) = if now { (1, 0) } else { (0, 1) };
-            change.step(Step::DrawBlock {
-                key: key.clone(),
-                used,
-                kept,
-                cursor: None,
-            });
-            let delta = if now {
-                Delta::taken_up(1)
-            } else {
-                Delta::default()
-            };
+            change.step(Step::DrawBlock { key: key.clone(), used, kept, cursor: None });
+            let delta = if now { Delta::taken_up(1) } else { Delta::default() };
             change.audit(pool, delta, seating.action, learners, reason);
             match invitation {
                 Some(invitation) => {
@@ -242,9 +213,7 @@ fn take(
                     close(change, invitation, InvitationStatus::Accepted);
                 }
                 None => {
-                    change.step(Step::NoLiveInvitation {
-                        invitation_id: *invitation_id,
-                    });
+                    change.step(Step::NoLiveInvitation { invitation_id: *invitation_id });
                 }
             }
         }
@@ -278,11 +247,19 @@ pub fn seat_mail(
         key: format!("seat#{learner}#{}#{}", ground.pool, op.simple()),
         cohort,
         due_at,
-        subjects: vec![Subject::Seat {
-            learner,
-            pool: ground.pool,
-            op,
-            letter,
-        }],
+        subjects: vec![Subject::Seat { learner, pool: ground.pool, op, letter }],
+        copy_to: None,
+    }
+}
+
+/// A copy of an intent's first mail for whoever asked for it: at once, since nothing in it opens.
+pub fn copy_of(intent: &MailIntent, to: EmailAddress, now: Timestamp) -> MailIntent {
+    MailIntent {
+        key: format!("copy#{}", intent.key),
+        cohort: None,
+        due_at: now,
+        subjects: intent.subjects.iter().take(1).copied().collect(),
+        copy_to: Some(to),
+        ..intent.clone()
     }
 }

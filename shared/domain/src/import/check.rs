@@ -91,11 +91,7 @@ impl fmt::Debug for RowValues {
 
 /// Checks a row. All its errors are given, not the first.
 pub fn check_row(row: &RawRow, rules: &RowRules) -> CheckedRow {
-    let mut check = Check {
-        row,
-        rules,
-        errors: Vec::new(),
-    };
+    let mut check = Check { row, rules, errors: Vec::new() };
     let email = check.email();
     let mut values = RowValues {
         first_name: check.text(Field::FirstName),
@@ -111,12 +107,7 @@ pub fn check_row(row: &RawRow, rules: &RowRules) -> CheckedRow {
         ..RowValues::default()
     };
     check.term(&mut values);
-    CheckedRow {
-        line: row.line,
-        email,
-        values,
-        errors: check.errors,
-    }
+    CheckedRow { line: row.line, email, values, errors: check.errors }
 }
 
 /// A check under way.
@@ -161,8 +152,7 @@ impl<'a> Check<'a> {
     }
 
     fn text(&mut self, column: Field) -> Option<String> {
-        self.given(column, RowErrorCode::InvalidCell)
-            .map(Cow::into_owned)
+        self.given(column, RowErrorCode::InvalidCell).map(Cow::into_owned)
     }
 
     /// Parses a single value, with `code` for what cannot be parsed and for error cells.
@@ -182,9 +172,7 @@ impl<'a> Check<'a> {
 
     fn language(&mut self) -> Option<Language> {
         let languages = &self.rules.languages;
-        self.scalar(Field::Language, RowErrorCode::UnknownLanguage, |tag| {
-            languages.parse(tag).ok()
-        })
+        self.scalar(Field::Language, RowErrorCode::UnknownLanguage, |tag| languages.parse(tag).ok())
     }
 
     fn notify(&mut self) -> Option<bool> {
@@ -207,9 +195,7 @@ impl<'a> Check<'a> {
             self.refuse(Field::Password, RowErrorCode::InvalidCell);
             return None;
         }
-        self.scalar(Field::Password, RowErrorCode::WeakPassword, |text| {
-            policy.check(text).ok()
-        })
+        self.scalar(Field::Password, RowErrorCode::WeakPassword, |text| policy.check(text).ok())
     }
 
     /// Several values: one error for the cell, whatever the number of parts that are wrong.
@@ -255,9 +241,7 @@ impl<'a> Check<'a> {
     }
 
     fn labels(&mut self) -> Vec<String> {
-        self.several(Field::Labels, RowErrorCode::InvalidCell, |label| {
-            Some(label.to_owned())
-        })
+        self.several(Field::Labels, RowErrorCode::InvalidCell, |label| Some(label.to_owned()))
     }
 
     fn roles(&mut self) -> Vec<Role> {
@@ -277,32 +261,22 @@ impl<'a> Check<'a> {
             return None;
         }
         let order = self.rules.date_order;
-        self.scalar(column, RowErrorCode::InvalidDate, |text| {
-            parse_date(text, order)
-        })
+        self.scalar(column, RowErrorCode::InvalidDate, |text| parse_date(text, order))
     }
 
     /// First day, last day, duration and deletion, and how they stand to each other.
     fn term(&mut self, values: &mut RowValues) {
         values.start_on = self.start_on();
-        values.duration_days = self.scalar(
-            Field::DurationDays,
-            RowErrorCode::InvalidDuration,
-            parse_duration_days,
-        );
+        values.duration_days =
+            self.scalar(Field::DurationDays, RowErrorCode::InvalidDuration, parse_duration_days);
         let ends_given = !self.row.cells[Field::EndOn].is_blank();
         let lasts_given = !self.row.cells[Field::DurationDays].is_blank();
         if ends_given && lasts_given {
             self.refuse(Field::EndOn, RowErrorCode::ConflictingEnd);
         }
 
-        let RowRules {
-            today, defaults, ..
-        } = *self.rules;
-        let start = values
-            .start_on
-            .or(defaults.start_on)
-            .map_or(today, |day| day.max(today));
+        let RowRules { today, defaults, .. } = *self.rules;
+        let start = values.start_on.or(defaults.start_on).map_or(today, |day| day.max(today));
         values.end_on = self.end_on(start);
         if !ends_given
             && !lasts_given
@@ -323,12 +297,9 @@ impl<'a> Check<'a> {
     /// A past start means today; the contract has to run on that day.
     fn start_on(&mut self) -> Option<Date> {
         let day = self.date(Field::StartOn)?.max(self.rules.today);
-        self.require(
-            Field::StartOn,
-            day,
-            RowErrorCode::OutsideContract,
-            |rules| rules.window.contains(day),
-        )
+        self.require(Field::StartOn, day, RowErrorCode::OutsideContract, |rules| {
+            rules.window.contains(day)
+        })
     }
 
     fn end_on(&mut self, start: Date) -> Option<Date> {
@@ -336,16 +307,12 @@ impl<'a> Check<'a> {
         let day = self.require(Field::EndOn, day, RowErrorCode::OutsideContract, |rules| {
             rules.window.contains(day)
         })?;
-        self.require(Field::EndOn, day, RowErrorCode::EndBeforeStart, |_| {
-            start <= day
-        })
+        self.require(Field::EndOn, day, RowErrorCode::EndBeforeStart, |_| start <= day)
     }
 
     fn delete_on(&mut self, last_day: Date) -> Option<Date> {
         let day = self.date(Field::DeleteOn)?;
-        self.require(Field::DeleteOn, day, RowErrorCode::EndBeforeStart, |_| {
-            last_day <= day
-        })
+        self.require(Field::DeleteOn, day, RowErrorCode::EndBeforeStart, |_| last_day <= day)
     }
 
     /// The day if it is `good`, else an error.
@@ -366,9 +333,7 @@ impl<'a> Check<'a> {
 
 /// The last of `days` days from `start` on; `None` beyond the calendar's end.
 fn last_day(start: Date, days: u32) -> Option<Date> {
-    start
-        .checked_add(i64::from(days.saturating_sub(1)).days())
-        .ok()
+    start.checked_add(i64::from(days.saturating_sub(1)).days()).ok()
 }
 
 /// Drops a new group's other spellings: `Ventes` and `ventes` are one group.
@@ -399,10 +364,7 @@ mod tests {
     fn rules() -> RowRules {
         RowRules {
             today: date(2026, 11, 23),
-            window: Window {
-                starts_on: Some(date(2026, 1, 1)),
-                ends_on: Some(date(2028, 12, 31)),
-            },
+            window: Window { starts_on: Some(date(2026, 1, 1)), ends_on: Some(date(2028, 12, 31)) },
             languages: Languages::from_list("en,fr"),
             groups: [(GroupId::from_bits(PARIS), "Paris")].into_iter().collect(),
             create_groups: false,
@@ -429,11 +391,7 @@ mod tests {
     }
 
     fn errors_under(rules: &RowRules, row: &RawRow) -> Vec<String> {
-        check_row(row, rules)
-            .errors
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check_row(row, rules).errors.iter().map(ToString::to_string).collect()
     }
 
     fn errors<const N: usize>(cells: [(Field, &str); N]) -> Vec<String> {
@@ -469,17 +427,10 @@ mod tests {
 
     #[test]
     fn a_past_start_is_today_and_the_contracts_first_and_last_day_count() {
-        let start = |text| {
-            check_row(&row([(Field::StartOn, text)]), &rules())
-                .values
-                .start_on
-        };
+        let start = |text| check_row(&row([(Field::StartOn, text)]), &rules()).values.start_on;
         assert_eq!(start("2025-06-01"), Some(date(2026, 11, 23)));
         assert_eq!(start("2028-12-31"), Some(date(2028, 12, 31)));
-        assert_eq!(
-            errors([(Field::StartOn, "2029-01-01")]),
-            ["start_on: outside-contract"]
-        );
+        assert_eq!(errors([(Field::StartOn, "2029-01-01")]), ["start_on: outside-contract"]);
         let mut later = rules();
         later.window.starts_on = Some(date(2027, 1, 1));
         let early = row([(Field::StartOn, "2026-12-31")]);
@@ -489,14 +440,8 @@ mod tests {
 
     #[test]
     fn an_end_lies_in_the_contract_and_not_before_the_start_or_today() {
-        assert_eq!(
-            errors([(Field::EndOn, "2029-01-01")]),
-            ["end_on: outside-contract"]
-        );
-        assert_eq!(
-            errors([(Field::EndOn, "2026-11-22")]),
-            ["end_on: end-before-start"]
-        );
+        assert_eq!(errors([(Field::EndOn, "2029-01-01")]), ["end_on: outside-contract"]);
+        assert_eq!(errors([(Field::EndOn, "2026-11-22")]), ["end_on: end-before-start"]);
         let around = [(Field::StartOn, "2027-02-01"), (Field::EndOn, "2027-01-31")];
         assert_eq!(errors(around), ["end_on: end-before-start"]);
         assert!(errors([(Field::EndOn, "2028-12-31")]).is_empty());
@@ -507,10 +452,7 @@ mod tests {
     #[test]
     fn a_deletion_may_lie_after_the_contract_but_not_before_the_end() {
         assert!(errors([(Field::DeleteOn, "2031-01-01")]).is_empty());
-        let early = [
-            (Field::EndOn, "2027-06-30"),
-            (Field::DeleteOn, "2027-06-29"),
-        ];
+        let early = [(Field::EndOn, "2027-06-30"), (Field::DeleteOn, "2027-06-29")];
         assert_eq!(errors(early), ["delete_on: end-before-start"]);
         let lasting = |delete| {
             errors([
@@ -540,16 +482,10 @@ mod tests {
     fn groups_are_found_once_or_made_on_request() {
         let cell = row([(Field::Groups, "paris; Ventes |PARIS|ventes")]);
         assert_eq!(errors_under(&rules(), &cell), ["groups: unknown-group"]);
-        let creating = RowRules {
-            create_groups: true,
-            ..rules()
-        };
+        let creating = RowRules { create_groups: true, ..rules() };
         let checked = check_row(&cell, &creating);
         let paris = GroupChoice::Existing(GroupId::from_bits(PARIS));
-        assert_eq!(
-            checked.values.groups,
-            [paris, GroupChoice::New("Ventes".to_owned())]
-        );
+        assert_eq!(checked.values.groups, [paris, GroupChoice::New("Ventes".to_owned())]);
         let foreign = row([(Field::Groups, &GroupId::from_bits(9).to_string())]);
         assert_eq!(errors_under(&creating, &foreign), ["groups: unknown-group"]);
     }
@@ -568,11 +504,8 @@ mod tests {
         assert_eq!(checked.values.external_id.as_deref(), Some("123"));
         assert_eq!(checked.values.end_on, Some(date(2027, 9, 30)));
         let codes: Vec<_> = checked.errors.iter().map(ToString::to_string).collect();
-        let expected = [
-            "email: invalid-email",
-            "first_name: invalid-cell",
-            "start_on: invalid-date",
-        ];
+        let expected =
+            ["email: invalid-email", "first_name: invalid-cell", "start_on: invalid-date"];
         assert_eq!(codes, expected);
     }
 
@@ -582,14 +515,8 @@ mod tests {
         let checked = check_row(&cell, &rules());
         assert!(checked.values.password.is_some());
         assert!(!format!("{cell:?}{checked:?}{:?}", checked.values).contains("Lagune"));
-        let inviting = RowRules {
-            mode: ImportMode::Invite,
-            ..rules()
-        };
-        assert_eq!(
-            errors_under(&inviting, &cell),
-            ["password: password-not-allowed"]
-        );
+        let inviting = RowRules { mode: ImportMode::Invite, ..rules() };
+        assert_eq!(errors_under(&inviting, &cell), ["password: password-not-allowed"]);
     }
 
     #[test]
@@ -605,10 +532,7 @@ mod tests {
         assert_eq!(verdict(2, "nobody"), Verdict::Invalid);
         assert_eq!(verdict(3, "new@example.fr"), Verdict::Valid);
         assert_eq!(verdict(4, "NEW@example.fr"), Verdict::Duplicate { of: 3 });
-        assert_eq!(
-            verdict(5, "mailto:new@example.fr"),
-            Verdict::Duplicate { of: 3 }
-        );
+        assert_eq!(verdict(5, "mailto:new@example.fr"), Verdict::Duplicate { of: 3 });
         assert_eq!(verdict(6, "old@example.fr"), Verdict::Existing);
         assert_eq!(verdict(7, "old@example.fr"), Verdict::Duplicate { of: 6 });
 
@@ -616,10 +540,7 @@ mod tests {
         for line in [2, 3] {
             let mut row = check(line, "old@example.fr");
             assert_eq!(strict.judge(&mut row, exists), Verdict::Invalid);
-            assert_eq!(
-                row.errors.first().map(|e| e.code),
-                Some(RowErrorCode::AlreadyExists)
-            );
+            assert_eq!(row.errors.first().map(|e| e.code), Some(RowErrorCode::AlreadyExists));
         }
     }
 }

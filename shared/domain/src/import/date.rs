@@ -37,11 +37,7 @@ pub fn parse_date(text: &str, order: DateOrder) -> Option<Date> {
         DateOrder::Dmy => (first, second),
         DateOrder::Mdy => (second, first),
     };
-    checked((
-        number(year)?,
-        one_or_two_digits(month)?,
-        one_or_two_digits(day)?,
-    ))
+    checked((number(year)?, one_or_two_digits(month)?, one_or_two_digits(day)?))
 }
 
 /// Year, month and day of `2027-03-01`.
@@ -51,11 +47,7 @@ fn parse_iso(text: &str) -> Option<(i16, i8, i8)> {
         return None;
     }
     let part = |range| text.get(range);
-    Some((
-        number(part(0..4)?)?,
-        one_or_two_digits(part(5..7)?)?,
-        one_or_two_digits(part(8..10)?)?,
-    ))
+    Some((number(part(0..4)?)?, one_or_two_digits(part(5..7)?)?, one_or_two_digits(part(8..10)?)?))
 }
 
 fn checked((year, month, day): (i16, i8, i8)) -> Option<Date> {
@@ -94,29 +86,16 @@ mod tests {
             "01.03.2027",
             "01-03-2027",
         ] {
-            assert_eq!(
-                parse_date(text, DateOrder::Dmy),
-                Some(date(2027, 3, 1)),
-                "{text}"
-            );
+            assert_eq!(parse_date(text, DateOrder::Dmy), Some(date(2027, 3, 1)), "{text}");
         }
     }
 
     #[test]
     fn month_comes_first_only_when_asked_for_and_never_in_iso_dates() {
-        assert_eq!(
-            parse_date("03/01/2027", DateOrder::Mdy),
-            Some(date(2027, 3, 1))
-        );
-        assert_eq!(
-            parse_date("12/25/2027", DateOrder::Mdy),
-            Some(date(2027, 12, 25))
-        );
+        assert_eq!(parse_date("03/01/2027", DateOrder::Mdy), Some(date(2027, 3, 1)));
+        assert_eq!(parse_date("12/25/2027", DateOrder::Mdy), Some(date(2027, 12, 25)));
         assert_eq!(parse_date("12/25/2027", DateOrder::Dmy), None);
-        assert_eq!(
-            parse_date("2027-03-01", DateOrder::Mdy),
-            Some(date(2027, 3, 1))
-        );
+        assert_eq!(parse_date("2027-03-01", DateOrder::Mdy), Some(date(2027, 3, 1)));
     }
 
     #[test]

@@ -25,10 +25,7 @@ pub struct GroupDirectory {
 impl GroupDirectory {
     /// The group that a cell's part names, by its id or its name.
     pub fn find(&self, text: &str) -> Option<GroupId> {
-        self.by_id
-            .get(text)
-            .or_else(|| self.by_name.get(&fold_name(text)))
-            .copied()
+        self.by_id.get(text).or_else(|| self.by_name.get(&fold_name(text))).copied()
     }
 }
 
@@ -37,10 +34,7 @@ impl<N: AsRef<str>> FromIterator<(GroupId, N)> for GroupDirectory {
     fn from_iter<I: IntoIterator<Item = (GroupId, N)>>(groups: I) -> Self {
         let mut directory = Self::default();
         for (id, name) in groups {
-            directory
-                .by_name
-                .entry(fold_name(name.as_ref()))
-                .or_insert(id);
+            directory.by_name.entry(fold_name(name.as_ref())).or_insert(id);
             directory.by_id.insert(id.to_string(), id);
         }
         directory
@@ -54,9 +48,8 @@ mod tests {
     #[test]
     fn a_group_is_found_by_id_or_name_whatever_its_case_and_unicode_form() {
         let (paris, nord) = (GroupId::from_bits(1), GroupId::from_bits(2));
-        let groups: GroupDirectory = [(paris, "Paris"), (nord, "Région Nord")]
-            .into_iter()
-            .collect();
+        let groups: GroupDirectory =
+            [(paris, "Paris"), (nord, "Région Nord")].into_iter().collect();
         assert_eq!(groups.find("PARIS"), Some(paris));
         assert_eq!(groups.find(&paris.to_string()), Some(paris));
         assert_eq!(groups.find("re\u{301}gion nord"), Some(nord));

@@ -4,9 +4,7 @@ use super::trim_invisible;
 
 /// The parts of a cell between `|` and `;`, trimmed; empty ones are dropped.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
-    text.split(['|', ';'])
-        .map(trim_invisible)
-        .filter(|part| !part.is_empty())
+    text.split(['|', ';']).map(trim_invisible).filter(|part| !part.is_empty())
 }
 
 /// Appends `value` unless it is there already.

@@ -33,37 +33,14 @@ mod tests {
     fn a_duration_is_a_whole_number_above_zero() {
         assert_eq!(parse_duration_days("90"), Some(90));
         assert_eq!(parse_duration_days("90.0"), Some(90));
-        for text in [
-            "",
-            "0",
-            "0.0",
-            "-1",
-            "+5",
-            "30.5",
-            "90.",
-            ".0",
-            "9 0",
-            "1e3",
-            "4294967296",
-        ] {
+        for text in ["", "0", "0.0", "-1", "+5", "30.5", "90.", ".0", "9 0", "1e3", "4294967296"] {
             assert_eq!(parse_duration_days(text), None, "{text:?}");
         }
     }
 
     #[test]
     fn yes_and_no_are_read_in_four_languages_and_any_case() {
-        for text in [
-            "yes",
-            "OUI",
-            "Ja",
-            "sí",
-            "SÍ",
-            "si\u{301}",
-            "1",
-            "TRUE",
-            "vrai",
-            "X",
-        ] {
+        for text in ["yes", "OUI", "Ja", "sí", "SÍ", "si\u{301}", "1", "TRUE", "vrai", "X"] {
             assert_eq!(parse_notify(text), Some(true), "{text:?}");
         }
         for text in ["no", "Non", "NEIN", "0", "false", "Faux"] {

@@ -30,10 +30,7 @@ mod tests {
 
     #[test]
     fn invisible_characters_around_a_text_go_and_those_inside_stay() {
-        assert_eq!(
-            trim_invisible("\u{feff} \u{a0}de\u{a0}La Tour\u{200b}\r\n"),
-            "de\u{a0}La Tour"
-        );
+        assert_eq!(trim_invisible("\u{feff} \u{a0}de\u{a0}La Tour\u{200b}\r\n"), "de\u{a0}La Tour");
         assert_eq!(trim_invisible("\u{202f}\u{200e}é\u{2069}"), "é");
         assert_eq!(trim_invisible("\u{a0}\u{200b} "), "");
         assert_eq!(trim_invisible("a"), "a");

@@ -49,10 +49,7 @@ pub struct Judge {
 impl Judge {
     /// A judge that has seen no row yet.
     pub fn new(on_existing: OnExisting) -> Self {
-        Self {
-            on_existing,
-            first_lines: HashMap::new(),
-        }
+        Self { on_existing, first_lines: HashMap::new() }
     }
 
     /// The verdict of the next row. `exists` tells whether the address has a seat or a live
@@ -70,17 +67,10 @@ impl Judge {
         }
         let exists = exists(email);
         if exists && self.on_existing == OnExisting::Error {
-            row.errors.push(RowError {
-                column: Field::Email,
-                code: RowErrorCode::AlreadyExists,
-            });
+            row.errors.push(RowError { column: Field::Email, code: RowErrorCode::AlreadyExists });
             return Verdict::Invalid;
         }
         self.first_lines.insert(email.clone(), row.line);
-        if exists {
-            Verdict::Existing
-        } else {
-            Verdict::Valid
-        }
+        if exists { Verdict::Existing } else { Verdict::Valid }
     }
 }

@@ -130,19 +130,11 @@ pub fn invitation(
     let filled = Form::new(site, form.password_min_length, problem);
     let texts = &filled.texts.invitation;
     let client = client_name(site);
-    let inviter = form
-        .inviter
-        .map(visible)
-        .filter(|name| !name.trim().is_empty());
+    let inviter = form.inviter.map(visible).filter(|name| !name.trim().is_empty());
     let until = filled.texts.date(form.expires_on);
     let intro = inviter.map_or_else(
         || fill(texts.intro, &[("client", &client)]),
-        |inviter| {
-            fill(
-                texts.intro_by,
-                &[("inviter", &inviter), ("client", &client)],
-            )
-        },
+        |inviter| fill(texts.intro_by, &[("inviter", &inviter), ("client", &client)]),
     );
     let lang = site.language.tag();
     let shell = Shell::new(site, Some(&path));
@@ -159,10 +151,7 @@ pub fn invitation(
             filled.own_email(form.email),
             filled.first_name(form.first_name),
             filled.last_name(form.last_name),
-            filled.new_password(
-                filled.texts.fields.password,
-                filled.texts.fields.password_hint,
-            ),
+            filled.new_password(filled.texts.fields.password, filled.texts.fields.password_hint),
         ],
         submit: texts.submit,
         decline: Some(Decline {
@@ -246,27 +235,18 @@ pub fn set_password(
 
 fn client_name(site: &Site<'_>) -> String {
     let some = || site.language.texts().some_client.to_owned();
-    site.client
-        .as_ref()
-        .map_or_else(some, |client| visible(client.name))
+    site.client.as_ref().map_or_else(some, |client| visible(client.name))
 }
 
 impl<'a> Form<'a> {
     fn new(site: &Site<'_>, min_length: usize, problem: Option<&'a Problem>) -> Self {
-        Self {
-            texts: site.language.texts(),
-            problem,
-            min: min_length.to_string(),
-        }
+        Self { texts: site.language.texts(), problem, min: min_length.to_string() }
     }
 
     fn refusal(&self, site: &Site<'_>, fields: &[&str]) -> Option<Refusal> {
         let problem = self.problem?;
         let beside = |error: &FieldError| {
-            error
-                .pointer
-                .strip_prefix('/')
-                .is_some_and(|name| fields.contains(&name))
+            error.pointer.strip_prefix('/').is_some_and(|name| fields.contains(&name))
         };
         match problem.code {
             ProblemCode::CodeNotRedeemable if fields.contains(&"code") => None,
@@ -374,11 +354,7 @@ impl<'a> Form<'a> {
     fn new_password(&self, label: &'static str, hint: &str) -> Entry<'a> {
         let error = self.error("password");
         let emptied = self.problem.is_some() && error.is_none();
-        let hint = if emptied {
-            self.texts.fields.password_again
-        } else {
-            hint
-        };
+        let hint = if emptied { self.texts.fields.password_again } else { hint };
         Entry {
             id: "password",
             label,

@@ -78,16 +78,10 @@ mod tests {
     #[test]
     fn the_chain_is_asked_for_then_browser_then_client_then_english() {
         let browser = ["de-CH".to_owned(), "fr-CH".to_owned(), "en".to_owned()];
-        assert_eq!(
-            resolve_language(Some("EN-us"), &browser, Some("fr")),
-            English
-        );
+        assert_eq!(resolve_language(Some("EN-us"), &browser, Some("fr")), English);
         assert_eq!(resolve_language(None, &browser, Some("en")), French);
         assert_eq!(resolve_language(Some("xx"), &browser, None), French);
-        assert_eq!(
-            resolve_language(None, &["de".to_owned()], Some("fr")),
-            French
-        );
+        assert_eq!(resolve_language(None, &["de".to_owned()], Some("fr")), French);
         assert_eq!(resolve_language(Some("de"), &[], Some("it")), English);
         assert_eq!(resolve_language(None, &[], None), English);
     }

@@ -53,9 +53,9 @@ impl Notice {
             ProblemCode::NoSeatsLeft => Self::NoSeatsLeft,
             ProblemCode::ContractEnded => Self::ContractEnded,
             ProblemCode::CodeNotRedeemable => Self::CodeNotRedeemable,
-            ProblemCode::TooManyRequests => Self::TooManyTries {
-                retry_after: problem.retry_after.unwrap_or(60),
-            },
+            ProblemCode::TooManyRequests => {
+                Self::TooManyTries { retry_after: problem.retry_after.unwrap_or(60) }
+            }
             ProblemCode::Unavailable | ProblemCode::RequestInProgress | ProblemCode::Conflict => {
                 Self::Unavailable
             }
@@ -99,11 +99,7 @@ impl Notice {
             _ => String::new(),
         };
         let values = [("client", client), ("minutes", minutes.as_str())];
-        (
-            text.title,
-            fill(text.what, &values),
-            fill(text.todo, &values),
-        )
+        (text.title, fill(text.what, &values), fill(text.todo, &values))
     }
 }
 
@@ -129,13 +125,6 @@ pub fn notice(site: &Site<'_>, notice: Notice, path: Option<&str>) -> Result<Pag
     let action = launch
         .filter(|url| notice.leads_to_client() && web(url))
         .map(|url| (url, site.language.texts().go_to_client));
-    let html = NoticePage {
-        shell: &shell,
-        title,
-        what,
-        todo,
-        action,
-    }
-    .render()?;
+    let html = NoticePage { shell: &shell, title, what, todo, action }.render()?;
     Ok(shell.page(site, &html))
 }

@@ -44,23 +44,15 @@ impl Shell {
     /// The frame of a page; `path` is where the same page is found in another language.
     pub(super) fn new(site: &Site<'_>, path: Option<&str>) -> Self {
         let client = site.client.as_ref();
-        let color = client
-            .and_then(|client| client.color)
-            .unwrap_or(Color::DEFAULT);
+        let color = client.and_then(|client| client.color).unwrap_or(Color::DEFAULT);
         let link = |language: &super::PageLanguage| LanguageLink {
             tag: language.tag(),
             name: language.own_name(),
-            url: format!(
-                "{}{}?lang={}",
-                site.page_base,
-                path.unwrap_or_default(),
-                language.tag()
-            ),
+            url: format!("{}{}?lang={}", site.page_base, path.unwrap_or_default(), language.tag()),
             current: *language == site.language,
         };
-        let languages = path
-            .map(|_| available_languages().iter().map(link).collect())
-            .unwrap_or_default();
+        let languages =
+            path.map(|_| available_languages().iter().map(link).collect()).unwrap_or_default();
         Self {
             lang: site.language.tag(),
             client: client.map(|client| visible(client.name)),
@@ -82,10 +74,7 @@ impl Shell {
         let mut headers = HeaderMap::new();
         let policy = content_security_policy(site, &self.style);
         for (name, value) in [
-            (
-                CONTENT_TYPE,
-                HeaderValue::from_static("text/html; charset=utf-8"),
-            ),
+            (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
             (CONTENT_LANGUAGE, HeaderValue::from_static(self.lang)),
             (CONTENT_SECURITY_POLICY, policy),
             (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -109,11 +98,7 @@ fn content_security_policy(site: &Site<'_>, style: &str) -> HeaderValue {
     let hash = BASE64.encode(&Sha256::digest(style.as_bytes()));
     let launch = site.client.as_ref().map(|client| client.launch_url);
     let mut targets = String::from("'self'");
-    for origin in [Some(site.page_base), launch]
-        .into_iter()
-        .flatten()
-        .filter_map(origin)
-    {
+    for origin in [Some(site.page_base), launch].into_iter().flatten().filter_map(origin) {
         targets.push(' ');
         targets.push_str(&origin);
     }
@@ -122,26 +107,25 @@ fn content_security_policy(site: &Site<'_>, style: &str) -> HeaderValue {
          form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
     );
     // The parts are ASCII; if they were not, nothing at all would be allowed.
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(
-        "default-src 'none'; form-action 'none'",
-    ))
+    HeaderValue::try_from(policy)
+        .unwrap_or(HeaderValue::from_static("default-src 'none'; form-action 'none'"))
 }
 
 /// The origin of a web address, of letters that cannot end a directive.
 fn origin(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
-    let scheme = uri
-        .scheme_str()
-        .filter(|scheme| matches!(*scheme, "https" | "http"))?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "https" | "http"))?;
     let host = uri.host()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
     if host.is_empty() || !host.bytes().all(plain) {
         return None;
     }
-    Some(uri.port_u16().map_or_else(
-        || format!("{scheme}://{host}"),
-        |port| format!("{scheme}://{host}:{port}"),
-    ))
+    Some(
+        uri.port_u16().map_or_else(
+            || format!("{scheme}://{host}"),
+            |port| format!("{scheme}://{host}:{port}"),
+        ),
+    )
 }
 
 /// The client's colors, then the sheet that uses them.
@@ -193,18 +177,9 @@ mod tests {
     #[test]
     fn an_origin_is_scheme_host_and_port() {
         for (url, expected) in [
-            (
-                "https://learn.acme.example/start?x=1",
-                Some("https://learn.acme.example"),
-            ),
-            (
-                "http://127.0.0.1:4566/restapis/x",
-                Some("http://127.0.0.1:4566"),
-            ),
-            (
-                "https://u:p@lms.example:8443",
-                Some("https://lms.example:8443"),
-            ),
+            ("https://learn.acme.example/start?x=1", Some("https://learn.acme.example")),
+            ("http://127.0.0.1:4566/restapis/x", Some("http://127.0.0.1:4566")),
+            ("https://u:p@lms.example:8443", Some("https://lms.example:8443")),
             ("http://[::1]:80/", Some("http://[::1]:80")),
             ("javascript:alert(1)", None),
             ("https://a;script-src%20*/", None),

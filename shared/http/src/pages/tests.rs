@@ -46,11 +46,7 @@ fn landing_form() -> LandingForm<'static> {
 }
 
 fn password_form() -> PasswordForm<'static> {
-    PasswordForm {
-        token: "p4s5w0",
-        email: "line.aubert@example.fr",
-        password_min_length: 12,
-    }
+    PasswordForm { token: "p4s5w0", email: "line.aubert@example.fr", password_min_length: 12 }
 }
 
 fn invalid(errors: &[(&str, &'static str)]) -> Problem {
@@ -88,21 +84,9 @@ fn without_style(page: &Page) -> String {
 
 /// What is between the tags of the main part, one text a line.
 fn texts(page: &Page) -> String {
-    let main = page
-        .html
-        .split_once("<main")
-        .unwrap()
-        .1
-        .split_once("</main>")
-        .unwrap()
-        .0;
-    let pieces = main
-        .split('<')
-        .filter_map(|piece| Some(piece.split_once('>')?.1.trim()));
-    pieces
-        .filter(|text| !text.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n")
+    let main = page.html.split_once("<main").unwrap().1.split_once("</main>").unwrap().0;
+    let pieces = main.split('<').filter_map(|piece| Some(piece.split_once('>')?.1.trim()));
+    pieces.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn all_pages(site: &Site<'_>) -> Vec<Page> {
@@ -141,42 +125,21 @@ fn the_notices() {
 
 #[test]
 fn errors_stand_beside_their_fields_and_what_was_typed_stays() {
-    let form = LandingForm {
-        email: "line@",
-        first_name: "L\"ine",
-        last_name: "",
-        ..landing_form()
-    };
-    let problem = invalid(&[
-        ("email", "invalid"),
-        ("last_name", "required"),
-        ("password", "weak-password"),
-    ]);
+    let form =
+        LandingForm { email: "line@", first_name: "L\"ine", last_name: "", ..landing_form() };
+    let problem =
+        invalid(&[("email", "invalid"), ("last_name", "required"), ("password", "weak-password")]);
     for language in available_languages() {
         let page = landing(&site(*language), &form, Some(&problem)).unwrap();
-        insta::assert_snapshot!(
-            format!("{}_landing_errors", language.tag()),
-            without_style(&page)
-        );
-        assert!(
-            !page.html.contains("in English"),
-            "errors are said in the page's language"
-        );
+        insta::assert_snapshot!(format!("{}_landing_errors", language.tag()), without_style(&page));
+        assert!(!page.html.contains("in English"), "errors are said in the page's language");
     }
-    let html = landing(&site(PageLanguage::English), &form, Some(&problem))
-        .unwrap()
-        .html;
+    let html = landing(&site(PageLanguage::English), &form, Some(&problem)).unwrap().html;
     assert!(html.contains("value=\"line@\"") && html.contains("value=\"L&#34;ine\""));
     assert!(html.contains("<title>Error: Redeem your code · Acme</title>"));
     for field in ["email", "last_name", "password"] {
-        assert!(
-            html.contains(&format!("<a href=\"#{field}\">")),
-            "{field} is in the summary"
-        );
-        assert!(
-            html.contains(&format!("id=\"{field}-error\"")),
-            "{field} has its error"
-        );
+        assert!(html.contains(&format!("<a href=\"#{field}\">")), "{field} is in the summary");
+        assert!(html.contains(&format!("id=\"{field}-error\"")), "{field} has its error");
     }
     assert_eq!(html.matches("aria-invalid=\"true\"").count(), 3);
     assert!(!html.contains("first_name-error"));
@@ -198,10 +161,7 @@ fn every_kind_of_field_error_has_its_own_words() {
                 let codes = ["required", "too-short", "too-long", "wrong-type"];
                 let own = ["weak-password", "wrong-password"];
                 let own = own.into_iter().filter(move |_| field == "password");
-                codes
-                    .into_iter()
-                    .chain(own)
-                    .map(move |code| said(*language, field, code))
+                codes.into_iter().chain(own).map(move |code| said(*language, field, code))
             })
             .collect();
         insta::assert_snapshot!(format!("{}_field_errors", language.tag()), lines.join("\n"));
@@ -210,10 +170,7 @@ fn every_kind_of_field_error_has_its_own_words() {
 
 #[test]
 fn a_refusal_of_the_whole_form_keeps_it_filled() {
-    let form = LandingForm {
-        email: "line@example.fr",
-        ..landing_form()
-    };
+    let form = LandingForm { email: "line@example.fr", ..landing_form() };
     for (code, expected) in [
         (ProblemCode::NoSeatsLeft, "There are no seats left"),
         (ProblemCode::TooManyRequests, "Too many tries"),
@@ -222,36 +179,21 @@ fn a_refusal_of_the_whole_form_keeps_it_filled() {
     ] {
         let problem = Problem::new(code, "not shown").retry_after(30);
         let page = landing(&site(PageLanguage::English), &form, Some(&problem)).unwrap();
-        assert!(
-            page.html
-                .contains(&format!("id=\"summary-title\">{expected}</h2>")),
-            "{code:?}"
-        );
+        assert!(page.html.contains(&format!("id=\"summary-title\">{expected}</h2>")), "{code:?}");
         assert!(page.html.contains("value=\"line@example.fr\""));
         assert!(!page.html.contains("aria-invalid") && !page.html.contains("not shown"));
         assert!(page.html.contains("Enter your password once more"));
     }
     let unknown = invalid(&[("nickname", "unknown-field")]);
     let page = landing(&site(PageLanguage::English), &form, Some(&unknown)).unwrap();
-    assert!(
-        page.html.contains("role=\"alert\""),
-        "an error that no field shows is shown"
-    );
+    assert!(page.html.contains("role=\"alert\""), "an error that no field shows is shown");
 }
 
 #[test]
 fn a_refused_code_is_said_beside_the_code_and_nowhere_why() {
     let problem = Problem::new(ProblemCode::CodeNotRedeemable, "expired yesterday");
-    let page = landing(
-        &site(PageLanguage::English),
-        &landing_form(),
-        Some(&problem),
-    )
-    .unwrap();
-    assert!(
-        page.html
-            .contains("id=\"code-error\">This code cannot be redeemed.")
-    );
+    let page = landing(&site(PageLanguage::English), &landing_form(), Some(&problem)).unwrap();
+    assert!(page.html.contains("id=\"code-error\">This code cannot be redeemed."));
     assert!(!page.html.contains("expired"));
     assert_eq!(page.html.matches("aria-invalid=\"true\"").count(), 1);
 }
@@ -261,11 +203,7 @@ fn a_refused_code_is_said_beside_the_code_and_nowhere_why() {
 fn a_password_is_never_filled_in() {
     for language in available_languages() {
         for page in all_pages(&site(*language)) {
-            for tag in page
-                .html
-                .split('<')
-                .filter(|tag| tag.contains("type=\"password\""))
-            {
+            for tag in page.html.split('<').filter(|tag| tag.contains("type=\"password\"")) {
                 let tag = tag.split_once('>').unwrap().0;
                 assert!(!tag.contains("value="), "{tag}");
                 assert!(tag.contains("autocomplete=\"new-password\""), "{tag}");
@@ -292,11 +230,7 @@ fn what_was_typed_cannot_become_markup() {
         last_name: "{client}",
         ..invitation_form()
     };
-    let landing_form = LandingForm {
-        client_id: HOSTILE,
-        code: HOSTILE,
-        ..landing_form()
-    };
+    let landing_form = LandingForm { client_id: HOSTILE, code: HOSTILE, ..landing_form() };
     let pages = [
         invitation(&site, &form, None).unwrap(),
         landing(&site, &landing_form, None).unwrap(),
@@ -309,19 +243,9 @@ fn what_was_typed_cannot_become_markup() {
         let policy = page.headers["content-security-policy"].to_str().unwrap();
         assert!(!policy.contains("javascript"), "{policy}");
     }
-    assert!(
-        pages[0]
-            .html
-            .contains("action=\"https://join.seatkeeper.example/i/..%2F%22%3F%23?")
-    );
-    assert!(
-        pages[0].html.contains("value=\"{client}\""),
-        "braces that were typed stay"
-    );
-    assert!(
-        !pages[2].html.contains('\u{202e}'),
-        "a name does not turn the text around it"
-    );
+    assert!(pages[0].html.contains("action=\"https://join.seatkeeper.example/i/..%2F%22%3F%23?"));
+    assert!(pages[0].html.contains("value=\"{client}\""), "braces that were typed stay");
+    assert!(!pages[2].html.contains('\u{202e}'), "a name does not turn the text around it");
 }
 
 #[test]
@@ -334,14 +258,7 @@ fn every_page_has_the_headers_that_keep_it_to_itself() {
         assert_eq!(header("x-robots-tag"), "noindex, nofollow");
         assert_eq!(header("cache-control"), "no-store");
         assert_eq!(header("x-content-type-options"), "nosniff");
-        let style = page
-            .html
-            .split_once("<style>")
-            .unwrap()
-            .1
-            .split_once("</style>")
-            .unwrap()
-            .0;
+        let style = page.html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
         let hash = BASE64.encode(&Sha256::digest(style.as_bytes()));
         assert_eq!(
             header("content-security-policy"),
@@ -356,17 +273,11 @@ fn every_page_has_the_headers_that_keep_it_to_itself() {
 
 #[test]
 fn a_page_about_an_unknown_link_shows_no_client() {
-    let site = Site {
-        client: None,
-        ..site(PageLanguage::English)
-    };
+    let site = Site { client: None, ..site(PageLanguage::English) };
     let page = notice(&site, Notice::UnknownLink, None).unwrap();
     assert!(!page.html.contains("Acme") && !page.html.contains("<nav"));
     let policy = page.headers["content-security-policy"].to_str().unwrap();
-    assert!(
-        policy.contains("form-action 'self' https://join.seatkeeper.example;"),
-        "{policy}"
-    );
+    assert!(policy.contains("form-action 'self' https://join.seatkeeper.example;"), "{policy}");
 }
 
 #[test]
@@ -374,17 +285,11 @@ fn a_problem_that_no_field_mends_has_its_notice() {
     for (code, expected) in [
         (ProblemCode::Gone, Notice::LinkGone),
         (ProblemCode::NotFound, Notice::UnknownLink),
-        (
-            ProblemCode::AlreadyAccepted,
-            Notice::InvitationAlreadyAccepted,
-        ),
+        (ProblemCode::AlreadyAccepted, Notice::InvitationAlreadyAccepted),
         (ProblemCode::NoSeatsLeft, Notice::NoSeatsLeft),
         (ProblemCode::ContractEnded, Notice::ContractEnded),
         (ProblemCode::CodeNotRedeemable, Notice::CodeNotRedeemable),
-        (
-            ProblemCode::TooManyRequests,
-            Notice::TooManyTries { retry_after: 60 },
-        ),
+        (ProblemCode::TooManyRequests, Notice::TooManyTries { retry_after: 60 }),
         (ProblemCode::Unavailable, Notice::Unavailable),
         (ProblemCode::Internal, Notice::Failure),
     ] {
@@ -409,13 +314,8 @@ async fn a_page_is_answered_with_the_callers_status() {
     let html = page.html.clone();
     let response = page.with_status(StatusCode::GONE);
     assert_eq!(response.status(), StatusCode::GONE);
-    assert_eq!(
-        response.headers()["content-type"],
-        "text/html; charset=utf-8"
-    );
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
     assert_eq!(response.headers().get_all("content-type").iter().count(), 1);
-    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
-        .await
-        .unwrap();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     assert_eq!(body, html.as_bytes());
 }

@@ -125,21 +125,12 @@ pub(super) struct NoticeTexts {
 impl Texts {
     /// A date as the language writes it.
     pub(super) fn date(&self, date: Date) -> String {
-        let month = usize::try_from(date.month() - 1)
-            .ok()
-            .and_then(|at| self.months.get(at));
+        let month = usize::try_from(date.month() - 1).ok().and_then(|at| self.months.get(at));
         let day = date.day().to_string();
-        let day = if date.day() == 1 {
-            self.first_day
-        } else {
-            &day
-        };
+        let day = if date.day() == 1 { self.first_day } else { &day };
         let month = month.copied().unwrap_or_default();
         let year = date.year().to_string();
-        fill(
-            self.date,
-            &[("day", day), ("month", month), ("year", &year)],
-        )
+        fill(self.date, &[("day", day), ("month", month), ("year", &year)])
     }
 }
 
