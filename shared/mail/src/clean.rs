@@ -17,10 +17,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 fn is_line_end(c: char) -> bool {
-    matches!(
-        c,
-        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
-    )
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// One line of at most `max` characters: hidden characters dropped, line ends and tabs become
@@ -66,11 +63,7 @@ fn looks_like_a_link(name: &str) -> bool {
 /// The lines of a message: hidden characters dropped, at most one blank line between two others.
 pub(crate) fn lines(message: Option<&str>) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
-    for text in message
-        .unwrap_or_default()
-        .replace("\r\n", "\n")
-        .split(is_line_end)
-    {
+    for text in message.unwrap_or_default().replace("\r\n", "\n").split(is_line_end) {
         let text = line(text, usize::MAX);
         if !text.is_empty() || out.last().is_some_and(|last| !last.is_empty()) {
             out.push(text);
@@ -116,11 +109,7 @@ fn without_trailing_blanks(line: &str) -> &str {
 /// An HTML part without the empty lines of its template.
 pub(crate) fn without_blank_lines(html: &str) -> String {
     let mut out = String::new();
-    for line in html
-        .lines()
-        .map(str::trim_end)
-        .filter(|line| !line.trim().is_empty())
-    {
+    for line in html.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()) {
         out.push_str(line);
         out.push('\n');
     }
@@ -133,10 +122,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_whatever_the_input() {
-        assert_eq!(
-            line(" A\r\nBcc: x@y.z \u{202e}evil\u{0}\u{2028}B ", 80),
-            "A Bcc: x@y.z evil B"
-        );
+        assert_eq!(line(" A\r\nBcc: x@y.z \u{202e}evil\u{0}\u{2028}B ", 80), "A Bcc: x@y.z evil B");
         assert_eq!(line("Zoé\u{a0}: oui", 80), "Zoé\u{a0}: oui");
         assert_eq!(line("abcdef", 3), "abc…");
         assert_eq!(line("ab def", 3), "ab…");
@@ -145,23 +131,12 @@ mod tests {
 
     #[test]
     fn a_name_that_would_become_a_link_is_left_out() {
-        for name in [
-            "Jean-François",
-            "J. R. R.",
-            "St. John",
-            "Dr.",
-            "J.R.R.",
-            "Anne Marie O’Neil",
-        ] {
+        for name in ["Jean-François", "J. R. R.", "St. John", "Dr.", "J.R.R.", "Anne Marie O’Neil"]
+        {
             assert_eq!(person(Some(name)).as_deref(), Some(name));
         }
-        let links = [
-            "http://a.example",
-            "Win at evil.example",
-            "www.evil.com",
-            "a@b.fr",
-            "evil.io",
-        ];
+        let links =
+            ["http://a.example", "Win at evil.example", "www.evil.com", "a@b.fr", "evil.io"];
         for name in links.into_iter().chain(["", " \u{200e} "]) {
             assert_eq!(person(Some(name)), None, "{name}");
         }
@@ -170,10 +145,7 @@ mod tests {
 
     #[test]
     fn a_message_keeps_its_lines_and_one_blank_between_them() {
-        assert_eq!(
-            lines(Some("\n\nHi\r\n\r\n\r\nyou\u{202e}\n \n")),
-            ["Hi", "", "you"]
-        );
+        assert_eq!(lines(Some("\n\nHi\r\n\r\n\r\nyou\u{202e}\n \n")), ["Hi", "", "you"]);
         assert!(lines(Some(" \n ")).is_empty());
         assert!(lines(None).is_empty());
     }
@@ -182,15 +154,9 @@ mod tests {
     fn only_web_addresses_are_linked() {
         assert!(web_address("https://learn.example/i/abc?x=1&y=2").is_some());
         assert!(web_address("http://127.0.0.1:4566/i/abc").is_some());
-        for url in [
-            "javascript:alert(1)",
-            "data:text/html,x",
-            "https://a b",
-            "https://a\nb",
-            "",
-        ]
-        .into_iter()
-        .chain(["https://a/\"onload=\"x", "https://a/<b>"])
+        for url in ["javascript:alert(1)", "data:text/html,x", "https://a b", "https://a\nb", ""]
+            .into_iter()
+            .chain(["https://a/\"onload=\"x", "https://a/<b>"])
         {
             assert_eq!(web_address(url), None, "{url}");
         }

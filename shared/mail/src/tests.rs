@@ -9,10 +9,7 @@ const TOKEN_URL: &str = "https://join.seatkeeper.example/i/k7m2q9-0v3x8c1t5z4w6n
 const PASSWORD: &str = "hq7tm-rx2wd-bn5ks-u8vya";
 
 fn link() -> Link<'static> {
-    Link {
-        url: TOKEN_URL,
-        expires_on: date(2026, 12, 7),
-    }
+    Link { url: TOKEN_URL, expires_on: date(2026, 12, 7) }
 }
 
 fn letter(kind: LetterKind<'static>) -> Letter<'static> {
@@ -42,16 +39,10 @@ fn all() -> Vec<(&'static str, Letter<'static>)> {
         first_name: None,
         ..letter(LetterKind::Invitation(link()))
     };
-    let opened = |sign_in| Letter {
-        inviter: None,
-        ..letter(LetterKind::AccessOpened(sign_in))
-    };
+    let opened = |sign_in| Letter { inviter: None, ..letter(LetterKind::AccessOpened(sign_in)) };
     vec![
         ("invitation", invitation),
-        (
-            "account_created_link",
-            letter(LetterKind::AccountCreatedLink(link())),
-        ),
+        ("account_created_link", letter(LetterKind::AccountCreatedLink(link()))),
         (
             "account_created_password",
             letter(LetterKind::AccountCreatedPassword { password: PASSWORD }),
@@ -59,25 +50,10 @@ fn all() -> Vec<(&'static str, Letter<'static>)> {
         ("account_created", letter(LetterKind::AccountCreated)),
         ("added", letter(LetterKind::Added)),
         ("access_opened_link", opened(FirstSignIn::Link(link()))),
-        (
-            "access_opened_password",
-            opened(FirstSignIn::Password(PASSWORD)),
-        ),
+        ("access_opened_password", opened(FirstSignIn::Password(PASSWORD))),
         ("access_opened_as_usual", opened(FirstSignIn::AsUsual)),
-        (
-            "redeemed",
-            Letter {
-                inviter: None,
-                ..letter(LetterKind::Redeemed)
-            },
-        ),
-        (
-            "password_reset",
-            Letter {
-                inviter: None,
-                ..letter(LetterKind::PasswordReset(link()))
-            },
-        ),
+        ("redeemed", Letter { inviter: None, ..letter(LetterKind::Redeemed) }),
+        ("password_reset", Letter { inviter: None, ..letter(LetterKind::PasswordReset(link())) }),
         (
             "invitation_copy",
             Letter {
@@ -97,13 +73,7 @@ fn all() -> Vec<(&'static str, Letter<'static>)> {
 
 /// What a reader sees of an HTML part: its texts, one a line, and the targets of its links.
 fn visible(html: &str) -> String {
-    let body = html
-        .split_once("<body")
-        .unwrap()
-        .1
-        .split_once('>')
-        .unwrap()
-        .1;
+    let body = html.split_once("<body").unwrap().1.split_once('>').unwrap().1;
     let mut out = String::new();
     for piece in body.split('<') {
         let (tag, text) = piece.split_once('>').unwrap_or(("", piece));
@@ -156,11 +126,7 @@ fn a_mail_names_its_language_and_link_in_both_parts() {
     for language in available_languages() {
         for (name, letter) in all() {
             let mail = render(&letter, *language).unwrap();
-            assert!(
-                mail.html
-                    .contains(&format!("<html lang=\"{}\"", language.tag())),
-                "{name}"
-            );
+            assert!(mail.html.contains(&format!("<html lang=\"{}\"", language.tag())), "{name}");
             let (link, password) = match letter.kind {
                 LetterKind::Invitation(link)
                 | LetterKind::AccountCreatedLink(link)
@@ -174,16 +140,8 @@ fn a_mail_names_its_language_and_link_in_both_parts() {
             };
             let is_copy = letter.reader == Reader::CopyToAdministrator;
             for part in [&mail.text, &mail.html] {
-                assert_eq!(
-                    part.contains(TOKEN_URL),
-                    link.is_some() && !is_copy,
-                    "{name}"
-                );
-                assert_eq!(
-                    part.contains(PASSWORD),
-                    password.is_some() && !is_copy,
-                    "{name}"
-                );
+                assert_eq!(part.contains(TOKEN_URL), link.is_some() && !is_copy, "{name}");
+                assert_eq!(part.contains(PASSWORD), password.is_some() && !is_copy, "{name}");
             }
             // In a copy there is nothing to press that would need the secret.
             assert!(is_copy || mail.text.contains("https://"), "{name}");
@@ -195,20 +153,14 @@ fn a_mail_names_its_language_and_link_in_both_parts() {
 #[test]
 fn french_punctuation_never_starts_a_line() {
     for (name, letter) in all() {
-        let letter = Letter {
-            message: None,
-            ..letter
-        };
+        let letter = Letter { message: None, ..letter };
         let mail = render(&letter, MailLanguage::French).unwrap();
         let html = visible(&mail.html);
         for text in [mail.subject.as_str(), &mail.text, &html] {
             let words = text.split([' ', '\n']).filter(|word| !word.contains("://"));
             for word in words.filter(|word| !word.contains('&')) {
                 let bare = word.replace("\u{a0}:", "").replace("\u{a0}?", "");
-                assert!(
-                    !bare.contains([':', ';', '!', '?', '«', '»', '\'']),
-                    "{name}: {word}"
-                );
+                assert!(!bare.contains([':', ';', '!', '?', '«', '»', '\'']), "{name}: {word}");
             }
         }
     }
@@ -243,20 +195,14 @@ fn hostile_input_is_shown_harmless() {
                 assert!(!text.chars().any(char::is_control), "{name}: {text:?}");
             }
             for part in [&mail.subject, &mail.from_name, &mail.text, &mail.html] {
-                assert!(
-                    !part.contains(['\u{202e}', '\u{2066}', '\0', '\u{1b}', '\r']),
-                    "{name}"
-                );
+                assert!(!part.contains(['\u{202e}', '\u{2066}', '\0', '\u{1b}', '\r']), "{name}");
                 assert!(!part.contains("javascript:"), "{name}");
             }
             for tag in ["<script", "<img", "<b>", "onerror"] {
                 let shown = mail.html.replace("&#60;img src=x", "");
                 assert!(!shown.contains(tag), "{name}: {tag}");
             }
-            assert!(
-                mail.html.contains("{{ v.password }}"),
-                "{name}: shown as it was typed"
-            );
+            assert!(mail.html.contains("{{ v.password }}"), "{name}: shown as it was typed");
             assert!(!mail.text.contains("\nBcc:"), "{name}: only quoted");
         }
     }
@@ -264,11 +210,7 @@ fn hostile_input_is_shown_harmless() {
 
 #[test]
 fn a_hostile_invitation_in_full() {
-    let mail = render(
-        &hostile(LetterKind::Invitation(link())),
-        MailLanguage::English,
-    )
-    .unwrap();
+    let mail = render(&hostile(LetterKind::Invitation(link())), MailLanguage::English).unwrap();
     insta::assert_snapshot!(format!(
         "Subject: {}\nFrom: {}\n\n{}\n==== HTML ====\n{}",
         mail.subject,
@@ -280,19 +222,12 @@ fn a_hostile_invitation_in_full() {
 
 #[test]
 fn text_on_the_clients_color_is_readable() {
-    for (color, text) in [
-        ("#ffffff", "#000000"),
-        ("#ffd400", "#000000"),
-        ("#0b6e4f", "#ffffff"),
-    ] {
+    for (color, text) in [("#ffffff", "#000000"), ("#ffd400", "#000000"), ("#0b6e4f", "#ffffff")] {
         let mut letter = letter(LetterKind::Added);
         letter.brand.color = Color::parse(color).unwrap();
         let html = render(&letter, MailLanguage::English).unwrap().html;
         assert!(html.contains(&format!("background-color:{color};")));
-        assert!(
-            html.contains(&format!("font-weight:600;color:{text};")),
-            "{color}"
-        );
+        assert!(html.contains(&format!("font-weight:600;color:{text};")), "{color}");
     }
 }
 
@@ -303,28 +238,12 @@ fn no_trace_of_the_templates_stays() {
             let mail = render(&letter, *language).unwrap();
             let signed = mail.text.replacen("\n-- \n", "\n--\n", 1);
             assert!(signed != mail.text, "{name}: its footer is a signature");
-            assert!(
-                !signed.contains("\n\n\n") && !signed.contains(" \n"),
-                "{name}"
-            );
-            assert!(
-                mail.text.lines().all(|line| !line.starts_with(' ')),
-                "{name}"
-            );
-            assert!(
-                !mail.text.contains("&#"),
-                "{name}: plain text is not escaped"
-            );
-            assert!(
-                !mail.html.contains("{%") && !mail.html.contains("{{"),
-                "{name}"
-            );
+            assert!(!signed.contains("\n\n\n") && !signed.contains(" \n"), "{name}");
+            assert!(mail.text.lines().all(|line| !line.starts_with(' ')), "{name}");
+            assert!(!mail.text.contains("&#"), "{name}: plain text is not escaped");
+            assert!(!mail.html.contains("{%") && !mail.html.contains("{{"), "{name}");
             // Gmail clips what is longer than 102 KB.
-            assert!(
-                mail.html.len() < 20_000,
-                "{name}: {} bytes",
-                mail.html.len()
-            );
+            assert!(mail.html.len() < 20_000, "{name}: {} bytes", mail.html.len());
         }
     }
 }

@@ -48,20 +48,13 @@ impl View {
         let (link, password) = secrets(&letter.kind);
         let brand = &letter.brand;
         let client = clean::line(brand.name, clean::NAME_MAX);
-        let from_name = brand
-            .from_name
-            .map(|name| clean::line(name, clean::NAME_MAX));
+        let from_name = brand.from_name.map(|name| clean::line(name, clean::NAME_MAX));
         let owned = |url: &str| clean::web_address(url).map(ToOwned::to_owned);
         Self {
             lang: language.tag(),
-            from_name: from_name
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| client.clone()),
+            from_name: from_name.filter(|name| !name.is_empty()).unwrap_or_else(|| client.clone()),
             client,
-            logo: brand
-                .logo_url
-                .filter(|url| url.starts_with("https://"))
-                .and_then(owned),
+            logo: brand.logo_url.filter(|url| url.starts_with("https://")).and_then(owned),
             palette: Palette {
                 brand: brand.color,
                 on_brand: brand.color.text_on(),
@@ -79,14 +72,7 @@ impl View {
                 None => owned(letter.sign_in_url),
             },
             expires_on: link.map(|link| language.date(link.expires_on)),
-            password: password.map(|text| {
-                if copy {
-                    "••••••••"
-                } else {
-                    text
-                }
-                .to_owned()
-            }),
+            password: password.map(|text| if copy { "••••••••" } else { text }.to_owned()),
             access_until: letter.access_until.map(|date| language.date(date)),
             copy,
         }

@@ -1,8 +1,5 @@
 //! French.
-#![expect(
-    clippy::ref_binding_to_reference,
-    reason = "what askama makes of an enum"
-)]
+#![expect(clippy::ref_binding_to_reference, reason = "what askama makes of an enum")]
 
 use askama::Template;
 use jiff::civil::Date;
@@ -73,11 +70,9 @@ enum Html<'a> {
 
 pub(super) fn parts(kind: &LetterKind<'_>, v: &View) -> askama::Result<Parts> {
     let (subject, text, html) = match kind {
-        LetterKind::Invitation(_) => (
-            Subject::Invitation { v },
-            Text::Invitation { v },
-            Html::Invitation { v },
-        ),
+        LetterKind::Invitation(_) => {
+            (Subject::Invitation { v }, Text::Invitation { v }, Html::Invitation { v })
+        }
         LetterKind::AccountCreatedLink(_) => (
             Subject::AccountCreatedLink { v },
             Text::AccountCreatedLink { v },
@@ -88,33 +83,21 @@ pub(super) fn parts(kind: &LetterKind<'_>, v: &View) -> askama::Result<Parts> {
             Text::AccountCreatedPassword { v },
             Html::AccountCreatedPassword { v },
         ),
-        LetterKind::AccountCreated => (
-            Subject::AccountCreated { v },
-            Text::AccountCreated { v },
-            Html::AccountCreated { v },
-        ),
+        LetterKind::AccountCreated => {
+            (Subject::AccountCreated { v }, Text::AccountCreated { v }, Html::AccountCreated { v })
+        }
         LetterKind::Added => (Subject::Added { v }, Text::Added { v }, Html::Added { v }),
-        LetterKind::AccessOpened(_) => (
-            Subject::AccessOpened { v },
-            Text::AccessOpened { v },
-            Html::AccessOpened { v },
-        ),
-        LetterKind::Redeemed => (
-            Subject::Redeemed { v },
-            Text::Redeemed { v },
-            Html::Redeemed { v },
-        ),
-        LetterKind::PasswordReset(_) => (
-            Subject::PasswordReset { v },
-            Text::PasswordReset { v },
-            Html::PasswordReset { v },
-        ),
+        LetterKind::AccessOpened(_) => {
+            (Subject::AccessOpened { v }, Text::AccessOpened { v }, Html::AccessOpened { v })
+        }
+        LetterKind::Redeemed => {
+            (Subject::Redeemed { v }, Text::Redeemed { v }, Html::Redeemed { v })
+        }
+        LetterKind::PasswordReset(_) => {
+            (Subject::PasswordReset { v }, Text::PasswordReset { v }, Html::PasswordReset { v })
+        }
     };
-    Ok(Parts {
-        subject: subject.render()?,
-        text: text.render()?,
-        html: html.render()?,
-    })
+    Ok(Parts { subject: subject.render()?, text: text.render()?, html: html.render()? })
 }
 
 const MONTHS: [&str; 12] = [
@@ -133,10 +116,6 @@ const MONTHS: [&str; 12] = [
 ];
 
 pub(super) fn date(date: Date) -> String {
-    let day = if date.day() == 1 {
-        "1er".to_owned()
-    } else {
-        date.day().to_string()
-    };
+    let day = if date.day() == 1 { "1er".to_owned() } else { date.day().to_string() };
     format!("{day}\u{a0}{} {}", month(date, &MONTHS), date.year())
 }

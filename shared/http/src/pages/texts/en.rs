@@ -20,7 +20,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         "November",
         "December",
     ],
-    date: "{month} {day}, {year}",
+    date: "{month}\u{a0}{day}, {year}",
     first_day: "1",
     languages: "Language",
     error_prefix: "Error: ",

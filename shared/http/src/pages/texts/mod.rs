@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn dates_are_written_as_the_language_does() {
-        assert_eq!(en::TEXTS.date(date(2026, 12, 1)), "December 1, 2026");
+        assert_eq!(en::TEXTS.date(date(2026, 12, 1)), "December\u{a0}1, 2026");
         assert_eq!(fr::TEXTS.date(date(2027, 8, 1)), "1er\u{a0}août 2027");
         assert_eq!(fr::TEXTS.date(date(2027, 8, 12)), "12\u{a0}août 2027");
     }
