@@ -38,14 +38,7 @@ fn without_mark(bytes: &[u8]) -> &'static Encoding {
 /// UTF-16 of mostly Western text has a zero in every other byte.
 fn utf_16_by_zeros(bytes: &[u8]) -> Option<&'static Encoding> {
     let sample = &bytes[..bytes.len().min(SAMPLE)];
-    let zeros = |first: usize| {
-        sample
-            .iter()
-            .skip(first)
-            .step_by(2)
-            .filter(|b| **b == 0)
-            .count()
-    };
+    let zeros = |first: usize| sample.iter().skip(first).step_by(2).filter(|b| **b == 0).count();
     let (even, odd, pairs) = (zeros(0), zeros(1), sample.len() / 2);
     let many = |zeros: usize| zeros * 4 > pairs;
     let few = |zeros: usize| zeros * 20 < pairs.max(1);
@@ -63,9 +56,7 @@ mod tests {
     use super::*;
 
     fn label(bytes: &[u8]) -> Option<(String, String)> {
-        decode(bytes)
-            .ok()
-            .map(|(text, label)| (text.into_owned(), label))
+        decode(bytes).ok().map(|(text, label)| (text.into_owned(), label))
     }
 
     fn utf_16(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
@@ -77,23 +68,11 @@ mod tests {
         let header = "Prénom;Courriel\n";
         let expected = |name: &str| Some((header.to_owned(), name.to_owned()));
         assert_eq!(label(header.as_bytes()), expected("utf-8"));
-        assert_eq!(
-            label(format!("\u{feff}{header}").as_bytes()),
-            expected("utf-8")
-        );
-        assert_eq!(
-            label(&utf_16(header, u16::to_le_bytes)),
-            expected("utf-16le")
-        );
-        assert_eq!(
-            label(&utf_16(header, u16::to_be_bytes)),
-            expected("utf-16be")
-        );
+        assert_eq!(label(format!("\u{feff}{header}").as_bytes()), expected("utf-8"));
+        assert_eq!(label(&utf_16(header, u16::to_le_bytes)), expected("utf-16le"));
+        assert_eq!(label(&utf_16(header, u16::to_be_bytes)), expected("utf-16be"));
         let marked = format!("\u{feff}{header}");
-        assert_eq!(
-            label(&utf_16(&marked, u16::to_be_bytes)),
-            expected("utf-16be")
-        );
+        assert_eq!(label(&utf_16(&marked, u16::to_be_bytes)), expected("utf-16be"));
         let (western, _, _) = encoding_rs::WINDOWS_1252.encode(header);
         assert_eq!(label(&western), expected("windows-1252"));
     }

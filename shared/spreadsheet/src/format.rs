@@ -134,9 +134,7 @@ mod tests {
     use super::*;
 
     fn code(bytes: &[u8]) -> Option<RejectCode> {
-        open(bytes, &Limits::default())
-            .err()
-            .map(|rejection| rejection.code)
+        open(bytes, &Limits::default()).err().map(|rejection| rejection.code)
     }
 
     #[test]
@@ -150,28 +148,16 @@ mod tests {
             b"%PDF-1.7\n",
         ];
         for bytes in markup {
-            assert_eq!(
-                code(bytes),
-                Some(RejectCode::UnsupportedFormat),
-                "{bytes:?}"
-            );
+            assert_eq!(code(bytes), Some(RejectCode::UnsupportedFormat), "{bytes:?}");
         }
         let noise: Vec<u8> = (0..=255).cycle().take(2000).collect();
         assert_eq!(code(&noise), Some(RejectCode::UnsupportedFormat));
-        assert_eq!(
-            code(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
-            Some(RejectCode::UnsupportedFormat)
-        );
+        assert_eq!(code(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), Some(RejectCode::UnsupportedFormat));
     }
 
     #[test]
     fn text_is_text_even_when_it_begins_oddly() {
-        for bytes in [
-            &b"<a@b.fr>\n"[..],
-            b"BMW;email\n",
-            b"RIFF,email\n",
-            b"<3, email\n",
-        ] {
+        for bytes in [&b"<a@b.fr>\n"[..], b"BMW;email\n", b"RIFF,email\n", b"<3, email\n"] {
             assert_eq!(code(bytes), None, "{bytes:?}");
         }
     }
@@ -179,10 +165,7 @@ mod tests {
     #[test]
     fn empty_and_oversized_files_have_their_codes() {
         assert_eq!(code(b""), Some(RejectCode::UnreadableFile));
-        assert_eq!(
-            code(&vec![b'a'; (10 << 20) + 1]),
-            Some(RejectCode::FileTooLarge)
-        );
+        assert_eq!(code(&vec![b'a'; (10 << 20) + 1]), Some(RejectCode::FileTooLarge));
         assert_eq!(code(&vec![b'a'; 10 << 20]), None);
     }
 }

@@ -34,15 +34,7 @@ const NAMES: [(Field, &[&str]); Field::COUNT] = [
     ),
     (
         Field::FirstName,
-        &[
-            "first_name",
-            "first name",
-            "given name",
-            "prénom",
-            "Vorname",
-            "Vornamen",
-            "nombre",
-        ],
+        &["first_name", "first name", "given name", "prénom", "Vorname", "Vornamen", "nombre"],
     ),
     (
         Field::LastName,
@@ -60,12 +52,7 @@ const NAMES: [(Field, &[&str]); Field::COUNT] = [
             "apellido",
         ],
     ),
-    (
-        Field::Language,
-        &[
-            "language", "lang", "locale", "langue", "Sprache", "Sprachen", "idioma",
-        ],
-    ),
+    (Field::Language, &["language", "lang", "locale", "langue", "Sprache", "Sprachen", "idioma"]),
     (
         Field::Groups,
         &[
@@ -73,18 +60,7 @@ const NAMES: [(Field, &[&str]); Field::COUNT] = [
             "Gruppen", "Klasse", "Klassen", "grupo", "equipo", "clase",
         ],
     ),
-    (
-        Field::Labels,
-        &[
-            "labels",
-            "tag",
-            "libellé",
-            "étiquette",
-            "Etikett",
-            "Etiketten",
-            "etiqueta",
-        ],
-    ),
+    (Field::Labels, &["labels", "tag", "libellé", "étiquette", "Etikett", "Etiketten", "etiqueta"]),
     (Field::Roles, &["roles", "rôle", "Rolle", "Rollen", "rol"]),
     (
         Field::StartOn,
@@ -99,20 +75,8 @@ const NAMES: [(Field, &[&str]); Field::COUNT] = [
             "fecha de inicio",
         ],
     ),
-    (
-        Field::DurationDays,
-        &["duration_days", "duration", "durée", "Dauer", "duración"],
-    ),
-    (
-        Field::EndOn,
-        &[
-            "end_on",
-            "end date",
-            "date de fin",
-            "Enddatum",
-            "fecha de fin",
-        ],
-    ),
+    (Field::DurationDays, &["duration_days", "duration", "durée", "Dauer", "duración"]),
+    (Field::EndOn, &["end_on", "end date", "date de fin", "Enddatum", "fecha de fin"]),
     (
         Field::DeleteOn,
         &[
@@ -125,14 +89,7 @@ const NAMES: [(Field, &[&str]); Field::COUNT] = [
     ),
     (
         Field::Password,
-        &[
-            "password",
-            "user_pass",
-            "mot de passe",
-            "Passwort",
-            "Passwörter",
-            "contraseña",
-        ],
+        &["password", "user_pass", "mot de passe", "Passwort", "Passwörter", "contraseña"],
     ),
     (
         Field::Notify,
@@ -221,19 +178,14 @@ impl Header {
         }
         let hint_for = whole_name(&folded, &mut fields);
 
-        let mut header = Self {
-            targets: Vec::new(),
-            columns: Vec::new(),
-        };
+        let mut header = Self { targets: Vec::new(), columns: Vec::new() };
         for (column, cell) in cells.iter().enumerate() {
             let Some(heading) = cell.as_text() else {
                 header.targets.push(Target::Nothing);
                 continue;
             };
             let field = fields[column];
-            header
-                .targets
-                .push(field.map_or(Target::Ignored, Target::Field));
+            header.targets.push(field.map_or(Target::Ignored, Target::Field));
             header.columns.push(DetectedColumn {
                 heading: trim_invisible(&heading).replace("\r\n", "\n"),
                 field,
@@ -245,18 +197,12 @@ impl Header {
 
     /// The header of a plain list: its first column holds addresses.
     pub(crate) fn of_plain_list() -> Self {
-        Self {
-            targets: vec![Target::Field(Field::Email)],
-            columns: Vec::new(),
-        }
+        Self { targets: vec![Target::Field(Field::Email)], columns: Vec::new() }
     }
 
     /// How many columns are recognized.
     pub(crate) fn recognized(&self) -> usize {
-        self.columns
-            .iter()
-            .filter(|column| column.field.is_some())
-            .count()
+        self.columns.iter().filter(|column| column.field.is_some()).count()
     }
 }
 
@@ -279,11 +225,9 @@ fn leftmost_fields(folded: &[Option<String>]) -> Vec<Option<Field>> {
 /// Makes a whole name's column the last name if a first name stands beside it and no other column
 /// is the last name. Returns the column of a whole name that stands alone.
 fn whole_name(folded: &[Option<String>], fields: &mut [Option<Field>]) -> Option<usize> {
-    let column = folded.iter().position(|heading| {
-        heading
-            .as_ref()
-            .is_some_and(|text| FULL_NAMES.contains(text))
-    })?;
+    let column = folded
+        .iter()
+        .position(|heading| heading.as_ref().is_some_and(|text| FULL_NAMES.contains(text)))?;
     if fields.contains(&Some(Field::LastName)) {
         return None;
     }
@@ -370,11 +314,7 @@ mod tests {
             "Adresse électronique [pro]",
             "User_Email",
         ] {
-            assert_eq!(
-                header([heading]),
-                Some(vec![Some(Field::Email)]),
-                "{heading}"
-            );
+            assert_eq!(header([heading]), Some(vec![Some(Field::Email)]), "{heading}");
         }
         for heading in ["emails address of manager", "@", "", "*", "telephone"] {
             assert_eq!(header([heading]), None, "{heading}");
@@ -384,10 +324,7 @@ mod tests {
     #[test]
     fn of_two_columns_of_a_kind_the_leftmost_wins() {
         let expected = vec![Some(Field::Email), Some(Field::Groups), None, None];
-        assert_eq!(
-            header(["Mail", "Team", "Group", "Courriel"]),
-            Some(expected)
-        );
+        assert_eq!(header(["Mail", "Team", "Group", "Courriel"]), Some(expected));
     }
 
     #[test]
@@ -398,23 +335,15 @@ mod tests {
 
     #[test]
     fn a_name_is_the_last_name_beside_a_first_name_and_else_ignored_with_a_hint() {
-        let last = vec![
-            Some(Field::LastName),
-            Some(Field::FirstName),
-            Some(Field::Email),
-        ];
+        let last = vec![Some(Field::LastName), Some(Field::FirstName), Some(Field::Email)];
         assert_eq!(header(["Name", "Vorname", "E-Mail"]), Some(last));
         let text = |text: &str| Cell::Text(text.to_owned());
         let alone = Header::recognize(&[text("Nom complet"), text("Email")]).unwrap();
         assert_eq!(alone.columns[0].field, None);
         assert_eq!(alone.columns[0].hint, Some(ColumnHint::SplitName));
         let full = ["Name", "First name", "Surname", "Email"];
-        let expected = vec![
-            None,
-            Some(Field::FirstName),
-            Some(Field::LastName),
-            Some(Field::Email),
-        ];
+        let expected =
+            vec![None, Some(Field::FirstName), Some(Field::LastName), Some(Field::Email)];
         assert_eq!(header(full), Some(expected));
     }
 }

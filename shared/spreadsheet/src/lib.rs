@@ -73,8 +73,5 @@ pub fn read(
         columns: finished.header.columns,
         hidden_rows: finished.hidden_rows,
     };
-    Ok(Reading {
-        detected,
-        rows: finished.rows,
-    })
+    Ok(Reading { detected, rows: finished.rows })
 }

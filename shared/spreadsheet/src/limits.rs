@@ -14,11 +14,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_bytes: 10 << 20,
-            max_inflated: 100 << 20,
-            max_rows: 10_000,
-        }
+        Self { max_bytes: 10 << 20, max_inflated: 100 << 20, max_rows: 10_000 }
     }
 }
 

@@ -22,10 +22,7 @@ impl DateSystem {
         if !(0.0..3_000_000.0).contains(&day) {
             return None;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "whole and within the range above"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within the range above")]
         let day = day as i32;
         let first = match (self, day) {
             (Self::From1904, _) => date(1904, 1, 1),
@@ -33,16 +30,12 @@ impl DateSystem {
             (Self::From1900, 1..60) => date(1899, 12, 31),
             (Self::From1900, _) => date(1899, 12, 30),
         };
-        first
-            .checked_add(day.days())
-            .ok()
-            .filter(|date| date.year() <= 9999)
+        first.checked_add(day.days()).ok().filter(|date| date.year() <= 9999)
     }
 
     /// The cell of a number with a date's format: a date if there is one.
     pub(crate) fn cell(self, serial: f64) -> Cell {
-        self.date(serial)
-            .map_or_else(|| Cell::Number(digits(serial)), Cell::Date)
+        self.date(serial).map_or_else(|| Cell::Number(digits(serial)), Cell::Date)
     }
 }
 
@@ -67,10 +60,7 @@ pub(crate) fn digits_of(text: &str) -> Option<String> {
     if plain {
         return Some(text.to_owned());
     }
-    let number: f64 = text
-        .parse()
-        .ok()
-        .filter(|number: &f64| number.is_finite())?;
+    let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
     Some(digits(number))
 }
 
@@ -117,19 +107,13 @@ mod tests {
     #[test]
     fn serial_numbers_are_dates_in_both_systems() {
         assert_eq!(DateSystem::From1900.date(46_447.0), Some(date(2027, 3, 1)));
-        assert_eq!(
-            DateSystem::From1900.date(46_447.999),
-            Some(date(2027, 3, 1))
-        );
+        assert_eq!(DateSystem::From1900.date(46_447.999), Some(date(2027, 3, 1)));
         assert_eq!(DateSystem::From1904.date(44_985.0), Some(date(2027, 3, 1)));
         assert_eq!(DateSystem::From1900.date(1.0), Some(date(1900, 1, 1)));
         assert_eq!(DateSystem::From1900.date(59.0), Some(date(1900, 2, 28)));
         assert_eq!(DateSystem::From1900.date(61.0), Some(date(1900, 3, 1)));
         assert_eq!(DateSystem::From1904.date(0.0), Some(date(1904, 1, 1)));
-        assert_eq!(
-            DateSystem::From1900.date(2_958_465.0),
-            Some(date(9999, 12, 31))
-        );
+        assert_eq!(DateSystem::From1900.date(2_958_465.0), Some(date(9999, 12, 31)));
         for serial in [0.0, 0.5, 60.0, -1.0, 2_958_466.0, 1e300, f64::NAN] {
             assert_eq!(DateSystem::From1900.date(serial), None, "{serial}");
         }
@@ -156,25 +140,13 @@ mod tests {
 
     #[test]
     fn formats_with_a_day_month_or_year_are_dates() {
-        for code in [
-            "dd/mm/yyyy",
-            "[$-40C]d mmmm yyyy;@",
-            "yyyy\\-mm\\-dd",
-            "[h]:mm",
-            "h:mm AM/PM",
-        ] {
+        for code in ["dd/mm/yyyy", "[$-40C]d mmmm yyyy;@", "yyyy\\-mm\\-dd", "[h]:mm", "h:mm AM/PM"]
+        {
             assert!(is_date_format(164, Some(code)), "{code}");
         }
-        for code in [
-            "General",
-            "0.00",
-            "00000",
-            "[Red]0;[Blue]-0",
-            "0\" days\"",
-            "@",
-            "0_d",
-            "0;dd",
-        ] {
+        for code in
+            ["General", "0.00", "00000", "[Red]0;[Blue]-0", "0\" days\"", "@", "0_d", "0;dd"]
+        {
             assert!(!is_date_format(164, Some(code)), "{code}");
         }
         assert!(is_date_format(14, None));

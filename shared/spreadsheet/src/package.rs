@@ -41,16 +41,8 @@ impl<'a> Package<'a> {
                 parts.insert(part_key(&name), index);
             }
         }
-        let budget = Budget {
-            limit: max_inflated,
-            total: 0,
-            furthest: HashMap::new(),
-        };
-        Ok(Self {
-            archive,
-            parts,
-            budget,
-        })
+        let budget = Budget { limit: max_inflated, total: 0, furthest: HashMap::new() };
+        Ok(Self { archive, parts, budget })
     }
 
     /// Whether there is such a part.
@@ -65,33 +57,21 @@ impl<'a> Package<'a> {
 
     /// Opens a part; one that is missing makes the file unreadable.
     pub(crate) fn part(&mut self, name: &str) -> Result<Part<'_>, Rejection> {
-        let index = *self
-            .parts
-            .get(&part_key(name))
-            .ok_or_else(Rejection::unreadable)?;
+        let index = *self.parts.get(&part_key(name)).ok_or_else(Rejection::unreadable)?;
         let file = self.archive.by_index(index).map_err(|error| match error {
             ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED)
             | ZipError::InvalidPassword => Rejection::from(RejectCode::EncryptedFile),
             _ => Rejection::unreadable(),
         })?;
         let declared = file.size();
-        Ok(Part {
-            file: Box::new(file),
-            budget: &mut self.budget,
-            index,
-            declared,
-            read: 0,
-        })
+        Ok(Part { file: Box::new(file), budget: &mut self.budget, index, declared, read: 0 })
     }
 }
 
 impl Part<'_> {
     /// Inflates the next bytes; 0 at the end, which must be where the part declares it.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Rejection> {
-        let count = self
-            .file
-            .read(buffer)
-            .map_err(|_| Rejection::unreadable())?;
+        let count = self.file.read(buffer).map_err(|_| Rejection::unreadable())?;
         self.read += count as u64;
         if self.read > self.declared || (count == 0 && self.read < self.declared) {
             return Err(Rejection::unreadable());
@@ -122,17 +102,11 @@ impl Budget {
             self.total += read - *furthest;
             *furthest = read;
         }
-        if self.total > self.limit {
-            Err(RejectCode::InflatesTooLarge.into())
-        } else {
-            Ok(())
-        }
+        if self.total > self.limit { Err(RejectCode::InflatesTooLarge.into()) } else { Ok(()) }
     }
 }
 
 /// Part names are compared without case (ECMA-376 part 2, 6.2.2.3); some writers use backslashes.
 pub(crate) fn part_key(name: &str) -> String {
-    name.trim_start_matches('/')
-        .replace('\\', "/")
-        .to_ascii_lowercase()
+    name.trim_start_matches('/').replace('\\', "/").to_ascii_lowercase()
 }

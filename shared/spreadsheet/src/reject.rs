@@ -58,19 +58,11 @@ pub struct Rejection {
 
 impl Rejection {
     pub(crate) fn at(code: RejectCode, line: u32, column: usize) -> Self {
-        Self {
-            code,
-            line: Some(line),
-            column: Some(column_letters(column)),
-        }
+        Self { code, line: Some(line), column: Some(column_letters(column)) }
     }
 
     pub(crate) fn on_line(code: RejectCode, line: u32) -> Self {
-        Self {
-            code,
-            line: Some(line),
-            column: None,
-        }
+        Self { code, line: Some(line), column: None }
     }
 
     pub(crate) fn unreadable() -> Self {
@@ -80,11 +72,7 @@ impl Rejection {
 
 impl From<RejectCode> for Rejection {
     fn from(code: RejectCode) -> Self {
-        Self {
-            code,
-            line: None,
-            column: None,
-        }
+        Self { code, line: None, column: None }
     }
 }
 

@@ -21,9 +21,6 @@ pub(crate) struct SheetDetails {
 impl SheetDetails {
     /// Those of a workbook's sheet.
     pub(crate) fn of_sheet(name: &str) -> Self {
-        Self {
-            sheet: Some(name.to_owned()),
-            ..Self::default()
-        }
+        Self { sheet: Some(name.to_owned()), ..Self::default() }
     }
 }

@@ -22,8 +22,7 @@ impl StringTable {
     pub(crate) fn push(&mut self, text: &str) {
         self.text.push_str(text);
         // A file of 10 MiB inflates to 100 MiB at most: offsets fit.
-        self.ends
-            .push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
     }
 
     pub(crate) fn push_too_long(&mut self) {
@@ -37,8 +36,6 @@ impl StringTable {
             return Some(Shared::TooLong);
         }
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.text
-            .get(start as usize..end as usize)
-            .map(Shared::Text)
+        self.text.get(start as usize..end as usize).map(Shared::Text)
     }
 }

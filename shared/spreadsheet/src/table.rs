@@ -30,10 +30,7 @@ enum State {
     /// No header yet.
     Searching,
     /// Data rows.
-    Reading {
-        header: Header,
-        header_row: Option<u32>,
-    },
+    Reading { header: Header, header_row: Option<u32> },
 }
 
 /// A table that was read to its end.
@@ -47,14 +44,7 @@ pub(crate) struct Finished {
 
 impl<'v> Table<'v> {
     pub(crate) fn new(max_rows: u32, visit: &'v mut dyn FnMut(RawRow)) -> Self {
-        Self {
-            max_rows,
-            visit,
-            state: State::Searching,
-            saw_value: false,
-            rows: 0,
-            hidden_rows: 0,
-        }
+        Self { max_rows, visit, state: State::Searching, saw_value: false, rows: 0, hidden_rows: 0 }
     }
 
     /// Whether the header was found: this sheet is the one.
@@ -69,10 +59,7 @@ impl<'v> Table<'v> {
 
     /// Reads what follows as a plain list of addresses.
     pub(crate) fn expect_plain_list(&mut self) {
-        self.state = State::Reading {
-            header: Header::of_plain_list(),
-            header_row: None,
-        };
+        self.state = State::Reading { header: Header::of_plain_list(), header_row: None };
     }
 
     /// Takes the next row of a sheet; its cells are moved out.
@@ -97,10 +84,7 @@ impl<'v> Table<'v> {
             return Flow::LeaveSheet;
         }
         if let Some(header) = Header::recognize(&row.cells) {
-            self.state = State::Reading {
-                header,
-                header_row: Some(row.line),
-            };
+            self.state = State::Reading { header, header_row: Some(row.line) };
         }
         Flow::Continue
     }
@@ -124,12 +108,7 @@ impl<'v> Table<'v> {
         };
         match self.state {
             State::Reading { header, header_row } if header_row.is_some() || self.rows > 0 => {
-                Ok(Finished {
-                    header,
-                    header_row,
-                    rows: self.rows,
-                    hidden_rows: self.hidden_rows,
-                })
+                Ok(Finished { header, header_row, rows: self.rows, hidden_rows: self.hidden_rows })
             }
             _ => Err(missing.into()),
         }
@@ -155,11 +134,7 @@ fn to_raw(header: &Header, row: &mut Row) -> Option<RawRow> {
     let mut cells = Cells::default();
     let mut ignored = Vec::new();
     for (column, target) in header.targets.iter().enumerate() {
-        let cell = row
-            .cells
-            .get_mut(column)
-            .map(std::mem::take)
-            .unwrap_or_default();
+        let cell = row.cells.get_mut(column).map(std::mem::take).unwrap_or_default();
         match target {
             Target::Nothing => {}
             Target::Field(Field::Password) => cells[Field::Password] = cell,
@@ -167,12 +142,7 @@ fn to_raw(header: &Header, row: &mut Row) -> Option<RawRow> {
             Target::Ignored => ignored.push(tidy(cell)),
         }
     }
-    Some(RawRow {
-        line: row.line,
-        hidden: row.hidden,
-        cells,
-        ignored,
-    })
+    Some(RawRow { line: row.line, hidden: row.hidden, cells, ignored })
 }
 
 /// The cell with its text trimmed and its line breaks single.
@@ -182,9 +152,5 @@ fn tidy(cell: Cell) -> Cell {
     if trimmed.contains('\r') {
         return Cell::Text(trimmed.replace("\r\n", "\n"));
     }
-    if trimmed.len() == text.len() {
-        Cell::Text(text)
-    } else {
-        Cell::Text(trimmed.to_owned())
-    }
+    if trimmed.len() == text.len() { Cell::Text(text) } else { Cell::Text(trimmed.to_owned()) }
 }

@@ -79,11 +79,7 @@ impl<'p> Scanner<'p> {
         }
         loop {
             if !self.text_to_tag()? {
-                return if self.starts.is_empty() {
-                    Ok(Event::Eof)
-                } else {
-                    Err(broken())
-                };
+                return if self.starts.is_empty() { Ok(Event::Eof) } else { Err(broken()) };
             }
             match self.peek()? {
                 b'?' => self.skip_past(b"?>")?,
@@ -110,9 +106,7 @@ impl<'p> Scanner<'p> {
 
     /// The attributes of the element that began: qualified names and raw values.
     pub(crate) fn attributes(&self) -> Attributes<'_> {
-        Attributes {
-            rest: &self.tag[self.name_len..],
-        }
+        Attributes { rest: &self.tag[self.name_len..] }
     }
 
     /// The value of an attribute by its qualified name.
@@ -141,8 +135,7 @@ impl<'p> Scanner<'p> {
     pub(crate) fn push_text(&mut self, character: u8, count: usize) {
         let room = MAX_TEXT.saturating_sub(self.text.len());
         self.text_overflows |= count > room;
-        self.text
-            .extend(std::iter::repeat_n(character, count.min(room)));
+        self.text.extend(std::iter::repeat_n(character, count.min(room)));
     }
 
     /// Whether nothing has been kept.
@@ -155,9 +148,7 @@ impl<'p> Scanner<'p> {
         if self.text_overflows {
             return Ok(None);
         }
-        std::str::from_utf8(&self.text)
-            .map(Some)
-            .map_err(|_| broken())
+        std::str::from_utf8(&self.text).map(Some).map_err(|_| broken())
     }
 
     /// Skips to the end of the element that began just now.
@@ -184,11 +175,7 @@ impl<'p> Scanner<'p> {
 
     /// The next byte, which has to exist.
     fn peek(&mut self) -> Result<u8, Rejection> {
-        if self.fill()? {
-            Ok(self.block[self.at])
-        } else {
-            Err(broken())
-        }
+        if self.fill()? { Ok(self.block[self.at]) } else { Err(broken()) }
     }
 
     /// Moves behind the next `<`, keeping the text before it if asked for; false at the end.
@@ -231,8 +218,7 @@ impl<'p> Scanner<'p> {
             }
         }
         if self.keeps_text && !self.text_overflows {
-            self.text
-                .truncate((self.text.len() - tail.len()).max(begin));
+            self.text.truncate((self.text.len() - tail.len()).max(begin));
         }
         Ok(())
     }
@@ -365,15 +351,11 @@ impl<'a> Iterator for Attributes<'a> {
 /// An attribute's value as text.
 pub(crate) fn unescaped(raw: &[u8]) -> Result<Cow<'_, str>, Rejection> {
     if memchr2(b'&', b'<', raw).is_none() {
-        return std::str::from_utf8(raw)
-            .map(Cow::Borrowed)
-            .map_err(|_| broken());
+        return std::str::from_utf8(raw).map(Cow::Borrowed).map_err(|_| broken());
     }
     let mut text = Vec::with_capacity(raw.len());
     unescape_into(raw, &mut text)?;
-    String::from_utf8(text)
-        .map(Cow::Owned)
-        .map_err(|_| broken())
+    String::from_utf8(text).map(Cow::Owned).map_err(|_| broken())
 }
 
 /// Appends `piece` as far as there is room.

@@ -8,11 +8,12 @@ use jiff::civil::Date;
 
 use super::list::{parts, push_once};
 use super::{
-    Cell, Field, ImportMode, RawRow, RowError, RowErrorCode, RowRules, fold_name, parse_date,
+    Cell, Field, RawRow, RowError, RowErrorCode, RowRules, fold_name, parse_date,
     parse_duration_days, parse_notify,
 };
 use crate::email::{EmailAddress, InvalidEmail};
 use crate::ids::GroupId;
+use crate::import_run::Mode;
 use crate::language::Language;
 use crate::password::Password;
 use crate::role::Role;
@@ -187,7 +188,7 @@ impl<'a> Check<'a> {
         if self.row.cells[Field::Password].is_blank() {
             return None;
         }
-        if self.rules.mode == ImportMode::Invite {
+        if self.rules.mode == Mode::Invite {
             self.refuse(Field::Password, RowErrorCode::PasswordNotAllowed);
             return None;
         }
@@ -355,7 +356,8 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::import::{DateOrder, Judge, OnExisting, TermDefaults, Verdict, Window};
+    use crate::import::{DateOrder, Judge, Judgment, TermDefaults, Window};
+    use crate::import_run::{OnExisting, Verdict};
     use crate::language::Languages;
     use crate::password::PasswordPolicy;
 
@@ -370,7 +372,7 @@ mod tests {
             create_groups: false,
             grantable: [Role::Learner].into(),
             passwords: PasswordPolicy::default(),
-            mode: ImportMode::Create,
+            mode: Mode::Create,
             date_order: DateOrder::Dmy,
             defaults: TermDefaults::default(),
         }
@@ -515,7 +517,7 @@ mod tests {
         let checked = check_row(&cell, &rules());
         assert!(checked.values.password.is_some());
         assert!(!format!("{cell:?}{checked:?}{:?}", checked.values).contains("Lagune"));
-        let inviting = RowRules { mode: ImportMode::Invite, ..rules() };
+        let inviting = RowRules { mode: Mode::Invite, ..rules() };
         assert_eq!(errors_under(&inviting, &cell), ["password: password-not-allowed"]);
     }
 
@@ -529,17 +531,18 @@ mod tests {
         let exists = |email: &EmailAddress| email.as_str() == "old@example.fr";
         let mut judge = Judge::new(OnExisting::Skip);
         let mut verdict = |line, email| judge.judge(&mut check(line, email), exists);
-        assert_eq!(verdict(2, "nobody"), Verdict::Invalid);
-        assert_eq!(verdict(3, "new@example.fr"), Verdict::Valid);
-        assert_eq!(verdict(4, "NEW@example.fr"), Verdict::Duplicate { of: 3 });
-        assert_eq!(verdict(5, "mailto:new@example.fr"), Verdict::Duplicate { of: 3 });
-        assert_eq!(verdict(6, "old@example.fr"), Verdict::Existing);
-        assert_eq!(verdict(7, "old@example.fr"), Verdict::Duplicate { of: 6 });
+        let repeats = |line| Judgment { verdict: Verdict::Duplicate, duplicate_of: Some(line) };
+        assert_eq!(verdict(2, "nobody"), Verdict::Invalid.into());
+        assert_eq!(verdict(3, "new@example.fr"), Verdict::Valid.into());
+        assert_eq!(verdict(4, "NEW@example.fr"), repeats(3));
+        assert_eq!(verdict(5, "mailto:new@example.fr"), repeats(3));
+        assert_eq!(verdict(6, "old@example.fr"), Verdict::Existing.into());
+        assert_eq!(verdict(7, "old@example.fr"), repeats(6));
 
         let mut strict = Judge::new(OnExisting::Error);
         for line in [2, 3] {
             let mut row = check(line, "old@example.fr");
-            assert_eq!(strict.judge(&mut row, exists), Verdict::Invalid);
+            assert_eq!(strict.judge(&mut row, exists), Verdict::Invalid.into());
             assert_eq!(row.errors.first().map(|e| e.code), Some(RowErrorCode::AlreadyExists));
         }
     }

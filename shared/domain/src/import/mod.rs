@@ -2,7 +2,7 @@
 //!
 //! A spreadsheet becomes [`RawRow`]s (cells by [`Field`], as typed as the file has them); a row
 //! becomes a [`CheckedRow`] by [`check_row`], which collects every error of it; a checked row gets
-//! its [`Verdict`] from a [`Judge`], which knows the rows before it and asks who exists already.
+//! its [`Judgment`] from a [`Judge`], which knows the rows before it and asks who exists already.
 
 mod cell;
 mod check;
@@ -24,7 +24,7 @@ pub use detected::{ColumnHint, Detected, DetectedColumn, FileFormat};
 pub use error::{RowError, RowErrorCode};
 pub use field::Field;
 pub use groups::{GroupDirectory, fold_name};
-pub use rules::{ImportMode, RowRules, TermDefaults, Window};
+pub use rules::{RowRules, TermDefaults, Window};
 pub use scalar::{parse_duration_days, parse_notify};
 pub use text::trim_invisible;
-pub use verdict::{Judge, OnExisting, Verdict};
+pub use verdict::{Judge, Judgment};

@@ -3,22 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
 use super::{DateOrder, GroupDirectory};
+use crate::import_run::Mode;
 use crate::language::Languages;
 use crate::password::PasswordPolicy;
 use crate::role::Role;
-
-/// What becomes of a valid row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ImportMode {
-    /// An account.
-    Create,
-    /// An invitation.
-    Invite,
-}
 
 /// The days of a contract, first and last included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,7 +58,7 @@ pub struct RowRules {
     /// What a password must be.
     pub passwords: PasswordPolicy,
     /// What becomes of a valid row.
-    pub mode: ImportMode,
+    pub mode: Mode,
     /// How `01/03/2027` is read.
     pub date_order: DateOrder,
     /// Dates of rows that give none.

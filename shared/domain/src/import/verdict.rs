@@ -2,41 +2,23 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::{CheckedRow, Field, RowError, RowErrorCode};
 use crate::email::EmailAddress;
+use crate::import_run::{OnExisting, Verdict};
 
-/// What to do about people who have a seat or a live invitation in the pool already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnExisting {
-    /// Leave them as they are.
-    #[default]
-    Skip,
-    /// Set only their empty fields.
-    FillBlank,
-    /// Set every given field.
-    Update,
-    /// Call the row invalid.
-    Error,
+/// A row's verdict, and the line it repeats if it is a duplicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgment {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Of a duplicate: the first line with the same address that is not invalid.
+    pub duplicate_of: Option<u32>,
 }
 
-/// What is thought of a row before anything is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// It would take a seat.
-    Valid,
-    /// It has errors.
-    Invalid,
-    /// An earlier row that is not invalid has the same address.
-    Duplicate {
-        /// The first such row's line.
-        of: u32,
-    },
-    /// The person has a seat or a live invitation in this pool.
-    Existing,
+impl From<Verdict> for Judgment {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, duplicate_of: None }
+    }
 }
 
 /// Gives rows their verdicts, in file order: invalid before duplicate before existing before valid.
@@ -58,19 +40,19 @@ impl Judge {
         &mut self,
         row: &mut CheckedRow,
         exists: impl FnOnce(&EmailAddress) -> bool,
-    ) -> Verdict {
+    ) -> Judgment {
         let Some(email) = row.email.as_ref().filter(|_| row.errors.is_empty()) else {
-            return Verdict::Invalid;
+            return Verdict::Invalid.into();
         };
         if let Some(first) = self.first_lines.get(email) {
-            return Verdict::Duplicate { of: *first };
+            return Judgment { verdict: Verdict::Duplicate, duplicate_of: Some(*first) };
         }
         let exists = exists(email);
         if exists && self.on_existing == OnExisting::Error {
             row.errors.push(RowError { column: Field::Email, code: RowErrorCode::AlreadyExists });
-            return Verdict::Invalid;
+            return Verdict::Invalid.into();
         }
         self.first_lines.insert(email.clone(), row.line);
-        if exists { Verdict::Existing } else { Verdict::Valid }
+        if exists { Verdict::Existing.into() } else { Verdict::Valid.into() }
     }
 }

@@ -24,11 +24,7 @@ impl<'b> CsvFile<'b> {
     pub(crate) fn open(bytes: &'b [u8]) -> Result<Self, Rejection> {
         let (text, encoding) = encoding::decode(bytes)?;
         let separator = Separator::of(&text);
-        Ok(Self {
-            text,
-            encoding,
-            separator,
-        })
+        Ok(Self { text, encoding, separator })
     }
 }
 
@@ -58,10 +54,7 @@ impl CsvFile<'_> {
     fn details(&self) -> SheetDetails {
         SheetDetails {
             encoding: Some(self.encoding.clone()),
-            delimiter: self
-                .separator
-                .separates
-                .then(|| char::from(self.separator.byte)),
+            delimiter: self.separator.separates.then(|| char::from(self.separator.byte)),
             sheet: None,
         }
     }

@@ -17,12 +17,7 @@ pub(crate) struct Records<'t> {
 
 impl<'t> Records<'t> {
     pub(crate) fn new(text: &'t str, separator: u8) -> Self {
-        Self {
-            text,
-            at: 0,
-            separator,
-            line: 0,
-        }
+        Self { text, at: 0, separator, line: 0 }
     }
 
     /// The next record's number, its fields given to `each` with their place; `None` at the end.
@@ -130,15 +125,9 @@ mod tests {
     #[test]
     fn quotes_hold_separators_line_breaks_and_doubled_quotes() {
         let text = "\"x, \"\"y\"\"\r\nz\",\"\",a \"b\" c,\"d\"e\n";
-        assert_eq!(
-            records(text).unwrap(),
-            [vec!["x, \"y\"\r\nz", "", "a \"b\" c", "de"]]
-        );
+        assert_eq!(records(text).unwrap(), [vec!["x, \"y\"\r\nz", "", "a \"b\" c", "de"]]);
         let unclosed = records("a\n\"b,c\nd\n").unwrap_err();
-        assert_eq!(
-            (unclosed.code, unclosed.line),
-            (RejectCode::UnreadableFile, Some(2))
-        );
+        assert_eq!((unclosed.code, unclosed.line), (RejectCode::UnreadableFile, Some(2)));
     }
 
     proptest! {

@@ -25,11 +25,7 @@ impl Separator {
     /// one by how many records it cuts into the same number of fields.
     pub(crate) fn of(text: &str) -> Self {
         if let Some(byte) = declared(text) {
-            return Self {
-                byte,
-                separates: true,
-                is_declared: true,
-            };
+            return Self { byte, separates: true, is_declared: true };
         }
         let mut best = (0, 0, CANDIDATES[0]);
         for byte in CANDIDATES {
@@ -40,9 +36,7 @@ impl Separator {
             let recognized = rows
                 .iter()
                 .find_map(|row| Header::recognize(row))
-                .map_or(0, |header| {
-                    header.recognized() * MAX_COLUMNS + header.columns.len()
-                });
+                .map_or(0, |header| header.recognized() * MAX_COLUMNS + header.columns.len());
             let found = (recognized, consistency(&rows), byte);
             if (found.0, found.1) > (best.0, best.1) {
                 best = found;
@@ -51,21 +45,14 @@ impl Separator {
         let (recognized, consistency, byte) = best;
         let header_has_several = recognized % MAX_COLUMNS > 1;
         let separates = header_has_several || (recognized == 0 && consistency > 0);
-        Self {
-            byte,
-            separates,
-            is_declared: false,
-        }
+        Self { byte, separates, is_declared: false }
     }
 }
 
 /// The character of a first line `sep=;`.
 fn declared(text: &str) -> Option<u8> {
     let line = text.lines().next()?.trim_end_matches('\r');
-    let line = line
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(line);
+    let line = line.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(line);
     match line.as_bytes() {
         [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', byte] if !byte.is_ascii_alphanumeric() => {
             Some(*byte)
@@ -100,12 +87,7 @@ fn first_rows(text: &str, separator: u8) -> Result<Vec<Vec<Cell>>, Rejection> {
 /// How many records have the most common number of fields, if that is more than one.
 fn consistency(rows: &[Vec<Cell>]) -> usize {
     let alike = |fields: usize| rows.iter().filter(|row| row.len() == fields).count();
-    rows.iter()
-        .map(Vec::len)
-        .filter(|fields| *fields > 1)
-        .map(alike)
-        .max()
-        .unwrap_or(0)
+    rows.iter().map(Vec::len).filter(|fields| *fields > 1).map(alike).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -121,10 +103,7 @@ mod tests {
     fn the_header_or_the_shape_of_the_records_tells() {
         assert_eq!(separator("Email;Nom\na@b.fr;x, y, z\n"), Some(';'));
         assert_eq!(separator("Email,\"Nom;x;y\"\na@b.fr,1\n"), Some(','));
-        assert_eq!(
-            separator("Titre, avec, virgules\n\nEmail\tNom\n"),
-            Some('\t')
-        );
+        assert_eq!(separator("Titre, avec, virgules\n\nEmail\tNom\n"), Some('\t'));
         assert_eq!(separator("email\na@b.fr; c@d.fr\n"), None);
         assert_eq!(separator("a@b.fr\nc@d.fr\n"), None);
         assert_eq!(separator("a@b.fr|A\nc@d.fr|B, C\n"), Some('|'));

@@ -15,9 +15,8 @@ const SPREADSHEET: &[u8] = b"application/vnd.oasis.opendocument.spreadsheet";
 /// Refuses a package that is no spreadsheet, one with macros, and an encrypted one.
 pub(crate) fn require_spreadsheet(package: &mut Package<'_>) -> Result<(), Rejection> {
     let kind = package.part("mimetype")?.read_short(128)?;
-    let has_macros = package
-        .keys()
-        .any(|part| part.starts_with("basic/") || part.starts_with("scripts/"));
+    let has_macros =
+        package.keys().any(|part| part.starts_with("basic/") || part.starts_with("scripts/"));
     if kind.trim_ascii() != SPREADSHEET || has_macros {
         return Err(RejectCode::UnsupportedFormat.into());
     }
@@ -58,10 +57,7 @@ impl Source for Document<'_> {
         loop {
             match (scanner.next()?, scanner.name()) {
                 (Event::Eof, _) => {
-                    return Ok(SheetDetails {
-                        sheet: chosen,
-                        ..SheetDetails::default()
-                    });
+                    return Ok(SheetDetails { sheet: chosen, ..SheetDetails::default() });
                 }
                 (Event::Start, b"style:style") => {
                     style = scanner.attribute(b"style:name")?.map(String::from);
@@ -91,7 +87,5 @@ impl Source for Document<'_> {
 
 /// Whether the properties that began just now hide the sheets of their style.
 fn is_hiding(scanner: &Scanner<'_>) -> Result<bool, Rejection> {
-    Ok(scanner
-        .attribute(b"table:display")?
-        .is_some_and(|display| display == "false"))
+    Ok(scanner.attribute(b"table:display")?.is_some_and(|display| display == "false"))
 }

@@ -64,10 +64,7 @@ pub(super) fn read(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(
 fn row_head(scanner: &Scanner<'_>) -> Result<(u32, bool), Rejection> {
     let repeated = repetition(scanner.attribute(b"table:number-rows-repeated")?.as_deref())?;
     let visibility = scanner.attribute(b"table:visibility")?;
-    Ok((
-        repeated,
-        visibility.is_some_and(|visibility| visibility != "visible"),
-    ))
+    Ok((repeated, visibility.is_some_and(|visibility| visibility != "visible")))
 }
 
 /// Gives a row as often as it stands there. An empty one is given once at most, however often it
@@ -114,10 +111,7 @@ fn read_row(scanner: &mut Scanner<'_>, row: &mut Row) -> Result<(), Rejection> {
 }
 
 fn cell_head(scanner: &Scanner<'_>) -> Result<CellHead, Rejection> {
-    let mut head = CellHead {
-        repeated: 1,
-        ..CellHead::default()
-    };
+    let mut head = CellHead { repeated: 1, ..CellHead::default() };
     let mut is_error = false;
     for attribute in scanner.attributes() {
         let (name, value) = attribute?;

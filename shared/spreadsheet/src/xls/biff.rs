@@ -43,10 +43,7 @@ pub(super) struct Records<'s> {
 
 impl<'s> Records<'s> {
     pub(super) fn new(stream: &'s [u8], at: usize) -> Result<Self, Rejection> {
-        stream
-            .get(at..)
-            .map(|rest| Self { rest })
-            .ok_or_else(Rejection::unreadable)
+        stream.get(at..).map(|rest| Self { rest }).ok_or_else(Rejection::unreadable)
     }
 
     /// The next record, which has to exist: streams end with an EOF record.
@@ -84,18 +81,13 @@ impl<'s> Reader<'s> {
     }
 
     pub(super) fn take(&mut self, count: usize) -> Result<&'s [u8], Rejection> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or_else(Rejection::unreadable)?;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(Rejection::unreadable)?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Rejection> {
-        self.take(N)?
-            .try_into()
-            .map_err(|_| Rejection::unreadable())
+        self.take(N)?.try_into().map_err(|_| Rejection::unreadable())
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, Rejection> {
@@ -122,11 +114,7 @@ impl<'s> Reader<'s> {
         } else {
             f64::from(bits.cast_signed() >> 2)
         };
-        Ok(if bits & 1 == 0 {
-            number
-        } else {
-            number / 100.0
-        })
+        Ok(if bits & 1 == 0 { number } else { number / 100.0 })
     }
 }
 
@@ -171,11 +159,7 @@ impl TextForm {
 /// Appends characters stored in two bytes each, or in one.
 pub(super) fn push_units(bytes: &[u8], is_wide: bool, units: &mut Vec<u16>) {
     if is_wide {
-        units.extend(
-            bytes
-                .chunks_exact(2)
-                .map(|pair| u16::from_le_bytes([pair[0], pair[1]])),
-        );
+        units.extend(bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])));
     } else {
         units.extend(bytes.iter().map(|byte| u16::from(*byte)));
     }

@@ -41,20 +41,12 @@ impl<'b> CompoundFile<'b> {
     /// The bytes of a stream of the root.
     pub(crate) fn stream(&self, name: &str) -> Result<Vec<u8>, Rejection> {
         let entry = self.entries.get(&name.to_ascii_lowercase());
-        entry
-            .and_then(|entry| self.content(*entry))
-            .ok_or_else(Rejection::unreadable)
+        entry.and_then(|entry| self.content(*entry)).ok_or_else(Rejection::unreadable)
     }
 
     fn content(&self, entry: Entry) -> Option<Vec<u8>> {
         let mut content = if entry.size < MINI_CUTOFF {
-            chain(
-                &self.mini_stream,
-                0,
-                MINI_SECTOR,
-                &self.mini_fat,
-                entry.start,
-            )?
+            chain(&self.mini_stream, 0, MINI_SECTOR, &self.mini_fat, entry.start)?
         } else {
             self.sectors(entry.start)?
         };
@@ -67,13 +59,7 @@ impl<'b> CompoundFile<'b> {
 
     fn sectors(&self, start: u32) -> Option<Vec<u8>> {
         // The header takes the place of the first sector.
-        chain(
-            self.bytes,
-            self.sector_size,
-            self.sector_size,
-            &self.fat,
-            start,
-        )
+        chain(self.bytes, self.sector_size, self.sector_size, &self.fat, start)
     }
 }
 
@@ -115,11 +101,7 @@ fn fat(bytes: &[u8], sector_size: usize) -> Option<Vec<u32>> {
         list.extend(more);
     }
     let mut fat = Vec::new();
-    for number in list
-        .into_iter()
-        .filter(|number| *number < SPECIAL)
-        .take(most)
-    {
+    for number in list.into_iter().filter(|number| *number < SPECIAL).take(most) {
         fat.extend(numbers(sector(number)?));
     }
     Some(fat)
@@ -169,10 +151,7 @@ impl Record {
             left: u32_at(record, 68)?,
             right: u32_at(record, 72)?,
             child: u32_at(record, 76)?,
-            entry: Entry {
-                start: u32_at(record, 116)?,
-                size: u32_at(record, 120)? as usize,
-            },
+            entry: Entry { start: u32_at(record, 116)?, size: u32_at(record, 120)? as usize },
         })
     }
 }
@@ -198,9 +177,7 @@ fn children(directory: &[u8], root: &Record) -> Option<HashMap<String, Entry>> {
 }
 
 fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes
-        .chunks_exact(4)
-        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+    bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

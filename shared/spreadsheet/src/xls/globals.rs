@@ -65,10 +65,7 @@ impl Globals {
 
     /// Whether cells of this format show dates.
     pub(super) fn is_date(&self, format: u16) -> Result<bool, Rejection> {
-        self.formats
-            .get(usize::from(format))
-            .copied()
-            .ok_or_else(Rejection::unreadable)
+        self.formats.get(usize::from(format)).copied().ok_or_else(Rejection::unreadable)
     }
 
     fn use_code_page(&mut self, page: u16) {

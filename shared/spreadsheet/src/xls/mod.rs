@@ -23,11 +23,7 @@ pub(crate) struct OldWorkbook {
 
 impl OldWorkbook {
     pub(crate) fn open(file: &CompoundFile<'_>) -> Result<Self, Rejection> {
-        let name = if file.has("Workbook") {
-            "Workbook"
-        } else {
-            "Book"
-        };
+        let name = if file.has("Workbook") { "Workbook" } else { "Book" };
         let stream = file.stream(name)?;
         let globals = Globals::read(&stream)?;
         Ok(Self { stream, globals })

@@ -21,13 +21,7 @@ pub(super) fn read(
 ) -> Result<(), Rejection> {
     let records = Records::new(stream, at)?;
     let hidden = hidden_rows(records.clone())?;
-    let mut sheet = SheetRows {
-        globals,
-        table,
-        hidden,
-        row: Row::default(),
-        formula: None,
-    };
+    let mut sheet = SheetRows { globals, table, hidden, row: Row::default(), formula: None };
     let mut cells = Cells::new(records);
     while let Some(record) = cells.next()? {
         if sheet.record(record)? == Flow::LeaveSheet {
@@ -168,22 +162,14 @@ impl SheetRows<'_, '_, '_> {
             kind::LABEL_SST => {
                 let index = reader.u32()? as usize;
                 let globals = self.globals;
-                match globals
-                    .strings
-                    .get(index)
-                    .ok_or_else(Rejection::unreadable)?
-                {
+                match globals.strings.get(index).ok_or_else(Rejection::unreadable)? {
                     Shared::Text(text) => self.put_text(column, text),
                     Shared::TooLong => Err(self.row.refuse_long(column)),
                 }
             }
             kind::BOOL_ERR => {
                 let (value, is_error) = (reader.u8()?, reader.u8()? != 0);
-                let cell = if is_error {
-                    Cell::Error
-                } else {
-                    Cell::Bool(value != 0)
-                };
+                let cell = if is_error { Cell::Error } else { Cell::Bool(value != 0) };
                 self.row.put(column, cell)
             }
             _ => self.formula_value(column, format, reader),
@@ -233,11 +219,7 @@ impl SheetRows<'_, '_, '_> {
         }
         let is_date = self.globals.is_date(format)?;
         let dates: DateSystem = self.globals.dates;
-        let cell = if is_date {
-            dates.cell(number)
-        } else {
-            Cell::Number(digits(number))
-        };
+        let cell = if is_date { dates.cell(number) } else { Cell::Number(digits(number)) };
         self.row.put(column, cell)
     }
 

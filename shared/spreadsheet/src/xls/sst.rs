@@ -7,10 +7,7 @@ use crate::strings::StringTable;
 /// Reads the SST record and the blocks that continue it. The counts it begins with are not
 /// believed: texts are read while there are bytes.
 pub(super) fn read(blocks: &[&[u8]]) -> Result<StringTable, Rejection> {
-    let mut bytes = Blocks {
-        current: Reader::new(&[]),
-        following: blocks,
-    };
+    let mut bytes = Blocks { current: Reader::new(&[]), following: blocks };
     bytes.step();
     bytes.skip(8)?;
     let mut table = StringTable::default();
@@ -24,16 +21,8 @@ pub(super) fn read(blocks: &[&[u8]]) -> Result<StringTable, Rejection> {
 fn text(bytes: &mut Blocks<'_, '_>) -> Result<String, Rejection> {
     let length = usize::from(bytes.u16()?);
     let flags = bytes.u8()?;
-    let runs = if flags & 8 == 0 {
-        0
-    } else {
-        usize::from(bytes.u16()?)
-    };
-    let phonetic = if flags & 4 == 0 {
-        0
-    } else {
-        bytes.u32()? as usize
-    };
+    let runs = if flags & 8 == 0 { 0 } else { usize::from(bytes.u16()?) };
+    let phonetic = if flags & 4 == 0 { 0 } else { bytes.u32()? as usize };
     let units = bytes.units(length, flags & 1 != 0)?;
     bytes.skip(runs * 4)?;
     bytes.skip(phonetic)?;

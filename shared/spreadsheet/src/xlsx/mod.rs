@@ -63,10 +63,7 @@ impl ContentTypes {
 
     fn of(&self, part: &str) -> Option<&str> {
         let by_extension = || self.of_extension.get(part.rsplit('.').next()?);
-        self.of_part
-            .get(part)
-            .or_else(by_extension)
-            .map(String::as_str)
+        self.of_part.get(part).or_else(by_extension).map(String::as_str)
     }
 }
 
@@ -97,15 +94,7 @@ impl<'b> Workbook<'b> {
             Some(part) => strings::read(&mut Scanner::new(package.part(part)?))?,
             None => StringTable::default(),
         };
-        Ok(Self {
-            package,
-            sheets,
-            context: Context {
-                strings,
-                styles,
-                dates,
-            },
-        })
+        Ok(Self { package, sheets, context: Context { strings, styles, dates } })
     }
 }
 
@@ -125,10 +114,7 @@ impl Source for Workbook<'_> {
 /// The part that the package names as its document.
 fn workbook_part(package: &mut Package<'_>) -> Result<String, Rejection> {
     let links = Relationships::read(&mut Scanner::new(package.part("_rels/.rels")?), "")?;
-    links
-        .by_kind("officeDocument")
-        .map(str::to_owned)
-        .ok_or_else(Rejection::unreadable)
+    links.by_kind("officeDocument").map(str::to_owned).ok_or_else(Rejection::unreadable)
 }
 
 /// The visible worksheets and the date system.
@@ -169,10 +155,8 @@ fn visible_worksheet(
     let link = link.ok_or_else(Rejection::unreadable)?;
     let target = links.by_id.get(&link).ok_or_else(Rejection::unreadable)?;
     let is_worksheet = target.kind == "worksheet";
-    Ok((visible && is_worksheet).then(|| Sheet {
-        name: name.unwrap_or_default(),
-        part: target.part.clone(),
-    }))
+    Ok((visible && is_worksheet)
+        .then(|| Sheet { name: name.unwrap_or_default(), part: target.part.clone() }))
 }
 
 /// What a part refers to.
@@ -207,9 +191,7 @@ impl Relationships {
                 (Event::Start, b"Relationship") => {}
                 _ => continue,
             }
-            let is_outside = scanner
-                .attribute(b"TargetMode")?
-                .is_some_and(|m| m == "External");
+            let is_outside = scanner.attribute(b"TargetMode")?.is_some_and(|m| m == "External");
             let attributes = (
                 scanner.attribute(b"Id")?,
                 scanner.attribute(b"Type")?,
@@ -227,21 +209,14 @@ impl Relationships {
 
     /// The part of the only link of a kind.
     fn by_kind(&self, kind: &str) -> Option<&str> {
-        self.by_id
-            .values()
-            .find(|link| link.kind == kind)
-            .map(|link| link.part.as_str())
+        self.by_id.values().find(|link| link.kind == kind).map(|link| link.part.as_str())
     }
 }
 
 /// The key of the part that a target means, seen from a folder.
 fn resolve(folder: &str, target: &str) -> String {
     let target = target.replace('\\', "/");
-    let full = if target.starts_with('/') {
-        target
-    } else {
-        format!("{folder}/{target}")
-    };
+    let full = if target.starts_with('/') { target } else { format!("{folder}/{target}") };
     let mut steps: Vec<&str> = Vec::new();
     for step in full.split('/') {
         match step {
@@ -268,13 +243,8 @@ fn attribute_number<T: FromStr>(
 
 /// Digits as a number.
 fn number<T: FromStr>(digits: &[u8]) -> Result<T, Rejection> {
-    let text = digits
-        .iter()
-        .all(u8::is_ascii_digit)
-        .then(|| std::str::from_utf8(digits).ok());
-    text.flatten()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(Rejection::unreadable)
+    let text = digits.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(digits).ok());
+    text.flatten().and_then(|text| text.parse().ok()).ok_or_else(Rejection::unreadable)
 }
 
 /// A truth value as XML Schema writes it.
@@ -288,10 +258,7 @@ mod tests {
 
     #[test]
     fn targets_are_found_from_their_folder() {
-        assert_eq!(
-            resolve("xl", "worksheets/Sheet1.xml"),
-            "xl/worksheets/sheet1.xml"
-        );
+        assert_eq!(resolve("xl", "worksheets/Sheet1.xml"), "xl/worksheets/sheet1.xml");
         assert_eq!(resolve("xl", "/xl/styles.xml"), "xl/styles.xml");
         assert_eq!(resolve("xl/a", "..\\b\\.\\c.xml"), "xl/b/c.xml");
         assert_eq!(resolve("", "xl/workbook.xml"), "xl/workbook.xml");

@@ -119,11 +119,7 @@ fn read_row(scanner: &mut Scanner<'_>, context: &Context, row: &mut Row) -> Resu
 }
 
 fn cell_head(scanner: &Scanner<'_>, line: u32, next: usize) -> Result<CellHead, Rejection> {
-    let mut head = CellHead {
-        column: next,
-        kind: Kind::Number,
-        style: 0,
-    };
+    let mut head = CellHead { column: next, kind: Kind::Number, style: 0 };
     for attribute in scanner.attributes() {
         match attribute? {
             (b"r", value) => head.column = column_of(value, line)?,
@@ -132,11 +128,7 @@ fn cell_head(scanner: &Scanner<'_>, line: u32, next: usize) -> Result<CellHead, 
             _ => {}
         }
     }
-    if head.column < COLUMNS {
-        Ok(head)
-    } else {
-        Err(Rejection::unreadable())
-    }
+    if head.column < COLUMNS { Ok(head) } else { Err(Rejection::unreadable()) }
 }
 
 fn kind(value: &[u8]) -> Result<Kind, Rejection> {
@@ -154,10 +146,7 @@ fn kind(value: &[u8]) -> Result<Kind, Rejection> {
 
 /// The 0-based column of a reference such as `BC12`, whose number has to be the row's.
 fn column_of(reference: &[u8], line: u32) -> Result<usize, Rejection> {
-    let letters = reference
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphabetic())
-        .count();
+    let letters = reference.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let (letters, digits) = reference.split_at(letters);
     if !(1..=3).contains(&letters.len()) || digits.starts_with(b"0") {
         return Err(Rejection::unreadable());
@@ -166,10 +155,7 @@ fn column_of(reference: &[u8], line: u32) -> Result<usize, Rejection> {
         return Err(Rejection::unreadable());
     }
     let place = |letter: &u8| usize::from(letter.to_ascii_uppercase() - b'A') + 1;
-    Ok(letters
-        .iter()
-        .fold(0, |column, letter| column * 26 + place(letter))
-        - 1)
+    Ok(letters.iter().fold(0, |column, letter| column * 26 + place(letter)) - 1)
 }
 
 /// Reads to the cell's end, keeping its value's text: `v`, or the runs of `is` without their
@@ -245,17 +231,7 @@ mod tests {
         assert_eq!(column_of(b"A1", 1), Ok(0));
         assert_eq!(column_of(b"BL7", 7), Ok(63));
         assert_eq!(column_of(b"XFD1048576", LAST_ROW), Ok(COLUMNS - 1));
-        for reference in [
-            &b"A"[..],
-            b"1",
-            b"",
-            b"A0",
-            b"A01",
-            b"A2",
-            b"AAAA1",
-            b"A1B",
-            b"$A$1",
-        ] {
+        for reference in [&b"A"[..], b"1", b"", b"A0", b"A01", b"A2", b"AAAA1", b"A1B", b"$A$1"] {
             assert!(column_of(reference, 1).is_err(), "{reference:?}");
         }
     }

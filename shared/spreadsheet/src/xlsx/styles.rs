@@ -38,10 +38,7 @@ impl Styles {
             }
         }
         let is_date = |id: &u16| is_date_format(*id, codes.get(id).map(String::as_str));
-        Ok(Self {
-            dates: formats.iter().map(is_date).collect(),
-            is_present: true,
-        })
+        Ok(Self { dates: formats.iter().map(is_date).collect(), is_present: true })
     }
 
     /// Whether cells of this format show dates; an index that the workbook lacks makes it
