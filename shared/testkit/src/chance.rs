@@ -29,10 +29,7 @@ impl SeededIds {
     /// The ids of `seed`, dated by `clock`.
     pub fn new(seed: u64, clock: &VirtualClock) -> Self {
         let chance = Xoshiro256PlusPlus::seed_from_u64(seed);
-        Self {
-            clock: clock.clone(),
-            state: Mutex::new(State { chance, made: 0 }),
-        }
+        Self { clock: clock.clone(), state: Mutex::new(State { chance, made: 0 }) }
     }
 }
 
@@ -54,11 +51,7 @@ impl IdSource for SeededIds {
     }
 
     fn fill(&self, bytes: &mut [u8]) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .chance
-            .fill_bytes(bytes);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).chance.fill_bytes(bytes);
     }
 }
 
@@ -82,10 +75,7 @@ mod tests {
         let ids = ids(1);
         assert!(ids.is_sorted());
         assert!(ids.iter().all(|id| id.get_version_num() == 7));
-        assert!(
-            ids.iter()
-                .all(|id| id.get_variant() == uuid::Variant::RFC4122)
-        );
+        assert!(ids.iter().all(|id| id.get_variant() == uuid::Variant::RFC4122));
     }
 
     #[test]

@@ -58,9 +58,7 @@ impl Inner {
     }
 
     pub(crate) fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
-        self.scheduler
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn trace(&self) -> MutexGuard<'_, Trace> {
@@ -111,9 +109,8 @@ impl Cloud {
     /// configuration it finds here and leave the back-off.
     pub fn sdk_config(&self) -> SdkConfig {
         let credentials = Credentials::new("AKIDSEATKEEPER", "not-a-secret", None, None, "testkit");
-        let retries = RetryConfig::standard()
-            .with_initial_backoff(BACK_OFF)
-            .with_max_backoff(BACK_OFF);
+        let retries =
+            RetryConfig::standard().with_initial_backoff(BACK_OFF).with_max_backoff(BACK_OFF);
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(Self::REGION))
@@ -170,12 +167,7 @@ impl Cloud {
     /// The attempts that a fault befell, in order.
     pub fn fired(&self) -> Vec<Attempt> {
         let trace = self.0.trace();
-        trace
-            .attempts()
-            .iter()
-            .filter(|attempt| attempt.fault.is_some())
-            .cloned()
-            .collect()
+        trace.attempts().iter().filter(|attempt| attempt.fault.is_some()).cloned().collect()
     }
 
     /// Every item of the table as plain JSON, ordered by key: numbers are numbers, sets are lists,
@@ -221,9 +213,7 @@ impl Cloud {
 
     /// Stores an object as a client's upload would.
     pub fn upload(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> StoredObject {
-        self.0
-            .s3()
-            .store(bucket, key, body.into(), Vec::new(), self.0.now())
+        self.0.s3().store(bucket, key, body.into(), Vec::new(), self.0.now())
     }
 
     /// The newest version of every object, by bucket and key; deleted ones are not there.

@@ -47,21 +47,11 @@ impl HttpConnector for Connector {
 }
 
 async fn read(request: HttpRequest) -> Result<Call, ConnectorError> {
-    let uri: http::Uri = request
-        .uri()
-        .parse()
-        .map_err(|e| ConnectorError::user(Box::new(e)))?;
-    let pairs = uri
-        .query()
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty());
+    let uri: http::Uri = request.uri().parse().map_err(|e| ConnectorError::user(Box::new(e)))?;
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let query = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let query = query.map(|(name, value)| (percent_decoded(name), percent_decoded(value)));
-    let headers = request
-        .headers()
-        .iter()
-        .map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned()));
+    let headers = request.headers().iter().map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned()));
     Ok(Call {
         method: request.method().to_owned(),
         host: uri.host().unwrap_or_default().to_owned(),
@@ -81,17 +71,11 @@ async fn attempt(inner: &Inner, call: &Call) -> Result<HttpResponse, ConnectorEr
     // A real call takes time in which others run.
     tokio::task::yield_now().await;
     let Some((service, operation)) = addressee(call) else {
-        let what = format!(
-            "nothing here answers {} {}{}",
-            call.method, call.host, call.path
-        );
+        let what = format!("nothing here answers {} {}{}", call.method, call.host, call.path);
         return Err(ConnectorError::user(what.into()));
     };
     let (id, fault) = inner.trace().begin(service, &operation);
-    if let Some(refusal) = fault
-        .as_ref()
-        .and_then(|f| before(f, service, &operation, call))
-    {
+    if let Some(refusal) = fault.as_ref().and_then(|f| before(f, service, &operation, call)) {
         return refusal.map(Reply::into_response);
     }
     let reply = match service {

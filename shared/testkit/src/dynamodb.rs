@@ -49,20 +49,12 @@ pub(crate) fn operation(call: &Call) -> Option<String> {
 pub(crate) fn conflict(operation: &str, call: &Call) -> Reply {
     let message = "Transaction is ongoing for the item";
     if !operation.starts_with("Transact") {
-        return Reply::error(
-            Service::DynamoDb,
-            400,
-            "TransactionConflictException",
-            message,
-        );
+        return Reply::error(Service::DynamoDb, 400, "TransactionConflictException", message);
     }
     let actions = call.json()["TransactItems"].as_array().map_or(1, Vec::len);
     let mut reasons = vec![json!({"Code": "None"}); actions];
     reasons[0] = json!({"Code": "TransactionConflict", "Message": message});
-    let codes: Vec<&str> = reasons
-        .iter()
-        .filter_map(|reason| reason["Code"].as_str())
-        .collect();
+    let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason["Code"].as_str()).collect();
     let body = json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         "Message": format!(
@@ -101,10 +93,7 @@ impl DynamoDb {
             }],
         });
         ask(table, |request| database.create_table(request)).expect("a table like the template's");
-        Self {
-            database,
-            log: Mutex::default(),
-        }
+        Self { database, log: Mutex::default() }
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -178,10 +167,7 @@ impl DynamoDb {
             if let Some(Value::Array(found)) = page.get_mut("Items").map(Value::take) {
                 items.extend(found);
             }
-            start = page
-                .get_mut("LastEvaluatedKey")
-                .map(Value::take)
-                .unwrap_or_default();
+            start = page.get_mut("LastEvaluatedKey").map(Value::take).unwrap_or_default();
             if start.is_null() {
                 return items;
             }
@@ -208,9 +194,7 @@ impl DynamoDb {
         let mut log = self.log();
         let mut deleted = 0;
         for item in self.items() {
-            let expires_at = item["expires_at"]["N"]
-                .as_str()
-                .and_then(|n| n.parse::<i64>().ok());
+            let expires_at = item["expires_at"]["N"].as_str().and_then(|n| n.parse::<i64>().ok());
             if expires_at.is_none_or(|at| at > now.as_second()) {
                 continue;
             }
@@ -250,11 +234,7 @@ impl Log {
             _ => return,
         };
         self.sequence += 1;
-        let size: usize = [&old, &new]
-            .into_iter()
-            .flatten()
-            .map(|i| i.to_string().len())
-            .sum();
+        let size: usize = [&old, &new].into_iter().flatten().map(|i| i.to_string().len()).sum();
         let mut change = json!({
             "ApproximateCreationDateTime": now.as_second(),
             "Keys": key,
@@ -336,10 +316,7 @@ fn plain_item(item: Value) -> Value {
 }
 
 fn plain_map(attributes: Map<String, Value>) -> Value {
-    attributes
-        .into_iter()
-        .map(|(name, value)| (name, plain(value)))
-        .collect()
+    attributes.into_iter().map(|(name, value)| (name, plain(value))).collect()
 }
 
 /// An attribute without its type: numbers become JSON numbers, sets become lists, binary stays
@@ -369,9 +346,7 @@ fn plain(attribute: Value) -> Value {
 
 fn plain_number(number: String) -> Value {
     let whole = number.parse::<i64>().map(Value::from);
-    whole
-        .or_else(|_| number.parse::<f64>().map(Value::from))
-        .unwrap_or(Value::String(number))
+    whole.or_else(|_| number.parse::<f64>().map(Value::from)).unwrap_or(Value::String(number))
 }
 
 #[cfg(test)]

@@ -141,14 +141,7 @@ pub struct Attempt {
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            number,
-            service,
-            operation,
-            call,
-            fault,
-            served,
-        } = self;
+        let Self { number, service, operation, call, fault, served } = self;
         write!(f, "#{number} {service} {operation}/{call}")?;
         if let Some(fault) = fault {
             write!(f, " {fault:?}")?;
@@ -197,20 +190,11 @@ impl Trace {
         };
         let due =
             |(when, fault): &(When, Fault)| when.is(&attempt) && fault.befalls(service, operation);
-        attempt.fault = self
-            .plan
-            .iter()
-            .find(|planned| due(planned))
-            .map(|(_, fault)| fault.clone());
+        attempt.fault =
+            self.plan.iter().find(|planned| due(planned)).map(|(_, fault)| fault.clone());
         let fault = attempt.fault.clone();
         self.attempts.push(attempt);
-        (
-            AttemptId {
-                era: self.era,
-                index,
-            },
-            fault,
-        )
+        (AttemptId { era: self.era, index }, fault)
     }
 
     /// Notes what the service answered.
@@ -233,10 +217,7 @@ impl Trace {
     }
 
     pub(crate) fn restart(&mut self) {
-        *self = Self {
-            era: self.era + 1,
-            ..Self::default()
-        };
+        *self = Self { era: self.era + 1, ..Self::default() };
     }
 }
 

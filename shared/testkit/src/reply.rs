@@ -23,17 +23,11 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON; `null` when it is none.
@@ -65,11 +59,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Self { status, headers: Vec::new(), body: body.into() }
     }
 
     /// 200 with a JSON body.
@@ -87,11 +77,8 @@ impl Reply {
         match service {
             Service::DynamoDb => {
                 let kind = format!("com.amazonaws.dynamodb.v20120810#{code}");
-                Self::new(
-                    status,
-                    json!({"__type": kind, "message": message}).to_string(),
-                )
-                .with("content-type", "application/x-amz-json-1.0")
+                Self::new(status, json!({"__type": kind, "message": message}).to_string())
+                    .with("content-type", "application/x-amz-json-1.0")
             }
             Service::S3 => {
                 let body =
@@ -104,11 +91,7 @@ impl Reply {
     }
 
     fn rest_error(status: u16, code: &str, body: &Value) -> Self {
-        Self {
-            status,
-            ..Self::json(body)
-        }
-        .with("x-amzn-errortype", code)
+        Self { status, ..Self::json(body) }.with("x-amzn-errortype", code)
     }
 
     /// The service's own 500.
@@ -134,10 +117,7 @@ impl Reply {
     }
 
     pub(crate) fn into_response(self) -> HttpResponse {
-        let status = self
-            .status
-            .try_into()
-            .expect("a status between 100 and 999");
+        let status = self.status.try_into().expect("a status between 100 and 999");
         let length = self.body.len().to_string();
         let mut response = HttpResponse::new(status, SdkBody::from(self.body));
         for (name, value) in self.headers {

@@ -39,12 +39,8 @@ pub(crate) struct S3 {
 }
 
 /// Headers that are stored with an object and come back with it.
-const KEPT: [&str; 4] = [
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "cache-control",
-];
+const KEPT: [&str; 4] =
+    ["content-disposition", "content-encoding", "content-language", "cache-control"];
 
 /// The operation a request names.
 pub(crate) fn operation(call: &Call) -> String {
@@ -107,27 +103,18 @@ impl S3 {
             headers,
             stored_at: now,
         };
-        let versions = self
-            .objects
-            .entry((bucket.to_owned(), key.to_owned()))
-            .or_default();
+        let versions = self.objects.entry((bucket.to_owned(), key.to_owned())).or_default();
         versions.push(Some(object.clone()));
         object
     }
 
     /// The newest version of every object that is not deleted.
     pub(crate) fn current(&self) -> Vec<StoredObject> {
-        self.objects
-            .values()
-            .filter_map(|versions| versions.last()?.clone())
-            .collect()
+        self.objects.values().filter_map(|versions| versions.last()?.clone()).collect()
     }
 
     fn newest(&self, bucket: &str, key: &str) -> Option<&StoredObject> {
-        self.objects
-            .get(&(bucket.to_owned(), key.to_owned()))?
-            .last()?
-            .as_ref()
+        self.objects.get(&(bucket.to_owned(), key.to_owned()))?.last()?.as_ref()
     }
 
     fn put_object(&mut self, bucket: &str, key: &str, call: &Call, now: Timestamp) -> Reply {
@@ -148,15 +135,8 @@ impl S3 {
                 || name.starts_with("x-amz-meta-")
                 || is_checksum(name)
         };
-        let mut headers: Vec<_> = call
-            .headers
-            .iter()
-            .filter(|(n, _)| kept(n))
-            .cloned()
-            .collect();
-        let chunked = headers
-            .iter()
-            .any(|(n, v)| n == "content-encoding" && v == "aws-chunked");
+        let mut headers: Vec<_> = call.headers.iter().filter(|(n, _)| kept(n)).cloned().collect();
+        let chunked = headers.iter().any(|(n, v)| n == "content-encoding" && v == "aws-chunked");
         let body = if chunked {
             headers.retain(|(name, _)| name != "content-encoding");
             let Some((body, trailers)) = dechunked(&call.body) else {
@@ -168,9 +148,7 @@ impl S3 {
             call.body.clone()
         };
         let object = self.store(bucket, key, body, headers, now);
-        Reply::new(200, "")
-            .with("etag", object.etag)
-            .with("x-amz-version-id", object.version_id)
+        Reply::new(200, "").with("etag", object.etag).with("x-amz-version-id", object.version_id)
     }
 
     fn get_object(&self, bucket: &str, key: &str, call: &Call, with_body: bool) -> Reply {
@@ -178,10 +156,7 @@ impl S3 {
         let versions = versions.map(Vec::as_slice).unwrap_or_default();
         let found = match call.query("versionId") {
             Some(id) => {
-                let version = versions
-                    .iter()
-                    .flatten()
-                    .find(|object| object.version_id == id);
+                let version = versions.iter().flatten().find(|object| object.version_id == id);
                 version.ok_or("NoSuchVersion")
             }
             None => versions.last().and_then(Option::as_ref).ok_or("NoSuchKey"),
@@ -192,15 +167,8 @@ impl S3 {
             // The answer to HEAD has no body that could name the error.
             Err(_) => return Reply::new(404, ""),
         };
-        if call
-            .header("if-match")
-            .is_some_and(|wanted| wanted != object.etag)
-        {
-            return if with_body {
-                error(412, "PreconditionFailed")
-            } else {
-                Reply::new(412, "")
-            };
+        if call.header("if-match").is_some_and(|wanted| wanted != object.etag) {
+            return if with_body { error(412, "PreconditionFailed") } else { Reply::new(412, "") };
         }
         let size = object.body.len();
         let (status, part) = match call.header("range").map(|range| span(range, size)) {
@@ -210,11 +178,7 @@ impl S3 {
         };
         let whole = status == 200;
         let verified = whole && call.header("x-amz-checksum-mode") == Some("ENABLED");
-        let body = if with_body {
-            object.body.slice(part.clone())
-        } else {
-            Bytes::new()
-        };
+        let body = if with_body { object.body.slice(part.clone()) } else { Bytes::new() };
         let mut reply = Reply::new(status, body)
             .with("content-length", part.len().to_string())
             .with("etag", object.etag.clone())
@@ -235,13 +199,8 @@ impl S3 {
     fn delete_object(&mut self, bucket: &str, key: &str) -> Reply {
         self.versions += 1;
         let id = format!("version-{:06}", self.versions);
-        self.objects
-            .entry((bucket.to_owned(), key.to_owned()))
-            .or_default()
-            .push(None);
-        Reply::new(204, "")
-            .with("x-amz-delete-marker", "true")
-            .with("x-amz-version-id", id)
+        self.objects.entry((bucket.to_owned(), key.to_owned())).or_default().push(None);
+        Reply::new(204, "").with("x-amz-delete-marker", "true").with("x-amz-version-id", id)
     }
 }
 
@@ -260,10 +219,7 @@ fn etag(body: &[u8]) -> String {
 }
 
 fn http_date(instant: Timestamp) -> String {
-    instant
-        .to_zoned(TimeZone::UTC)
-        .strftime("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
+    instant.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// The bytes a `Range` header asks of an object of `size` bytes; `None` when it asks for none.
@@ -315,16 +271,8 @@ mod tests {
     use aws_sdk_s3::primitives::ByteStream;
 
     async fn text(cloud: &Cloud, version: Option<&str>) -> String {
-        let request = cloud
-            .s3()
-            .get_object()
-            .bucket("uploads")
-            .key("drop/né à.csv");
-        let answer = request
-            .set_version_id(version.map(str::to_owned))
-            .send()
-            .await
-            .unwrap();
+        let request = cloud.s3().get_object().bucket("uploads").key("drop/né à.csv");
+        let answer = request.set_version_id(version.map(str::to_owned)).send().await.unwrap();
         let bytes = answer.body.collect().await.unwrap().into_bytes();
         String::from_utf8(bytes.to_vec()).unwrap()
     }
@@ -333,15 +281,8 @@ mod tests {
     async fn every_version_of_an_object_can_be_read_by_its_id() {
         let cloud = Cloud::new();
         let put = |text: &'static str| {
-            let request = cloud
-                .s3()
-                .put_object()
-                .bucket("uploads")
-                .key("drop/né à.csv");
-            request
-                .metadata("client", "acme")
-                .body(ByteStream::from_static(text.as_bytes()))
-                .send()
+            let request = cloud.s3().put_object().bucket("uploads").key("drop/né à.csv");
+            request.metadata("client", "acme").body(ByteStream::from_static(text.as_bytes())).send()
         };
         let first = put("one").await.unwrap().version_id.unwrap();
         let second = put("two!").await.unwrap().version_id.unwrap();
@@ -349,12 +290,7 @@ mod tests {
         assert_eq!(text(&cloud, Some(&first)).await, "one");
         assert_eq!(text(&cloud, None).await, "two!");
 
-        let head = cloud
-            .s3()
-            .head_object()
-            .bucket("uploads")
-            .key("drop/né à.csv")
-            .send();
+        let head = cloud.s3().head_object().bucket("uploads").key("drop/né à.csv").send();
         let head = head.await.unwrap();
         assert_eq!(head.content_length(), Some(4));
         assert_eq!(head.version_id(), Some(second.as_str()));
@@ -365,24 +301,10 @@ mod tests {
     #[tokio::test]
     async fn an_object_that_is_not_there_is_a_modelled_error() {
         let cloud = Cloud::new();
-        let get = cloud
-            .s3()
-            .get_object()
-            .bucket("uploads")
-            .key("nothing")
-            .send()
-            .await;
-        let Err(SdkError::ServiceError(error)) = get else {
-            panic!("found {get:?}")
-        };
+        let get = cloud.s3().get_object().bucket("uploads").key("nothing").send().await;
+        let Err(SdkError::ServiceError(error)) = get else { panic!("found {get:?}") };
         assert!(matches!(error.err(), GetObjectError::NoSuchKey(_)));
-        let head = cloud
-            .s3()
-            .head_object()
-            .bucket("uploads")
-            .key("nothing")
-            .send()
-            .await;
+        let head = cloud.s3().head_object().bucket("uploads").key("nothing").send().await;
         assert!(head.unwrap_err().into_service_error().is_not_found());
     }
 
@@ -390,12 +312,7 @@ mod tests {
     async fn the_first_of_two_writers_wins_when_both_ask_that_nothing_be_there() {
         let cloud = Cloud::new();
         let put = || {
-            let request = cloud
-                .s3()
-                .put_object()
-                .bucket("reports")
-                .key("r.csv")
-                .if_none_match("*");
+            let request = cloud.s3().put_object().bucket("reports").key("r.csv").if_none_match("*");
             request.body(ByteStream::from_static(b"x")).send()
         };
         put().await.unwrap();
@@ -407,13 +324,7 @@ mod tests {
     async fn a_range_is_answered_with_that_part() {
         let cloud = Cloud::new();
         cloud.upload("uploads", "a", "0123456789");
-        let get = cloud
-            .s3()
-            .get_object()
-            .bucket("uploads")
-            .key("a")
-            .range("bytes=2-4")
-            .send();
+        let get = cloud.s3().get_object().bucket("uploads").key("a").range("bytes=2-4").send();
         let get = get.await.unwrap();
         assert_eq!(get.content_range(), Some("bytes 2-4/10"));
         assert_eq!(&get.body.collect().await.unwrap().into_bytes()[..], b"234");
@@ -424,10 +335,7 @@ mod tests {
         let wire = b"4\r\nabcd\r\n2;sig=x\r\nef\r\n0\r\nx-amz-checksum-crc32: AA==\r\n\r\n";
         let (body, trailers) = dechunked(wire).unwrap();
         assert_eq!(&body[..], b"abcdef");
-        assert_eq!(
-            trailers,
-            [("x-amz-checksum-crc32".to_owned(), "AA==".to_owned())]
-        );
+        assert_eq!(trailers, [("x-amz-checksum-crc32".to_owned(), "AA==".to_owned())]);
         assert!(dechunked(&wire[..8]).is_none());
     }
 }

@@ -74,11 +74,7 @@ pub(crate) fn operation(call: &Call) -> String {
 }
 
 fn arn(group: &str, name: &str) -> String {
-    format!(
-        "arn:aws:scheduler:{}:{}:schedule/{group}/{name}",
-        Cloud::REGION,
-        Cloud::ACCOUNT
-    )
+    format!("arn:aws:scheduler:{}:{}:schedule/{group}/{name}", Cloud::REGION, Cloud::ACCOUNT)
 }
 
 fn error(status: u16, code: &str, message: &str) -> Reply {
@@ -119,8 +115,7 @@ impl Scheduler {
                 ));
             }
         }
-        self.schedules
-            .retain(|_, schedule| !(schedule.fired && schedule.deleted_after));
+        self.schedules.retain(|_, schedule| !(schedule.fired && schedule.deleted_after));
         firings.sort_by_key(|(at, _)| *at);
         firings.into_iter().map(|(_, firing)| firing).collect()
     }
@@ -130,11 +125,7 @@ impl Scheduler {
         let group = text(&request["GroupName"]).unwrap_or_else(|| "default".to_owned());
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
-            return error(
-                400,
-                "ValidationException",
-                "the name is not 1 to 64 of 0-9a-zA-Z-_.",
-            );
+            return error(400, "ValidationException", "the name is not 1 to 64 of 0-9a-zA-Z-_.");
         }
         let target = &request["Target"];
         let input = text(&target["Input"]).unwrap_or_default();
@@ -173,11 +164,7 @@ impl Scheduler {
 
     fn get(&self, key: &(String, String)) -> Reply {
         let Some(schedule) = self.schedules.get(key) else {
-            return error(
-                404,
-                "ResourceNotFoundException",
-                "the schedule does not exist",
-            );
+            return error(404, "ResourceNotFoundException", "the schedule does not exist");
         };
         let mut answer = schedule.request.clone();
         answer["Arn"] = arn(&schedule.group, &schedule.name).into();
@@ -189,11 +176,7 @@ impl Scheduler {
     fn delete(&mut self, key: &(String, String)) -> Reply {
         match self.schedules.remove(key) {
             Some(_) => Reply::json(&json!({})),
-            None => error(
-                404,
-                "ResourceNotFoundException",
-                "the schedule does not exist",
-            ),
+            None => error(404, "ResourceNotFoundException", "the schedule does not exist"),
         }
     }
 }
@@ -217,9 +200,7 @@ mod tests {
     use jiff::SignedDuration;
 
     fn schedule(cloud: &Cloud, name: &str, at: &str) -> CreateScheduleFluentBuilder {
-        let window = FlexibleTimeWindow::builder()
-            .mode(FlexibleTimeWindowMode::Off)
-            .build();
+        let window = FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build();
         let target = Target::builder()
             .arn("arn:aws:lambda:eu-west-3:000000000000:function:activate")
             .role_arn("arn:aws:iam::000000000000:role/scheduler")
@@ -238,46 +219,19 @@ mod tests {
     #[tokio::test]
     async fn a_name_can_be_taken_once_and_again_after_deletion() {
         let cloud = Cloud::new();
-        schedule(&cloud, "cohort-1", "2026-12-01T08:00:00")
-            .send()
-            .await
-            .unwrap();
-        let again = schedule(&cloud, "cohort-1", "2026-12-01T08:00:00")
-            .send()
-            .await;
-        assert!(
-            again
-                .unwrap_err()
-                .into_service_error()
-                .is_conflict_exception()
-        );
+        schedule(&cloud, "cohort-1", "2026-12-01T08:00:00").send().await.unwrap();
+        let again = schedule(&cloud, "cohort-1", "2026-12-01T08:00:00").send().await;
+        assert!(again.unwrap_err().into_service_error().is_conflict_exception());
 
-        let get = cloud
-            .scheduler()
-            .get_schedule()
-            .name("cohort-1")
-            .group_name("seatkeeper")
-            .send();
-        assert_eq!(
-            get.await.unwrap().schedule_expression(),
-            Some("at(2026-12-01T08:00:00)")
-        );
+        let get = cloud.scheduler().get_schedule().name("cohort-1").group_name("seatkeeper").send();
+        assert_eq!(get.await.unwrap().schedule_expression(), Some("at(2026-12-01T08:00:00)"));
 
-        let delete = || {
-            cloud
-                .scheduler()
-                .delete_schedule()
-                .name("cohort-1")
-                .group_name("seatkeeper")
-                .send()
-        };
+        let delete =
+            || cloud.scheduler().delete_schedule().name("cohort-1").group_name("seatkeeper").send();
         delete().await.unwrap();
         let gone = delete().await.unwrap_err().into_service_error();
         assert!(gone.is_resource_not_found_exception());
-        schedule(&cloud, "cohort-1", "2026-12-02T08:00:00")
-            .send()
-            .await
-            .unwrap();
+        schedule(&cloud, "cohort-1", "2026-12-02T08:00:00").send().await.unwrap();
         assert_eq!(cloud.schedules().len(), 1);
     }
 
@@ -285,10 +239,7 @@ mod tests {
     async fn the_retry_of_a_creation_whose_answer_was_lost_is_no_conflict() {
         let cloud = Cloud::new();
         cloud.inject(When::call("CreateSchedule", 1), Fault::LoseReply);
-        schedule(&cloud, "cohort-1", "2026-12-01T08:00:00")
-            .send()
-            .await
-            .unwrap();
+        schedule(&cloud, "cohort-1", "2026-12-01T08:00:00").send().await.unwrap();
         assert_eq!(cloud.attempts().len(), 2);
         assert_eq!(cloud.schedules().len(), 1);
     }
@@ -296,16 +247,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_due_fires_once_in_order_and_disappears() {
         let cloud = Cloud::new();
-        schedule(&cloud, "later", "2026-11-23T10:30:00")
-            .send()
-            .await
-            .unwrap();
+        schedule(&cloud, "later", "2026-11-23T10:30:00").send().await.unwrap();
         let paris = schedule(&cloud, "sooner", "2026-11-23T11:00:00");
-        paris
-            .schedule_expression_timezone("Europe/Paris")
-            .send()
-            .await
-            .unwrap();
+        paris.schedule_expression_timezone("Europe/Paris").send().await.unwrap();
         assert_eq!(cloud.fire_due(), []);
         cloud.clock().advance(SignedDuration::from_mins(61));
         let names = |firings: Vec<Firing>| firings.into_iter().map(|f| f.name).collect::<Vec<_>>();
@@ -323,10 +267,7 @@ mod tests {
         let cloud = Cloud::new();
         let long = "x".repeat(65);
         for name in ["a#b", long.as_str()] {
-            let error = schedule(&cloud, name, "2026-12-01T08:00:00")
-                .send()
-                .await
-                .unwrap_err();
+            let error = schedule(&cloud, name, "2026-12-01T08:00:00").send().await.unwrap_err();
             assert!(error.into_service_error().is_validation_exception());
         }
     }
