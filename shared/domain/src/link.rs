@@ -5,10 +5,13 @@
 //! same one.
 
 use data_encoding::BASE64URL_NOPAD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::{ClientId, InvitationId, LearnerId};
 use crate::secrets::Keys;
+
+/// How long a link to set a password can be followed.
+pub const PASSWORD_LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Bytes of the MAC that a token carries.
 const TAG: usize = 16;

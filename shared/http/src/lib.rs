@@ -11,6 +11,7 @@ pub mod caller;
 pub mod config;
 pub mod idempotency;
 pub mod pages;
+pub mod person;
 pub mod problem;
 pub mod refusals;
 pub mod request;

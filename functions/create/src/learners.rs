@@ -1,0 +1,138 @@
+//! `POST /v1/clients/{client}/learners`.
+
+use axum::extract::State;
+use jiff::SignedDuration;
+use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::create_learner::{
+    CreateLearner, CreatedLearner, PasswordChoice, create_learner,
+};
+use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::ids::ClientId;
+use seatkeeper_domain::link::{Link, PASSWORD_LINK_LIFETIME};
+use seatkeeper_domain::ports::Clock as _;
+use seatkeeper_http::body::{Fields, Payload, date, flag, integer};
+use seatkeeper_http::caller::{ADMINISTRATION, SINGLE_SIGN_ON};
+use seatkeeper_http::idempotency::Repeatable;
+use seatkeeper_http::request::Path;
+use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
+use serde_json::json;
+
+/// Longest duration that can be asked for, in days: a century.
+const DURATION_MAX: u32 = 36_525;
+
+pub(crate) async fn create(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(ADMINISTRATION)?;
+    let wanted = read(&app, &signed_in, client, &payload)?;
+    let (app, signed_in, wanted) = (&app, &signed_in, &wanted);
+    let work = |op: Op| async move {
+        let (keys, caller) = (&app.edge.keys, signed_in.caller());
+        let made =
+            create_learner(&app.store, &app.clock, &app.ids, keys, caller, op, wanted).await?;
+        Ok(answer(app, wanted, &made))
+    };
+    app.once().answer(&signed_in.caller().subject, &request, &payload, work).await
+}
+
+pub(crate) async fn arrive_by_single_sign_on(
+    signed_in: SignedIn,
+    Path((client, _)): Path<(String, String)>,
+) -> Result<Answer, Problem> {
+    signed_in.must_see(&client)?;
+    signed_in.must_be(SINGLE_SIGN_ON)?;
+    Err(Problem::new(
+        ProblemCode::NotImplemented,
+        "Single sign-on is not served yet; create the learner instead.",
+    ))
+}
+
+fn read(
+    app: &App<Store>,
+    signed_in: &SignedIn,
+    client_id: ClientId,
+    payload: &Payload,
+) -> Result<CreateLearner, Problem> {
+    let mut fields = Fields::of(payload)?;
+    let (contract_id, sublicense_id) = person::pool(&mut fields);
+    let email = fields.required("email", person::email);
+    let profile = person::profile(&mut fields, &app.edge.languages);
+    let password = password(&mut fields, app);
+    let term = TermRequest {
+        start_on: fields.optional("start_on", date()),
+        end_on: profile.end_on,
+        duration_days: fields.optional("duration_days", integer(1..=DURATION_MAX)),
+        delete_on: profile.delete_on,
+    };
+    if term.end_on.is_some() && term.duration_days.is_some() {
+        let detail = "Give a last day or a duration, not both.";
+        fields.refuse("duration_days", "conflicting-end", detail);
+    }
+    let notify = fields.optional("notify", flag()).unwrap_or(true);
+    let copy = fields.optional("copy_to_me", flag()).unwrap_or(false);
+    let copy_to = person::copy_to(&mut fields, signed_in.caller(), copy);
+    fields.finish(|| {
+        Some(CreateLearner {
+            client_id,
+            contract_id: contract_id?,
+            sublicense_id,
+            email: email?,
+            profile,
+            password,
+            term,
+            notify,
+            copy_to,
+        })
+    })
+}
+
+/// `password`, or `generate_password`, or neither: then the learner sets it by a link.
+fn password(fields: &mut Fields, app: &App<Store>) -> PasswordChoice {
+    let typed = fields.optional("password", person::password(app.edge.passwords));
+    let generate = fields.optional("generate_password", flag()).unwrap_or(false);
+    match typed {
+        Some(_) if generate => {
+            let detail = "Give a password or have one generated, not both.";
+            fields.refuse("generate_password", "conflicting-password", detail);
+            PasswordChoice::Generated
+        }
+        Some(password) => PasswordChoice::Typed(password.hash(&app.ids)),
+        None if generate => PasswordChoice::Generated,
+        None => PasswordChoice::Link,
+    }
+}
+
+fn answer(app: &App<Store>, wanted: &CreateLearner, made: &CreatedLearner) -> Answer {
+    let now = app.clock.now();
+    let seat = made.learner.seats.get(&made.pool).map(|seat| views::seat(made.pool, seat, now));
+    let mut body = json!({
+        "learner": views::learner(&made.learner, now),
+        "seat": seat,
+        "stock": views::stock(made.stock),
+    });
+    if let Some(password) = &made.generated_password {
+        body["generated_password"] = json!(password.reveal());
+    }
+    if !wanted.notify && made.new_account && made.learner.credential.is_none() {
+        body["link"] = json!(set_password_link(app, wanted, made));
+    }
+    let answer = if made.already_seated { Answer::ok(&body) } else { Answer::created(&body) };
+    answer.unrepeatable("/generated_password").unrepeatable("/link")
+}
+
+fn set_password_link(app: &App<Store>, wanted: &CreateLearner, made: &CreatedLearner) -> String {
+    let lifetime: SignedDuration = PASSWORD_LINK_LIFETIME;
+    let link = Link::Password {
+        client: wanted.client_id.clone(),
+        learner: made.learner.learner_id,
+        serial: u32::try_from(made.learner.password_serial).unwrap_or(u32::MAX),
+        expires_at: app.clock.now() + lifetime,
+    };
+    format!("{}{}", app.edge.page_base_url, link.path(&app.edge.keys))
+}

@@ -1,0 +1,92 @@
+//! Fields about a person, read alike wherever the API takes them.
+
+use std::collections::BTreeSet;
+
+use seatkeeper_domain::email::EmailAddress;
+use seatkeeper_domain::ids::{ContractId, GroupId, SublicenseId};
+use seatkeeper_domain::language::{Language, Languages};
+use seatkeeper_domain::learner::Profile;
+use seatkeeper_domain::password::PasswordPolicy;
+use seatkeeper_domain::role::{Caller, Role};
+
+use crate::body::{Fields, Given, Refusal, date, lines, parsed, text};
+
+/// Most characters of a name.
+pub const NAME_MAX: usize = 100;
+/// Most characters of a label.
+pub const LABEL_MAX: usize = 100;
+/// Most groups, labels or roles of one person.
+pub const SET_MAX: usize = 100;
+/// Most characters of the additional information.
+pub const INFO_MAX: usize = 2_000;
+
+/// An e-mail address, normalized.
+pub fn email(given: Given<'_>) -> Result<EmailAddress, Refusal> {
+    parsed("invalid-email", EmailAddress::parse)(given)
+}
+
+/// One of the stack's languages; a region is dropped.
+pub fn language(languages: &Languages) -> impl Fn(Given<'_>) -> Result<Language, Refusal> + '_ {
+    parsed("unknown-language", |tag: &str| languages.parse(tag))
+}
+
+/// A password of the stack's policy, as it was typed.
+pub fn password(
+    policy: PasswordPolicy,
+) -> impl Fn(Given<'_>) -> Result<seatkeeper_domain::password::Password, Refusal> {
+    parsed("weak-password", move |typed: &str| policy.check(typed))
+}
+
+/// `contract_id`, which has to be there, and `sublicense_id`.
+pub fn pool(fields: &mut Fields) -> (Option<ContractId>, Option<SublicenseId>) {
+    let contract = fields.required("contract_id", parsed("unknown-contract", str::parse));
+    let sublicense = fields.optional("sublicense_id", parsed("unknown-sublicense", str::parse));
+    (contract, sublicense)
+}
+
+/// `roles`: the learner's alone if none are named.
+pub fn roles(fields: &mut Fields) -> BTreeSet<Role> {
+    let named = fields.optional_list("roles", 0..=SET_MAX, parsed("unknown-role", str::parse));
+    named.unwrap_or_default().into_iter().collect()
+}
+
+/// `group_ids`.
+pub fn groups(fields: &mut Fields) -> BTreeSet<GroupId> {
+    let named = fields.optional_list("group_ids", 0..=SET_MAX, parsed("unknown-group", str::parse));
+    named.unwrap_or_default().into_iter().collect()
+}
+
+/// `labels`.
+pub fn labels(fields: &mut Fields) -> BTreeSet<String> {
+    let named = fields.optional_list("labels", 0..=SET_MAX, text(1..=LABEL_MAX));
+    named.unwrap_or_default().into_iter().collect()
+}
+
+/// Everything that is known of a person, each of it optional.
+pub fn profile(fields: &mut Fields, languages: &Languages) -> Profile {
+    Profile {
+        first_name: fields.optional("first_name", text(1..=NAME_MAX)),
+        last_name: fields.optional("last_name", text(1..=NAME_MAX)),
+        language: fields.optional("language", language(languages)),
+        roles: roles(fields),
+        group_ids: groups(fields),
+        labels: labels(fields),
+        external_id: fields.optional("external_id", text(1..=NAME_MAX)),
+        additional_info: fields.optional("additional_info", lines(1..=INFO_MAX)),
+        end_on: fields.optional("end_on", date()),
+        delete_on: fields.optional("delete_on", date()),
+    }
+}
+
+/// The address a copy goes to, where the caller asked for one: the token's own.
+pub fn copy_to(fields: &mut Fields, caller: &Caller, wanted: bool) -> Option<EmailAddress> {
+    if !wanted {
+        return None;
+    }
+    let own = caller.email.as_deref().and_then(|own| EmailAddress::parse(own).ok());
+    if own.is_none() {
+        let detail = "Your token names no e-mail address a copy could go to.";
+        fields.refuse("copy_to_me", "no-address", detail);
+    }
+    own
+}
