@@ -1,8 +1,10 @@
-//! Spreadsheet bytes to rows of learners.
+//! Spreadsheet bytes to rows of learners, and rows to the report workbook.
 //!
 //! [`read`] judges what a file is from its bytes, finds the sheet and the header, and passes every
 //! data row on as it goes: no sheet is ever held in memory, nothing that a file declares about its
 //! size is believed, and what exceeds the [`Limits`] is refused where it does.
+//!
+//! [`report`] writes the rows that got no seat, in a form that can be mended and read again.
 
 mod csv;
 mod encoding;
@@ -13,6 +15,7 @@ mod number;
 mod ods;
 mod package;
 mod reject;
+mod report;
 mod row;
 mod source;
 mod strings;
@@ -25,6 +28,7 @@ use seatkeeper_domain::import::{Detected, RawRow};
 
 pub use limits::Limits;
 pub use reject::{RejectCode, Rejection};
+pub use report::{ReportError, ReportHead, ReportRow, hint, report};
 
 use format::Opened;
 use source::Source;
