@@ -25,8 +25,8 @@ demo: up ## Play the whole story on the local stack, which stays up afterwards
 up: build $(VENV)/.installed ## Start the local stack and deploy template.yaml to it
 	@$(PYTHON) local/stack.py up
 
-down: $(VENV)/.installed ## End the local stack, keeping its data
-	@$(PYTHON) local/stack.py down
+down: ## End the local stack, keeping its data
+	@python3 local/stack.py down
 
 logs: $(VENV)/.installed ## Print what the functions logged; FOLLOW=1 keeps printing
 	@$(PYTHON) local/stack.py logs $(if $(FOLLOW),--follow)
@@ -34,8 +34,8 @@ logs: $(VENV)/.installed ## Print what the functions logged; FOLLOW=1 keeps prin
 token: $(VENV)/.installed ## Print a caller's token: ROLE=client_admin CLIENT=acme [GROUPS=grp_a,grp_b]
 	@$(PYTHON) local/sign_in.py --role '$(ROLE)' --client '$(CLIENT)' --groups '$(GROUPS)'
 
-clean-data: $(VENV)/.installed ## Forget the local stack's data
-	@$(PYTHON) local/stack.py clean-data
+clean-data: ## Forget the local stack's data
+	@python3 local/stack.py clean-data
 
 build: ## Build the functions for the local stack
 	cargo build --locked --bins

@@ -56,8 +56,7 @@ def _upload(settings: Settings, functions: dict[str, str]) -> dict[str, str]:
 
     def upload(binary: str) -> str:
         path = BINARIES / binary
-        with path.open("rb") as file:
-            key = f"{binary}/{hashlib.file_digest(file, 'sha256').hexdigest()}.zip"
+        key = f"{binary}/{hashlib.sha256(path.read_bytes()).hexdigest()}.zip"
         if key not in there:
             s3.put_object(Bucket=ARTIFACTS, Key=key, Body=_archive(path))
         return key
@@ -113,7 +112,7 @@ def _apply(settings: Settings, expanded: template.Json) -> dict[str, str]:
         if "No updates are to be performed" not in str(error):
             raise
     except WaiterError as error:
-        raise SystemExit(f"the stack did not deploy: {_failures(cloudformation)}") from error
+        raise SystemExit(f"the stack did not deploy: {_failures(cloudformation) or 'see .local/emulator.log'}") from error
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
 

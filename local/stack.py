@@ -18,10 +18,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
-from settings import ACCOUNT, HOME, REGION, STACK_NAME, Settings, client
+from settings import ACCOUNT, HOME, REGION, ROOT, STACK_NAME, Settings, client
 
 STATE = HOME / "state"
 TEMPORARY = HOME / "tmp"
@@ -44,7 +44,7 @@ def up(settings: Settings) -> None:
         _start(settings)
     stack = deploy.deploy(settings)
     STACK.write_text(json.dumps(stack, indent=2) + "\n", encoding="utf-8")
-    print(f"The stack is up ({time.monotonic() - started:.1f} s): {STACK.relative_to(Path.cwd())}")
+    print(f"The stack is up ({time.monotonic() - started:.1f} s): {STACK.relative_to(ROOT)}")
     for name, value in stack.items():
         print(f"  {name:<17} {value}")
 
@@ -90,7 +90,7 @@ def logs(follow: bool) -> None:
             if event not in seen and not event[2].startswith(("START ", "END ")):
                 seen.add(event)
                 timestamp, group, message = event
-                at = datetime.fromtimestamp(timestamp / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+                at = datetime.fromtimestamp(timestamp / 1000, timezone.utc).strftime("%H:%M:%S.%f")[:-3]
                 print(at, group.removeprefix(f"/aws/lambda/{STACK_NAME}-").ljust(9), message.rstrip())
         if not follow:
             return
