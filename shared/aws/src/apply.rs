@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteI
 use seatkeeper_domain::change::{
     BlockCursor, BlockKey, Change, Presence, Refused, SeatLearner, Step, StoreError,
 };
+use seatkeeper_domain::code::{BatchState, UNFINISHED_AFTER};
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::learner::{Profile, SeatState};
 use seatkeeper_domain::outbox::MailIntent;
@@ -264,19 +265,26 @@ impl Store {
             Step::CohortHasOpened { key } => {
                 Expression::new().if_equal("state", s("opened")).check(table, &keys::cohort(key))
             }
-            Step::AddBatch(batch) => new().put(
-                table,
-                &keys::batch(client, batch.batch_id),
-                with_op(to_item("batch", batch)?, op),
-            ),
+            Step::AddBatch(batch) => {
+                let mut item = with_op(to_item("batch", batch)?, op);
+                if batch.state == BatchState::Issuing {
+                    due(&mut item, "batch", batch.created_at + UNFINISHED_AFTER);
+                }
+                new().put(table, &keys::batch(client, batch.batch_id), item)
+            }
             Step::SetBatchState { batch, to } => Expression::new()
                 .set("state", to_value(to)?)
                 .set("op", s(op))
+                .remove(keys::DUE_SHARD)
                 .if_equal("state", to_value(&batch.state)?)
                 .update(table, &keys::batch(client, batch.batch_id)),
             Step::AddCode { hash, record } => {
                 new().put(table, &keys::code(client, *hash), to_item("code", record)?)
             }
+            Step::RemoveCode { hash, batch_id } => Expression::new()
+                .if_absent_or(keys::PK, "batch_id", "=", s(batch_id))
+                .if_absent("redeemed_by")
+                .delete(table, &keys::code(client, *hash)),
             Step::AddSealedCodes { batch_id, run, sealed } => {
                 let mut item = owned_by("codes", batch_id, op);
                 let sealed = aws_sdk_dynamodb::primitives::Blob::new(sealed.clone());

@@ -272,9 +272,15 @@ pub fn ticket(hash: &[u8; 32]) -> Key {
     Key::new(format!("TICKET#{}", hex(hash)), "TICKET")
 }
 
-/// Counts of refused tries of one source at one client.
-pub fn refused_tries(client: &ClientId, source: &[u8; 32], window: i64) -> Key {
-    Key::new(format!("TRIES#{client}#{}", hex(&source[..16])), format!("{window}"))
+/// The refused tries of one source at one client.
+pub fn refused_tries(client: &ClientId, source: &[u8; 32]) -> Key {
+    Key::new(format!("TRIES#{client}#{}", hex(&source[..16])), "TRIES")
+}
+
+/// The client and batch whose key this is.
+pub fn read_batch(key: &Key) -> Option<(ClientId, BatchId)> {
+    let client = key.pk.strip_prefix("BATCHES#")?;
+    Some((client.parse().ok()?, key.sk.parse().ok()?))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,6 +1,7 @@
 //! Adapters: the domain's ports on DynamoDB, S3, SES and EventBridge Scheduler.
 
 mod apply;
+mod codes;
 mod expression;
 mod idempotency;
 pub mod keys;
@@ -10,5 +11,6 @@ mod records;
 pub mod runtime;
 mod store;
 mod tickets;
+mod tries;
 
 pub use store::Store;

@@ -295,6 +295,13 @@ pub enum Step {
         /// What is kept of it.
         record: CodeRecord,
     },
+    /// Removes a code of this batch that nobody redeemed; one that is not there is fine.
+    RemoveCode {
+        /// What stands for it.
+        hash: CodeHash,
+        /// Its batch.
+        batch_id: BatchId,
+    },
     /// The sealed texts of a run of a batch's codes, for its download.
     AddSealedCodes {
         /// The batch.

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::change::Block;
 use crate::ids::{BatchId, ClientId, ContractId, GroupId, LearnerId, PoolId, SublicenseId};
 use crate::language::Language;
 use crate::secrets::Keys;
@@ -143,6 +144,10 @@ pub enum CodeKind {
     Redemption,
 }
 
+/// How long a batch may be at its issuing; whatever began it is gone by then, and what it had set
+/// aside can be given back. Longer than an attempt holds its idempotency record.
+pub const UNFINISHED_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
 /// Whether a batch's codes can be redeemed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -209,12 +214,39 @@ impl Batch {
         self.kind == CodeKind::Redemption || self.guaranteed
     }
 
+    /// How many redemptions there were, those its open blocks gave seats to included.
+    pub fn redeemed_with(&self, blocks: &[Block]) -> u64 {
+        let owner = self.batch_id.to_string();
+        let own = blocks.iter().filter(|block| block.key.owner == owner);
+        u64::from(self.redeemed) + own.map(|block| block.used + block.kept).sum::<u64>()
+    }
+
+    /// How many seats its block sets aside.
+    pub fn block_size(&self) -> u64 {
+        match self.kind {
+            CodeKind::Redemption => u64::from(self.count),
+            CodeKind::Registration if self.guaranteed => {
+                u64::from(self.max_redemptions.unwrap_or(0))
+            }
+            CodeKind::Registration => 0,
+        }
+    }
+
     /// Whether its codes can be redeemed at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.state == BatchState::Active
             && self.valid_from.is_none_or(|from| from <= now)
             && self.valid_until.is_none_or(|until| now < until)
     }
+}
+
+/// Into how many shards a batch's seats are split, so that learners who redeem at once do not all
+/// write the same item: a power of two, with at least eight seats each. One item takes some 16
+/// transactions a second without conflicts, so the most serve a thousand.
+pub fn shards(seats: u64) -> u16 {
+    const MOST: u16 = 64;
+    let wanted = u16::try_from(seats / 8).unwrap_or(MOST).clamp(1, MOST);
+    1 << wanted.ilog2()
 }
 
 /// What the table keeps of one code.
@@ -281,6 +313,15 @@ mod tests {
                     prop_assert_eq!(is_checked(&text), bad == good);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_block_is_split_by_powers_of_two_into_shards_of_at_least_eight_seats() {
+        for (seats, expected) in
+            [(0, 1), (7, 1), (15, 1), (16, 2), (31, 2), (32, 4), (512, 64), (u64::MAX, 64)]
+        {
+            assert_eq!(shards(seats), expected, "{seats}");
         }
     }
 

@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::audit::AuditRecord;
 use crate::change::{Block, Change, Refused, StoreError};
 use crate::client::{Client, Group};
+use crate::code::{Batch, CodeHash, CodeRecord, Redemption};
 use crate::cohort::{Cohort, CohortKey};
 use crate::contract::{Contract, Sublicense};
+use crate::email::EmailAddress;
 use crate::idempotency::Op;
-use crate::ids::{ClientId, ContractId, GroupId, InvitationId, LearnerId, PoolId, SublicenseId};
-use crate::invitation::Invitation;
-use crate::learner::Learner;
-use crate::stock::Stock;
+use crate::ids::{BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId, SublicenseId};
+use crate::invitation::{Delivery, Invitation};
+use crate::learner::{Learner, Seat};
+use crate::outbox::{Letter, MailPlace, Owed};
+use crate::stock::{Delta, Stock};
 
 /// The present.
 pub trait Clock: Send + Sync {
@@ -144,4 +149,295 @@ pub trait Tickets {
     async fn keep_ticket(&self, ticket: &Ticket) -> Result<(), StoreError>;
     /// Takes a ticket away; only one caller ever gets it.
     async fn take_ticket(&self, hash: &[u8; 32]) -> Result<Option<Ticket>, StoreError>;
+}
+
+/// Batches of codes and what became of them, all reads strongly consistent.
+pub trait CodeBook {
+    /// A code, by what stands for it.
+    async fn code(
+        &self,
+        client: &ClientId,
+        hash: CodeHash,
+    ) -> Result<Option<CodeRecord>, StoreError>;
+    /// These codes, in the same order.
+    async fn codes(
+        &self,
+        client: &ClientId,
+        hashes: &[CodeHash],
+    ) -> Result<Vec<Option<CodeRecord>>, StoreError>;
+    /// A batch.
+    async fn batch(&self, client: &ClientId, batch: BatchId) -> Result<Option<Batch>, StoreError>;
+    /// The batches of a client, newest first.
+    async fn batches(
+        &self,
+        client: &ClientId,
+        page: &PageRequest,
+    ) -> Result<Page<Batch>, StoreError>;
+    /// The sealed runs of a batch's codes, in order.
+    async fn sealed_codes(
+        &self,
+        client: &ClientId,
+        batch: BatchId,
+    ) -> Result<Vec<Vec<u8>>, StoreError>;
+    /// The redemptions of a batch, newest first.
+    async fn redemptions(
+        &self,
+        client: &ClientId,
+        batch: BatchId,
+        page: &PageRequest,
+    ) -> Result<Page<Redemption>, StoreError>;
+    /// Batches that were begun and should long be active by `now`, oldest first. Eventually
+    /// consistent.
+    async fn unfinished_batches(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<(ClientId, BatchId)>, StoreError>;
+}
+
+/// How many tries may be refused in a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TryLimit {
+    /// Most tries.
+    pub most: usize,
+    /// In any span of this length.
+    pub within: SignedDuration,
+}
+
+/// What became of a try that wanted to be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// It was within the limit, and counts from now on.
+    Within,
+    /// It was over the limit and was not counted; the next one may come at this instant.
+    Over {
+        /// When the oldest try that counts is forgotten.
+        free_at: Timestamp,
+    },
+}
+
+/// Refused tries, counted by source so that guessing ends.
+pub trait RefusedTries {
+    /// Counts a try at `now`, unless the limit is reached. Exact however many try at once.
+    async fn count_try(
+        &self,
+        client: &ClientId,
+        source: &[u8; 32],
+        limit: TryLimit,
+        now: Timestamp,
+    ) -> Result<Counted, StoreError>;
+    /// Forgets a try counted at `at`: it turned out to be right.
+    async fn forget_try(
+        &self,
+        client: &ClientId,
+        source: &[u8; 32],
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+}
+
+/// Mails that are owed.
+pub trait Outbox {
+    /// An intent, strongly consistent; `None` long after its last mail.
+    async fn owed(&self, place: &MailPlace) -> Result<Option<Owed>, StoreError>;
+    /// Replaces what is known of an intent, if it is still as seen; says whether it was. An intent
+    /// that is done is not due any more.
+    async fn advance(
+        &self,
+        place: &MailPlace,
+        seen: &Owed,
+        to: &Owed,
+    ) -> Result<bool, StoreError>;
+    /// Looks at an intent later, whatever stands there.
+    async fn postpone(&self, place: &MailPlace, until: Timestamp) -> Result<(), StoreError>;
+    /// The mails that wait for a cohort.
+    async fn cohort_mails(
+        &self,
+        cohort: &CohortKey,
+        page: &PageRequest,
+    ) -> Result<Page<MailPlace>, StoreError>;
+}
+
+/// What is known of the mails of invitations.
+pub trait Deliveries {
+    /// Writes down news of an invitation's mail, if the invitation is still at this version and
+    /// `news` tells more than what is known.
+    async fn note_delivery(
+        &self,
+        client: &ClientId,
+        invitation: InvitationId,
+        version: u32,
+        news: Delivery,
+        sent_at: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
+}
+
+/// One mail of an intent, as the mail service is told and tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailTag {
+    /// Whose.
+    pub client_id: ClientId,
+    /// The intent.
+    pub place: MailPlace,
+    /// Which of its mails, from 0.
+    pub mail: u32,
+    /// The invitation it is about, with its version.
+    pub invitation: Option<(InvitationId, u32)>,
+}
+
+/// The words of a mail.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WrittenMail {
+    /// The sender's name: one line, no control character.
+    pub from_name: String,
+    /// One line.
+    pub subject: String,
+    /// The plain part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+}
+
+/// What a mail is about, as it is at the moment of writing.
+#[derive(Clone, Copy)]
+pub enum About<'a> {
+    /// A seat that a learner was given.
+    Seat {
+        /// Who.
+        learner: &'a Learner,
+        /// The seat.
+        seat: &'a Seat,
+        /// What to say.
+        letter: Letter,
+    },
+    /// An account, apart from any seat.
+    Account {
+        /// Whose.
+        learner: &'a Learner,
+        /// What to say.
+        letter: Letter,
+    },
+    /// An invitation.
+    Invitation(&'a Invitation),
+}
+
+/// A mail cannot be written: its template or its data are at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the mail could not be written")]
+pub struct Unwritable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Puts a mail into words, in the reader's language and the client's name.
+pub trait Writer {
+    /// The words of a mail that is sent at `now`.
+    fn write(
+        &self,
+        client: &Client,
+        about: About<'_>,
+        now: Timestamp,
+    ) -> Result<WrittenMail, Unwritable>;
+}
+
+/// What came of handing a mail over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handover {
+    /// The mail service has it.
+    Accepted,
+    /// The mail service may have it: the answer was lost.
+    Unknown,
+    /// The mail service certainly does not have it.
+    Refused(Refusal),
+}
+
+/// Why a mail was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too fast, or the service is out of reach.
+    Busy,
+    /// This stack may not send at present: not verified, paused, not permitted.
+    Barred,
+    /// Not this mail, at present: an unverified address, for instance.
+    Unwelcome,
+    /// Not this mail, ever: it is malformed.
+    Malformed,
+}
+
+/// Hands mails to the mail service.
+pub trait Mailer {
+    /// Makes exactly one attempt.
+    async fn send(&self, to: &EmailAddress, mail: &WrittenMail, tag: &MailTag) -> Handover;
+}
+
+/// Something to be done at a later instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wake {
+    /// A cohort opens.
+    Cohort(CohortKey),
+    /// An import goes on, whose worker's lease lapsed at this instant.
+    Import {
+        /// Whose.
+        client_id: ClientId,
+        /// Which.
+        import_id: ImportId,
+        /// When the lease lapsed.
+        lapsed_at: Timestamp,
+    },
+}
+
+/// The alarm clock.
+pub trait Schedules {
+    /// Wakes this stack once, at the first full second not before `at`. Asked again for the same,
+    /// it does nothing.
+    async fn schedule(&self, wake: &Wake, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// What is due: oldest first, at most `limit`. The list may lag behind by a moment, so that
+/// whoever acts on it looks again.
+pub trait Due {
+    /// Mails.
+    async fn due_mails(&self, now: Timestamp, limit: u16) -> Result<Vec<MailPlace>, StoreError>;
+    /// Cohorts that should have opened.
+    async fn due_cohorts(&self, now: Timestamp, limit: u16) -> Result<Vec<CohortKey>, StoreError>;
+    /// Invitations whose time ran out.
+    async fn due_invitations(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<(ClientId, InvitationId)>, StoreError>;
+    /// Imports whose worker's lease lapsed.
+    async fn due_imports(&self, now: Timestamp, limit: u16) -> Result<Vec<Wake>, StoreError>;
+    /// Pools whose counters are to be proved.
+    async fn due_pools(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<(ClientId, PoolId)>, StoreError>;
+}
+
+/// How far a pool's trail has been added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Proof {
+    /// Every record before this instant is in the sum.
+    pub until: Option<Timestamp>,
+    /// The sum.
+    pub sum: Delta,
+}
+
+/// The trails of pools, and how far they were added up.
+pub trait Proofs {
+    /// How far a pool's trail was added up; nothing at first.
+    async fn proof(&self, client: &ClientId, pool: PoolId) -> Result<Proof, StoreError>;
+    /// The records of a pool from this instant on, in order, strongly consistent.
+    async fn trail(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+        from: Option<Timestamp>,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError>;
+    /// Keeps a proof, and when to look again.
+    async fn keep_proof(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+        proof: &Proof,
+        again_at: Timestamp,
+    ) -> Result<(), StoreError>;
 }

@@ -1,9 +1,26 @@
 //! What people do with seats: one file a verb. Each reads through ports, decides, plans a
 //! [`Change`](crate::change::Change), applies it, and starts over when it lost a race.
 
+pub mod accept_invitation;
+pub mod add_client;
+pub mod add_group;
+pub mod allocate_seats;
+pub mod close_invitation;
 pub mod create_learner;
 pub mod ground;
+pub mod hear_of_mail;
+pub mod invitations;
+pub mod invite;
+pub mod issue_codes;
+pub mod open_cohort;
+pub mod open_contract;
+pub mod redeem_code;
+pub mod release_seat;
+pub mod resend_invitation;
 pub mod seating;
+pub mod send_mail;
+pub mod sign_in;
+pub mod sweep;
 pub mod tickets;
 
 use crate::change::{Change, Refused, Step, StoreError};

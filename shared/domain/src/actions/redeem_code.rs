@@ -1,0 +1,428 @@
+//! Redeeming a code: a learner comes with it and leaves with a seat.
+//!
+//! To the outside a code is redeemable or it is not; why it is not is never said. The code is
+//! looked up first, and only refused tries are counted, so that a good code works however many
+//! bad ones came from the same place. A password is compared only after its try was counted, and
+//! the count is taken back when it was right.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::actions::ground::{Ground, GroundError, ground};
+use crate::actions::seating::{Seating, Take, Term, TermRequest, give_seat, term};
+use crate::actions::{Met, gave_up, met};
+use crate::audit::{Action, Actor};
+use crate::change::{BlockKey, Change, Presence, Step, StoreError};
+use crate::code::{Batch, Code, CodeHash, CodeKind, CodeRecord, Redemption, shards};
+use crate::dates::Opening;
+use crate::email::EmailAddress;
+use crate::idempotency::Op;
+use crate::ids::{BatchId, ClientId, LearnerId};
+use crate::invitation::InvitationStatus;
+use crate::language::Language;
+use crate::learner::{Credential, Learner, Profile, Source, SourceKind};
+use crate::outbox::Letter;
+use crate::password::Password;
+use crate::ports::{
+    Catalog, Clock, CodeBook, Counted, IdSource, Ledger, People, RefusedTries, TryLimit,
+};
+use crate::role::Role;
+use crate::secrets::Keys;
+
+/// Refused tries of one source at one client: 20 in ten minutes.
+pub const TRIES: TryLimit = TryLimit { most: 20, within: SignedDuration::from_mins(10) };
+
+/// Times a redemption starts over after a lost race. Each lost round somebody else got a seat of
+/// the same block, so this is about the last seats of a popular code.
+const ROUNDS: u32 = 16;
+
+/// The command.
+#[derive(Debug, Clone)]
+pub struct RedeemCode {
+    /// Whose landing page.
+    pub client_id: ClientId,
+    /// The code, as it was typed.
+    pub code: String,
+    /// Who.
+    pub email: EmailAddress,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// The account's password, or the one it shall have.
+    pub password: Password,
+    /// The language the learner chose.
+    pub language: Option<Language>,
+    /// Where the request came from, as tries are told apart.
+    pub source: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redeemed {
+    /// Who.
+    pub learner_id: LearnerId,
+    /// Whether the learner had a seat before; nothing moved then.
+    pub already: bool,
+}
+
+/// Why it was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RedeemCodeError {
+    /// The client does not exist.
+    #[error("no such client")]
+    UnknownClient,
+    /// The code cannot be redeemed by this learner now, or at all.
+    #[error("the code cannot be redeemed")]
+    NotRedeemable,
+    /// The code is good, but its pool is empty.
+    #[error("no seats left")]
+    NoSeatsLeft,
+    /// The code is good, but the account has another password.
+    #[error("the account has another password")]
+    WrongPassword,
+    /// Too many tries from this source were refused.
+    #[error("too many refused tries")]
+    TooManyTries {
+        /// When the next one may come.
+        free_at: Timestamp,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What redeeming needs from outside.
+pub trait RedeemPorts: Ledger + Catalog + People + CodeBook + RefusedTries {}
+impl<P: Ledger + Catalog + People + CodeBook + RefusedTries> RedeemPorts for P {}
+
+/// What is the same in every round.
+struct Redeem<'a, P, C, I> {
+    ports: &'a P,
+    clock: &'a C,
+    ids: &'a I,
+    keys: &'a Keys,
+    op: Op,
+    command: &'a RedeemCode,
+    learner_id: LearnerId,
+}
+
+/// A code with its batch.
+struct Found {
+    hash: CodeHash,
+    record: CodeRecord,
+    batch: Batch,
+}
+
+/// What is known of the password typed, so that no round hashes again what another did.
+#[derive(Default)]
+struct Proof {
+    matched: bool,
+    hashed: Option<Credential>,
+}
+
+/// Redeems a code.
+pub async fn redeem_code<P: RedeemPorts, C: Clock, I: IdSource>(
+    ports: &P,
+    clock: &C,
+    ids: &I,
+    keys: &Keys,
+    op: Op,
+    command: &RedeemCode,
+) -> Result<Redeemed, RedeemCodeError> {
+    let learner_id = keys.learner_id(&command.client_id, &command.email);
+    let redeem = Redeem { ports, clock, ids, keys, op, command, learner_id };
+    if let Some(done) = ports.receipts(&op).await?.first().and_then(Redeemed::read) {
+        return Ok(done);
+    }
+    let outcome = redeem.attempt().await;
+    if matches!(outcome, Err(RedeemCodeError::NotRedeemable | RedeemCodeError::WrongPassword)) {
+        redeem.count("code").await?;
+    }
+    outcome
+}
+
+impl Redeemed {
+    fn receipt(self) -> Value {
+        json!({"learner_id": self.learner_id, "already": self.already})
+    }
+
+    fn read(receipt: &Value) -> Option<Self> {
+        Some(Self {
+            learner_id: receipt.get("learner_id")?.as_str()?.parse().ok()?,
+            already: receipt.get("already")?.as_bool()?,
+        })
+    }
+}
+
+impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
+    async fn attempt(&self) -> Result<Redeemed, RedeemCodeError> {
+        let mut proof = Proof::default();
+        let mut shard = None;
+        for _ in 0..ROUNDS {
+            let found = self.find().await?;
+            let learner = self.ports.learner(&self.command.client_id, self.learner_id).await?;
+            let found = found.ok_or(RedeemCodeError::NotRedeemable)?;
+            let now = self.clock.now();
+            let seated = self.check(&found, learner.as_ref(), now)?;
+            let credential = self.prove(learner.as_ref(), &mut proof).await?;
+            if let (true, Some(learner)) = (seated, &learner) {
+                if self.take_password(learner, credential, now).await? {
+                    return Ok(Redeemed { learner_id: self.learner_id, already: true });
+                }
+                continue;
+            }
+            let (ground, term) = self.ground(&found.batch, now).await?;
+            let key = self.block(&found.batch, shard).await?;
+            let change =
+                self.plan(&found, &ground, term, learner.is_some(), credential, key, now).await?;
+            let done = Redeemed { learner_id: self.learner_id, already: false };
+            let Err(refused) = self.ports.apply(&change).await else {
+                return Ok(done);
+            };
+            match met(&change, refused) {
+                Met::NoSeats => return Err(RedeemCodeError::NoSeatsLeft),
+                Met::Repeated => return Ok(done),
+                Met::Raced(place) => {
+                    if matches!(change.steps.get(place), Some(Step::DrawBlock { .. })) {
+                        shard = Some(self.fullest(&found.batch).await?);
+                    }
+                }
+                Met::Failed(error) => return Err(error.into()),
+            }
+        }
+        Err(gave_up().into())
+    }
+
+    /// Looks the code up. The batch is read in any case, so that an unknown code takes as long as
+    /// a known one.
+    async fn find(&self) -> Result<Option<Found>, RedeemCodeError> {
+        let client = &self.command.client_id;
+        let code = Code::parse(&self.command.code).ok();
+        let Some(code) = code else { return Ok(None) };
+        let hash = code.hash(self.keys, client);
+        let record = self.ports.code(client, hash).await?;
+        let nowhere = BatchId::from_bits(0);
+        let batch_id = record.as_ref().map_or(nowhere, |record| record.batch_id);
+        let batch = self.ports.batch(client, batch_id).await?;
+        Ok(record.zip(batch).map(|(record, batch)| Found { hash, record, batch }))
+    }
+
+    /// Whether the learner has a seat in the pool already; an error if the code is not theirs to
+    /// redeem. Who got their seat by this batch is recognized also when it has closed since.
+    fn check(
+        &self,
+        found: &Found,
+        learner: Option<&Learner>,
+        now: Timestamp,
+    ) -> Result<bool, RedeemCodeError> {
+        let Found { record, batch, .. } = found;
+        let seat = learner.and_then(|learner| learner.live_seat(batch.pool()));
+        let by_this = |source: &Source| source.id == Some(batch.batch_id.to_string());
+        if seat.is_some_and(|seat| {
+            record.redeemed_by == Some(self.learner_id)
+                || (batch.kind == CodeKind::Registration && by_this(&seat.source))
+        }) {
+            return Ok(true);
+        }
+        let domain = self.command.email.domain();
+        let welcome = batch.allowed_domains.is_empty() || batch.allowed_domains.contains(domain);
+        let exhausted = batch.max_redemptions.is_some_and(|max| batch.redeemed >= max);
+        if !batch.is_open(now) || !welcome || exhausted || record.redeemed_by.is_some() {
+            return Err(RedeemCodeError::NotRedeemable);
+        }
+        Ok(seat.is_some())
+    }
+
+    /// Compares the password of an account that has one; gives the one typed to an account that
+    /// has none.
+    async fn prove(
+        &self,
+        learner: Option<&Learner>,
+        proof: &mut Proof,
+    ) -> Result<Option<Credential>, RedeemCodeError> {
+        let known = learner.and_then(|learner| learner.credential.as_ref());
+        let Some(known) = known else {
+            let password = &self.command.password;
+            let hashed = proof.hashed.get_or_insert_with(|| Credential {
+                hash: password.hash(self.ids),
+                must_change: false,
+            });
+            return Ok(Some(hashed.clone()));
+        };
+        if proof.matched {
+            return Ok(None);
+        }
+        let at = self.count("password").await?;
+        if !known.hash.matches(self.command.password.reveal()) {
+            return Err(RedeemCodeError::WrongPassword);
+        }
+        let source = self.source("password");
+        self.ports.forget_try(&self.command.client_id, &source, at).await?;
+        proof.matched = true;
+        Ok(None)
+    }
+
+    /// Gives an account that has a seat but no password the one typed; `false` if the account
+    /// changed in between.
+    async fn take_password(
+        &self,
+        learner: &Learner,
+        credential: Option<Credential>,
+        now: Timestamp,
+    ) -> Result<bool, RedeemCodeError> {
+        let Some(credential) = credential else { return Ok(true) };
+        let client = &self.command.client_id;
+        let mut change = Change::new(client, self.op, Actor::Learner, now);
+        change.receipt = Redeemed { learner_id: self.learner_id, already: true }.receipt();
+        let (learner_id, serial) = (self.learner_id, learner.password_serial);
+        change.step(Step::SetPassword { learner_id, serial, credential });
+        match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+            Ok(()) | Err(Met::Repeated) => Ok(true),
+            Err(Met::Raced(_) | Met::NoSeats) => Ok(false),
+            Err(Met::Failed(error)) => Err(error.into()),
+        }
+    }
+
+    /// Counts a try of this source, or refuses it.
+    async fn count(&self, what: &str) -> Result<Timestamp, RedeemCodeError> {
+        let now = self.clock.now();
+        let source = self.source(what);
+        match self.ports.count_try(&self.command.client_id, &source, TRIES, now).await? {
+            Counted::Within => Ok(now),
+            Counted::Over { free_at } => Err(RedeemCodeError::TooManyTries { free_at }),
+        }
+    }
+
+    fn source(&self, what: &str) -> [u8; 32] {
+        self.keys.mac("tries", &[what.as_bytes(), self.command.source.as_bytes()])
+    }
+
+    async fn ground(
+        &self,
+        batch: &Batch,
+        now: Timestamp,
+    ) -> Result<(Ground, Term), RedeemCodeError> {
+        let client = &self.command.client_id;
+        let ground = ground(self.ports, client, batch.contract_id, batch.sublicense_id, now)
+            .await
+            .map_err(|error| match error {
+                GroundError::UnknownClient => RedeemCodeError::UnknownClient,
+                GroundError::Store(error) => error.into(),
+                GroundError::UnknownContract
+                | GroundError::UnknownSublicense
+                | GroundError::ContractEnded => RedeemCodeError::NotRedeemable,
+            })?;
+        let asked =
+            TermRequest { duration_days: batch.seat_duration_days, ..TermRequest::default() };
+        let term = term(&ground, &asked, now).map_err(|_| RedeemCodeError::NotRedeemable)?;
+        Ok((ground, term))
+    }
+
+    /// The block to draw from: the learner's own shard, or the one found to have seats.
+    async fn block(
+        &self,
+        batch: &Batch,
+        shard: Option<u16>,
+    ) -> Result<Option<BlockKey>, RedeemCodeError> {
+        if !batch.has_block() {
+            return Ok(None);
+        }
+        let count = u8::try_from(shards(batch.block_size())).unwrap_or(1);
+        let shard = shard.unwrap_or_else(|| u16::from(self.learner_id.bucket(count)));
+        let owner = batch.batch_id.to_string();
+        Ok(Some(BlockKey { pool: batch.pool(), owner, shard }))
+    }
+
+    /// The shard with most seats left; none means that the batch is used up, or was closed.
+    async fn fullest(&self, batch: &Batch) -> Result<u16, RedeemCodeError> {
+        let owner = batch.batch_id.to_string();
+        let blocks = self.ports.blocks(&self.command.client_id, batch.pool()).await?;
+        let own = blocks.iter().filter(|block| block.key.owner == owner && block.rem > 0);
+        let fullest = own.max_by_key(|block| block.rem);
+        fullest.map(|block| block.key.shard).ok_or(RedeemCodeError::NotRedeemable)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what one round has found out, each its own")]
+    async fn plan(
+        &self,
+        found: &Found,
+        ground: &Ground,
+        term: Term,
+        exists: bool,
+        credential: Option<Credential>,
+        block: Option<BlockKey>,
+        now: Timestamp,
+    ) -> Result<Change, RedeemCodeError> {
+        let (client, email) = (&self.command.client_id, &self.command.email);
+        let batch = &found.batch;
+        let invitation_id = self.keys.invitation_id(client, ground.pool, email);
+        let invitation = self.ports.invitation(client, invitation_id).await?;
+        // Also one whose time ran out: until the sweep has seen it, it holds a seat.
+        let pending =
+            invitation.filter(|invitation| invitation.status == InvitationStatus::Pending);
+        let mut change = Change::new(client, self.op, Actor::Learner, now);
+        change.receipt = Redeemed { learner_id: self.learner_id, already: false }.receipt();
+        // The code first: a used one on an empty pool is a used one.
+        match batch.kind {
+            CodeKind::Redemption => {
+                change.step(Step::UseCode { hash: found.hash, learner_id: self.learner_id });
+            }
+            CodeKind::Registration if block.is_none() => {
+                let max = batch.max_redemptions;
+                change.step(Step::CountRedemption { batch_id: batch.batch_id, max });
+            }
+            // The block's size is the maximum.
+            CodeKind::Registration => {}
+        }
+        let take = match (block, &pending) {
+            (Some(key), pending) => {
+                Take::Block { key, invitation: pending.as_ref(), invitation_id }
+            }
+            (None, Some(invitation)) => Take::Invitation(invitation),
+            (None, None) => Take::Available { no_invitation: invitation_id },
+        };
+        give_seat(
+            &mut change,
+            ground,
+            Seating {
+                learner_id: self.learner_id,
+                email: email.clone(),
+                profile: self.profile(batch, ground),
+                credential,
+                presence: if exists { Presence::Existing } else { Presence::New },
+                term,
+                source: Source { kind: SourceKind::Code, id: Some(batch.batch_id.to_string()) },
+                take,
+                action: Action::CodeRedeemed,
+                copy_to: None,
+                letter: Some(match term.opening {
+                    Opening::Now => Letter::Redeemed,
+                    Opening::Later { .. } => Letter::AccessOpened,
+                }),
+            },
+        );
+        change.step(Step::ListRedemption {
+            batch_id: batch.batch_id,
+            redemption: Redemption {
+                learner_id: self.learner_id,
+                code_last4: found.record.last4.clone(),
+                at: now,
+            },
+        });
+        Ok(change)
+    }
+
+    fn profile(&self, batch: &Batch, ground: &Ground) -> Profile {
+        let chosen = self.command.language.clone().or_else(|| batch.language.clone());
+        Profile {
+            first_name: Some(self.command.first_name.clone()),
+            last_name: Some(self.command.last_name.clone()),
+            language: Some(chosen.unwrap_or_else(|| ground.client.default_language.clone())),
+            roles: [Role::Learner].into(),
+            group_ids: batch.group_ids.clone(),
+            labels: batch.labels.clone(),
+            ..Profile::default()
+        }
+    }
+}
