@@ -1,0 +1,327 @@
+//! Sending the mails of an intent: each is claimed, handed over once, and its outcome written.
+//!
+//! A claim is one conditional write, so that of several senders one hands a mail over. An outcome
+//! that is not known is never tried again: a mail may be late or parked, but it is not sent twice.
+
+use jiff::Timestamp;
+
+use crate::change::StoreError;
+use crate::client::Client;
+use crate::invitation::{Delivery, Invitation};
+use crate::learner::{Learner, Seat};
+use crate::outbox::{Letter, MailPlace, Owed, Settlement, Subject, TRIES};
+use crate::ports::{
+    About, Catalog, Clock, Deliveries, Handover, IdSource, MailTag, Mailer, Outbox, People,
+    Refusal, Writer, WrittenMail,
+};
+
+/// Times a lost race is run again before the sender leaves the intent to others.
+const ROUNDS: u32 = 12;
+
+/// What sending needs of the store.
+pub trait SendPorts: Outbox + Deliveries + Catalog + People {}
+impl<P: Outbox + Deliveries + Catalog + People> SendPorts for P {}
+
+/// Everything that sending needs.
+#[derive(Debug, Clone)]
+pub struct MailRoom<P, M, W, C, I> {
+    /// The store.
+    pub store: P,
+    /// The mail service.
+    pub mailer: M,
+    /// Puts mails into words.
+    pub writer: W,
+    /// The present.
+    pub clock: C,
+    /// Names claims.
+    pub ids: I,
+}
+
+/// What was done about an intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posted {
+    /// Mails handed over.
+    pub sent: u32,
+    /// Mails whose reason had lapsed.
+    pub lapsed: u32,
+    /// Mails of which nobody knows whether they went out.
+    pub unknown: u32,
+    /// Mails that cannot be sent.
+    pub refused: u32,
+    /// Where the intent stands now.
+    pub standing: Standing,
+}
+
+/// Where an intent stands after an attempt at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Every mail was dealt with.
+    Done,
+    /// Its instant has not come.
+    NotDue(Timestamp),
+    /// A mail was not accepted; it is due again at this instant.
+    PutOff(Refusal, Timestamp),
+    /// Someone else is at it.
+    Elsewhere,
+    /// The sender's own time ran out.
+    Interrupted,
+}
+
+/// A mail ready to be handed over.
+struct Draft {
+    to: crate::email::EmailAddress,
+    written: WrittenMail,
+    tag: MailTag,
+}
+
+/// What a subject has become by now.
+enum Found {
+    Seat(Box<(Learner, Seat)>, Letter),
+    Account(Box<Learner>, Letter),
+    Invitation(Box<Invitation>),
+}
+
+/// What became of one mail.
+enum Outcome {
+    Settled(Owed, Settlement),
+    PutOff(Refusal, Timestamp),
+    /// The claim was lost: look at the intent again.
+    Lost(Option<Owed>),
+}
+
+impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W, C, I> {
+    /// Sends what is due of an intent. No mail is begun after `until`.
+    pub async fn send(&self, place: &MailPlace, until: Timestamp) -> Result<Posted, StoreError> {
+        let mut posted =
+            Posted { sent: 0, lapsed: 0, unknown: 0, refused: 0, standing: Standing::Done };
+        let Some(mut owed) = self.store.owed(place).await? else {
+            return Ok(posted);
+        };
+        let mut client: Option<Client> = None;
+        let mut rounds = ROUNDS;
+        while rounds > 0 {
+            let now = self.clock.now();
+            if owed.is_done() {
+                return Ok(posted);
+            }
+            if owed.in_flight {
+                let Some(parked) = owed.expire(now) else {
+                    return Ok(posted.standing(Standing::Elsewhere));
+                };
+                if self.store.advance(place, &owed, &parked).await? {
+                    posted.unknown += 1;
+                    self.note(&parked, Settlement::Unknown, now).await?;
+                    owed = parked;
+                } else {
+                    rounds -= 1;
+                    owed = self.again(place).await?;
+                }
+                continue;
+            }
+            if owed.intent.due_at > now {
+                return Ok(posted.standing(Standing::NotDue(owed.intent.due_at)));
+            }
+            if now >= until {
+                return Ok(posted.standing(Standing::Interrupted));
+            }
+            if client.is_none() {
+                client = self.store.client(&owed.intent.client_id).await?;
+            }
+            let known = client.as_ref().ok_or_else(|| broken("an owed mail without a client"))?;
+            let Some(found) = self.find(&owed, now).await? else {
+                let passed = owed.skip(now).ok_or_else(|| broken("a mail that is not there"))?;
+                if self.store.advance(place, &owed, &passed).await? {
+                    posted.lapsed += 1;
+                    owed = passed;
+                } else {
+                    rounds -= 1;
+                    owed = self.again(place).await?;
+                }
+                continue;
+            };
+            let draft = self.draft(place, &owed, known, &found, now);
+            match self.hand_over(place, &owed, draft).await? {
+                Outcome::Settled(settled, how) => {
+                    match how {
+                        Settlement::Sent => posted.sent += 1,
+                        Settlement::Unknown => posted.unknown += 1,
+                        Settlement::Refused => posted.refused += 1,
+                    }
+                    rounds = ROUNDS;
+                    owed = settled;
+                }
+                Outcome::PutOff(refusal, at) => {
+                    return Ok(posted.standing(Standing::PutOff(refusal, at)));
+                }
+                Outcome::Lost(seen) => {
+                    rounds -= 1;
+                    owed = match seen {
+                        Some(seen) => seen,
+                        None => self.again(place).await?,
+                    };
+                }
+            }
+        }
+        Ok(posted.standing(Standing::Elsewhere))
+    }
+
+    async fn again(&self, place: &MailPlace) -> Result<Owed, StoreError> {
+        let owed = self.store.owed(place).await?;
+        owed.ok_or_else(|| broken("an owed mail that is gone"))
+    }
+
+    /// What the next mail is about, read afresh; `None` if its reason has lapsed.
+    async fn find(&self, owed: &Owed, now: Timestamp) -> Result<Option<Found>, StoreError> {
+        let client = &owed.intent.client_id;
+        Ok(match owed.subject() {
+            None => None,
+            Some(Subject::Seat { learner, pool, op, letter }) => {
+                let learner = self.store.learner(client, *learner).await?;
+                learner.and_then(|learner| {
+                    let seat = learner.live_seat(*pool).filter(|seat| seat.op == *op)?.clone();
+                    Some(Found::Seat(Box::new((learner, seat)), *letter))
+                })
+            }
+            Some(Subject::Account { learner, letter, serial }) => {
+                let learner = self.store.learner(client, *learner).await?;
+                learner
+                    .filter(|learner| learner.password_serial == u64::from(*serial))
+                    .map(|learner| Found::Account(Box::new(learner), *letter))
+            }
+            Some(Subject::Invitation { invitation, version }) => {
+                let invitation = self.store.invitation(client, *invitation).await?;
+                invitation
+                    .filter(|found| found.version == *version && found.is_live(now))
+                    .map(|found| Found::Invitation(Box::new(found)))
+            }
+        })
+    }
+
+    /// The next mail in words; `None` if it cannot be put into any.
+    fn draft(
+        &self,
+        place: &MailPlace,
+        owed: &Owed,
+        client: &Client,
+        found: &Found,
+        now: Timestamp,
+    ) -> Option<Draft> {
+        let (to, about, invitation) = match found {
+            Found::Seat(both, letter) => {
+                let (learner, seat) = both.as_ref();
+                (&learner.email, About::Seat { learner, seat, letter: *letter }, None)
+            }
+            Found::Account(learner, letter) => {
+                (&learner.email, About::Account { learner, letter: *letter }, None)
+            }
+            Found::Invitation(invitation) => {
+                let version = (invitation.invitation_id, invitation.version);
+                (&invitation.email, About::Invitation(invitation), Some(version))
+            }
+        };
+        Some(Draft {
+            to: to.clone(),
+            written: self.writer.write(client, about, now).ok()?,
+            tag: MailTag {
+                client_id: owed.intent.client_id.clone(),
+                place: place.clone(),
+                mail: owed.next,
+                invitation,
+            },
+        })
+    }
+
+    /// Claims the next mail, hands it over and writes the outcome.
+    async fn hand_over(
+        &self,
+        place: &MailPlace,
+        owed: &Owed,
+        draft: Option<Draft>,
+    ) -> Result<Outcome, StoreError> {
+        let token = self.ids.uuid();
+        let mail = owed.next;
+        let claimed = owed.claim(token, self.clock.now());
+        let mut held = claimed.ok_or_else(|| broken("a mail that cannot be claimed"))?;
+        if !self.store.advance(place, owed, &held).await? {
+            // Either someone was faster, or the answer to our own claim was lost.
+            let seen = self.again(place).await?;
+            if seen.claimed_by != Some(token) {
+                return Ok(Outcome::Lost(Some(seen)));
+            }
+            held = seen;
+        }
+        let handover = match draft {
+            None => Handover::Refused(Refusal::Malformed),
+            Some(Draft { to, written, tag }) => self.mailer.send(&to, &written, &tag).await,
+        };
+        let how = match handover {
+            Handover::Accepted => Ok(Settlement::Sent),
+            Handover::Unknown => Ok(Settlement::Unknown),
+            Handover::Refused(Refusal::Malformed) => Ok(Settlement::Refused),
+            Handover::Refused(Refusal::Unwelcome) if held.attempts + 1 >= TRIES => {
+                Ok(Settlement::Refused)
+            }
+            Handover::Refused(refusal) => Err(refusal),
+        };
+        for _ in 0..ROUNDS {
+            let now = self.clock.now();
+            let to = match how {
+                Ok(how) => held.settle(how, now),
+                Err(_) => held.put_off(now),
+            };
+            let to = to.ok_or_else(|| broken("a claim that is not held"))?;
+            if self.store.advance(place, &held, &to).await? {
+                return match how {
+                    Ok(how) => {
+                        self.note(&to, how, now).await?;
+                        Ok(Outcome::Settled(to, how))
+                    }
+                    Err(refusal) => Ok(Outcome::PutOff(refusal, to.intent.due_at)),
+                };
+            }
+            held = self.again(place).await?;
+            if held.claimed_by != Some(token) {
+                // Settled by news of it, by a lost answer's own write, or parked as overdue.
+                if how == Ok(Settlement::Sent)
+                    && let Some(resolved) = held.resolve(mail, now)
+                    && !self.store.advance(place, &held, &resolved).await?
+                {
+                    continue;
+                }
+                return Ok(Outcome::Lost(None));
+            }
+        }
+        Ok(Outcome::Lost(None))
+    }
+
+    /// Writes the outcome of the mail before `next` into its invitation, if it has one.
+    async fn note(
+        &self,
+        settled: &Owed,
+        how: Settlement,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mail = settled.next.saturating_sub(1) as usize;
+        let Some(Subject::Invitation { invitation, version }) = settled.intent.subjects.get(mail)
+        else {
+            return Ok(());
+        };
+        let (news, sent_at) = match how {
+            Settlement::Sent => (Delivery::Sent, Some(now)),
+            Settlement::Unknown => (Delivery::Unknown, Some(now)),
+            Settlement::Refused => (Delivery::Bounced, None),
+        };
+        let client = &settled.intent.client_id;
+        self.store.note_delivery(client, *invitation, *version, news, sent_at).await
+    }
+}
+
+impl Posted {
+    fn standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
+    }
+}
+
+fn broken(what: &str) -> StoreError {
+    StoreError::Broken(what.to_owned())
+}
