@@ -4,6 +4,7 @@ mod apply;
 mod codes;
 mod expression;
 mod idempotency;
+mod invitations;
 pub mod keys;
 mod ledger;
 mod people;

@@ -621,7 +621,7 @@ pub fn parsed<T, E: Display>(
 }
 
 /// An error's text as a sentence: they are written in lower case and without a full stop.
-fn sentence(error: &impl Display) -> String {
+pub(crate) fn sentence(error: &impl Display) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();

@@ -1,10 +1,15 @@
 //! The objects of the API, as JSON. One place, so that every function shows them alike.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
+use seatkeeper_domain::actions::invite::{AddressResult, Verdict};
 use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::client::{Client, Group};
+use seatkeeper_domain::code::{Batch, Redemption};
 use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::ids::PoolId;
+use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::learner::{Learner, Seat};
 use seatkeeper_domain::ports::Page;
 use seatkeeper_domain::role::Role;
@@ -64,20 +69,20 @@ pub fn learner(learner: &Learner, now: Timestamp) -> Value {
     let profile = &learner.profile;
     let seats: Vec<Value> =
         learner.seats.iter().map(|(pool, held)| seat(*pool, held, now)).collect();
-    let roles: Vec<Role> = if profile.roles.is_empty() {
-        vec![Role::Learner]
-    } else {
-        profile.roles.iter().copied().collect()
-    };
     json!({
         "learner_id": learner.learner_id, "email": learner.email,
         "first_name": profile.first_name, "last_name": profile.last_name,
-        "language": profile.language, "status": learner.status(now), "roles": roles,
+        "language": profile.language, "status": learner.status(now), "roles": roles(&profile.roles),
         "group_ids": profile.group_ids, "labels": profile.labels,
         "external_id": profile.external_id, "additional_info": profile.additional_info,
         "end_on": profile.end_on, "delete_on": profile.delete_on, "seats": seats,
         "created_at": learner.created_at,
     })
+}
+
+/// Roles; a person without any is a learner.
+fn roles(roles: &BTreeSet<Role>) -> Vec<Role> {
+    if roles.is_empty() { vec![Role::Learner] } else { roles.iter().copied().collect() }
 }
 
 /// A seat in a pool.
@@ -95,5 +100,75 @@ pub fn audit_record(record: &AuditRecord) -> Value {
     json!({
         "at": record.at, "actor": record.actor, "action": record.action, "pool": record.pool,
         "learner_ids": record.learner_ids, "delta": record.delta, "reason": record.reason,
+    })
+}
+
+/// An invitation.
+pub fn invitation(invitation: &Invitation, now: Timestamp) -> Value {
+    let grant = &invitation.grant;
+    json!({
+        "invitation_id": invitation.invitation_id, "email": invitation.email,
+        "status": invitation.status_at(now), "delivery": invitation.delivery,
+        "contract_id": invitation.contract_id, "sublicense_id": invitation.sublicense_id,
+        "roles": roles(&grant.roles), "group_ids": grant.group_ids, "labels": grant.labels,
+        "language": grant.language, "message": invitation.message, "start_on": grant.start_on,
+        "end_on": grant.end_on, "delete_on": grant.delete_on,
+        "additional_info": grant.additional_info, "expires_at": invitation.expires_at,
+        "sent_count": invitation.sent_count, "last_sent_at": invitation.last_sent_at,
+        "invited_by": invitation.invited_by, "created_at": invitation.created_at,
+    })
+}
+
+/// What came of one address of an invitation call. `link` is shown where no mail carries it.
+pub fn invited_address(result: &AddressResult, link: Option<String>) -> Value {
+    let email = &result.email;
+    let mut view = match result.verdict {
+        Verdict::Invited { invitation_id, .. } => {
+            json!({"email": email, "outcome": "invited", "invitation_id": invitation_id})
+        }
+        Verdict::AlreadyInvited { invitation_id } => {
+            json!({"email": email, "outcome": "already_invited", "invitation_id": invitation_id})
+        }
+        Verdict::AlreadyActive { learner_id } => {
+            json!({"email": email, "outcome": "already_active", "learner_id": learner_id})
+        }
+        Verdict::Added { learner_id } => {
+            json!({"email": email, "outcome": "added", "learner_id": learner_id})
+        }
+        Verdict::Duplicate => json!({"email": email, "outcome": "duplicate"}),
+        Verdict::Invalid(error) => json!({
+            "email": email, "outcome": "rejected", "error": "invalid-email",
+            "detail": crate::body::sentence(&error),
+        }),
+        Verdict::NoSeatsLeft => json!({
+            "email": email, "outcome": "rejected", "error": "no-seats-left",
+            "detail": "The seats had run out when this address came up.",
+        }),
+    };
+    if let Some(link) = link {
+        view["link"] = json!(link);
+    }
+    view
+}
+
+/// A batch of codes; `redeemed` counts what its blocks gave, too.
+pub fn batch(batch: &Batch, redeemed: u64) -> Value {
+    json!({
+        "batch_id": batch.batch_id, "kind": batch.kind, "label": batch.label,
+        "state": batch.state, "contract_id": batch.contract_id,
+        "sublicense_id": batch.sublicense_id, "count": batch.count, "redeemed": redeemed,
+        "max_redemptions": batch.max_redemptions, "valid_from": batch.valid_from,
+        "valid_until": batch.valid_until, "allowed_domains": batch.allowed_domains,
+        "guaranteed": batch.has_block(), "seat_duration_days": batch.seat_duration_days,
+        "group_ids": batch.group_ids, "labels": batch.labels, "language": batch.language,
+        "created_at": batch.created_at,
+    })
+}
+
+/// A redemption; the address is that of the learner, as far as there still is one.
+pub fn redemption(redemption: &Redemption, learner: Option<&Learner>) -> Value {
+    json!({
+        "learner_id": redemption.learner_id, "email": learner.map(|learner| &learner.email),
+        "code_last4": redemption.code_last4, "at": redemption.at,
     })
 }
