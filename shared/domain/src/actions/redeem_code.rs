@@ -84,8 +84,8 @@ pub enum RedeemCodeError {
     /// Too many tries from this source were refused.
     #[error("too many refused tries")]
     TooManyTries {
-        /// When the next one may come.
-        free_at: Timestamp,
+        /// How long until the next one may come.
+        wait: SignedDuration,
     },
     /// The store failed.
     #[error(transparent)]
@@ -290,7 +290,9 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         let source = self.source(what);
         match self.ports.count_try(&self.command.client_id, &source, TRIES, now).await? {
             Counted::Within => Ok(now),
-            Counted::Over { free_at } => Err(RedeemCodeError::TooManyTries { free_at }),
+            Counted::Over { free_at } => {
+                Err(RedeemCodeError::TooManyTries { wait: free_at.duration_since(now) })
+            }
         }
     }
 
