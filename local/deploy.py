@@ -112,7 +112,9 @@ def _apply(settings: Settings, expanded: template.Json) -> dict[str, str]:
         if "No updates are to be performed" not in str(error):
             raise
     except WaiterError as error:
-        raise SystemExit(f"the stack did not deploy: {_failures(cloudformation) or 'see .local/emulator.log'}") from error
+        raise SystemExit(
+            f"the stack did not deploy: {_failures(cloudformation) or 'see .local/emulator.log'}"
+        ) from error
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
 
@@ -144,9 +146,7 @@ def _finish(settings: Settings, expanded: template.Json, table: str) -> None:
     from botocore.exceptions import ClientError
 
     ttl = expanded["Resources"]["Table"]["Properties"]["TimeToLiveSpecification"]
-    client("dynamodb", settings.endpoint).update_time_to_live(
-        TableName=table, TimeToLiveSpecification=ttl
-    )
+    client("dynamodb", settings.endpoint).update_time_to_live(TableName=table, TimeToLiveSpecification=ttl)
     try:
         client("sesv2", settings.endpoint).create_email_identity(EmailIdentity=MAIL_FROM)
     except ClientError as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 
 def main() -> None:
+    from ministack.app import main as serve
+
     import iam_resources
     import restarts
     import ses_events
     import stream_retries
-    from ministack.app import main as serve
 
     iam_resources.install()
     ses_events.install()

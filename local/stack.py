@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from settings import ACCOUNT, HOME, REGION, ROOT, STACK_NAME, Settings, client
@@ -90,7 +90,7 @@ def logs(follow: bool) -> None:
             if event not in seen and not event[2].startswith(("START ", "END ")):
                 seen.add(event)
                 timestamp, group, message = event
-                at = datetime.fromtimestamp(timestamp / 1000, timezone.utc).strftime("%H:%M:%S.%f")[:-3]
+                at = datetime.fromtimestamp(timestamp / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
                 print(at, group.removeprefix(f"/aws/lambda/{STACK_NAME}-").ljust(9), message.rstrip())
         if not follow:
             return
