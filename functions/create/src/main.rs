@@ -1,14 +1,9 @@
-//! Lambda function `create`: accounts with a seat, today or on a later date.
+//! Lambda function `create`: wires what it runs on.
 
-mod learners;
-
-use std::sync::Arc;
-
-use axum::Router;
-use axum::routing::{post, put};
 use seatkeeper_aws::{Store, runtime};
+use seatkeeper_create::routes;
 use seatkeeper_http::config::Env;
-use seatkeeper_http::{App, Shared, serve, telemetry};
+use seatkeeper_http::{App, serve, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -18,11 +13,4 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (edge, claims) = env.finish(|| Some((edge?, claims?)))?;
     let store = Store::new(runtime::dynamodb(&runtime::sdk_config().await), &edge.table_name);
     serve("create", routes(App::new(store, edge, claims))).await
-}
-
-fn routes(app: Shared<Store>) -> Router {
-    Router::new()
-        .route("/v1/clients/{client}/learners", post(learners::create))
-        .route("/v1/clients/{client}/sso/{subject}", put(learners::arrive_by_single_sign_on))
-        .with_state(Arc::clone(&app))
 }

@@ -18,6 +18,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use seatkeeper_domain::color::Color;
 
+use seatkeeper_domain::client::{Client, HttpsUrl};
+
 use crate::problem::Problem;
 
 pub use form::{InvitationForm, LandingForm, PasswordForm, invitation, landing, set_password};
@@ -46,6 +48,18 @@ pub struct ClientLook<'a> {
     pub logo_url: Option<&'a str>,
     /// Where learners land and sign in. Forms may be redirected to its origin.
     pub launch_url: &'a str,
+}
+
+impl<'a> ClientLook<'a> {
+    /// How this client looks.
+    pub fn of(client: &'a Client) -> Self {
+        Self {
+            name: &client.name,
+            color: client.branding.color,
+            logo_url: client.branding.logo_url.as_ref().map(HttpsUrl::as_str),
+            launch_url: client.launch_url.as_str(),
+        }
+    }
 }
 
 /// A page, ready to be answered with a status.

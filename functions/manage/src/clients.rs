@@ -1,0 +1,129 @@
+//! Clients.
+
+use axum::extract::State;
+use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::add_client::{AddClientError, add_client, replace_client};
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
+use seatkeeper_domain::color::Color;
+use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::ids::ClientId;
+use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _};
+use seatkeeper_http::body::{Change, Fields, Payload, parsed, text};
+use seatkeeper_http::caller::{READS, VENDOR};
+use seatkeeper_http::idempotency::Repeatable;
+use seatkeeper_http::request::Path;
+use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
+
+/// Most characters of a client's name.
+const NAME_MAX: usize = 200;
+
+/// The client of a path, or 404.
+pub(crate) async fn known(app: &App<Store>, client: &ClientId) -> Result<Client, Problem> {
+    app.store.client(client).await?.ok_or_else(Problem::not_found)
+}
+
+pub(crate) async fn add(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    signed_in.must_be(VENDOR)?;
+    let app = &app;
+    let mut fields = Fields::of(&payload)?;
+    let client_id = fields.required("client_id", parsed("invalid-client-id", str::parse));
+    let name = fields.required("name", text(1..=NAME_MAX));
+    let default_language =
+        fields.required("default_language", person::language(&app.edge.languages));
+    let time_zone = fields.required("time_zone", parsed("unknown-time-zone", Zone::parse));
+    let launch_url = fields.required("launch_url", parsed("invalid-url", HttpsUrl::parse));
+    let branding = fields.optional_object("branding", branding).unwrap_or_default();
+    let client = fields.finish(|| {
+        Some(Client {
+            client_id: client_id?,
+            name: name?,
+            default_language: default_language?,
+            time_zone: time_zone?,
+            launch_url: launch_url?,
+            branding,
+            status: ClientStatus::Active,
+            created_at: app.clock.now(),
+        })
+    })?;
+    let subject = &signed_in.subject;
+    let work = |op: Op| async move {
+        let actor = Actor::Caller(subject.clone());
+        match add_client(&app.store, actor, op, client).await {
+            Ok(client) => Ok(Answer::created(&views::client(&client))),
+            Err(AddClientError::Exists) => Err(Problem::new(
+                ProblemCode::ClientExists,
+                "A client of this id exists; choose another id.",
+            )),
+            Err(AddClientError::Store(error)) => Err(error.into()),
+        }
+    };
+    app.once().answer(subject, &request, &payload, work).await
+}
+
+pub(crate) async fn show(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(READS)?;
+    Ok(Answer::ok(&views::client(&known(&app, &client).await?)))
+}
+
+pub(crate) async fn change(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(VENDOR)?;
+    let mut fields = Fields::of(&payload)?;
+    let name = fields.optional("name", text(1..=NAME_MAX));
+    let language = fields.optional("default_language", person::language(&app.edge.languages));
+    let zone = fields.optional("time_zone", parsed("unknown-time-zone", Zone::parse));
+    let launch = fields.optional("launch_url", parsed("invalid-url", HttpsUrl::parse));
+    let look = fields.optional_object("branding", |fields| {
+        let logo = fields.change("logo_url", parsed("invalid-url", HttpsUrl::parse));
+        let color = fields.change("color", parsed("invalid-color", Color::parse));
+        let from = fields.change("from_name", text(1..=NAME_MAX));
+        Some((logo, color, from))
+    });
+    fields.finish(|| Some(()))?;
+    let mut changed = known(&app, &client).await?;
+    changed.name = name.unwrap_or(changed.name);
+    changed.default_language = language.unwrap_or(changed.default_language);
+    changed.time_zone = zone.unwrap_or(changed.time_zone);
+    changed.launch_url = launch.unwrap_or(changed.launch_url);
+    if let Some((logo, color, from)) = look {
+        set(&mut changed.branding.logo_url, logo);
+        set(&mut changed.branding.color, color);
+        set(&mut changed.branding.from_name, from);
+    }
+    let op = Op { id: app.ids.uuid(), guard: None };
+    let actor = Actor::Caller(signed_in.subject.clone());
+    replace_client(&app.store, &app.clock, actor, op, &changed).await?;
+    Ok(Answer::ok(&views::client(&changed)))
+}
+
+fn branding(fields: &mut Fields) -> Option<Branding> {
+    Some(Branding {
+        logo_url: fields.optional("logo_url", parsed("invalid-url", HttpsUrl::parse)),
+        color: fields.optional("color", parsed("invalid-color", Color::parse)),
+        from_name: fields.optional("from_name", text(1..=NAME_MAX)),
+    })
+}
+
+fn set<T>(field: &mut Option<T>, change: Change<T>) {
+    match change {
+        Change::Keep => {}
+        Change::Clear => *field = None,
+        Change::Set(value) => *field = Some(value),
+    }
+}

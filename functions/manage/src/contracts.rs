@@ -1,0 +1,259 @@
+//! Contracts and their stock.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use http::Uri;
+use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::open_contract::{
+    AddSeatsError, OpenContractError, SEATS_MAX, add_modules as add_modules_to,
+    add_seats as add_seats_to, open_contract,
+};
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::change::StoreError;
+use seatkeeper_domain::client::Client;
+use seatkeeper_domain::contract::{
+    ClockStart, Contract, HoldOn, OnEnd, OnHardBounce, Policies, StockKind, parse_opens_at,
+};
+use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::ids::{ClientId, ContractId, PoolId};
+use seatkeeper_domain::ports::{Catalog as _, Clock as _, Ledger as _};
+use seatkeeper_domain::role::PrivilegedRoles;
+use seatkeeper_domain::stock::Stock;
+use seatkeeper_http::body::{Fields, Payload, choice, date, integer, page_request, parsed, text};
+use seatkeeper_http::caller::{READS, VENDOR};
+use seatkeeper_http::idempotency::Repeatable;
+use seatkeeper_http::request::Path;
+use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, views};
+use serde_json::Value;
+
+use crate::clients;
+
+/// Most characters of a reference, an order or a module.
+const TEXT_MAX: usize = 200;
+/// Most modules of one call.
+const MODULES_MAX: usize = 1_000;
+
+/// The contract of a path, or 404.
+pub(crate) async fn known(
+    app: &App<Store>,
+    client: &ClientId,
+    contract: &str,
+) -> Result<Contract, Problem> {
+    let id: ContractId = contract.parse().map_err(|_| Problem::not_found())?;
+    app.store.contract(client, id).await?.ok_or_else(Problem::not_found)
+}
+
+/// The stock of a pool that is known to exist.
+pub(crate) async fn stock(
+    app: &App<Store>,
+    client: &ClientId,
+    pool: PoolId,
+) -> Result<Stock, Problem> {
+    let stock = app.store.stock(client, pool).await?;
+    Ok(stock.ok_or_else(|| StoreError::Broken("a pool is missing".to_owned()))?)
+}
+
+async fn view(app: &App<Store>, owner: &Client, contract: &Contract) -> Result<Value, Problem> {
+    let pool = PoolId::Contract(contract.contract_id);
+    let stock = stock(app, &owner.client_id, pool).await?;
+    Ok(views::contract(contract, stock, owner, app.clock.now()))
+}
+
+pub(crate) async fn open(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(VENDOR)?;
+    let app = &app;
+    let mut fields = Fields::of(&payload)?;
+    let reference = fields.required("reference", text(1..=TEXT_MAX));
+    let seats = fields.required("seats", integer(0..=SEATS_MAX.unsigned_abs()));
+    let starts_on = fields.optional("starts_on", date());
+    let ends_on = fields.optional("ends_on", date());
+    if let (Some(first), Some(last)) = (starts_on, ends_on)
+        && last < first
+    {
+        let detail = "The contract's last day lies before its first.";
+        fields.refuse("ends_on", "end-before-start", detail);
+    }
+    let modules = modules(&mut fields, "modules", 0);
+    let policies = fields.optional_object("policies", policies).unwrap_or_default();
+    let wanted = fields.finish(|| Some((reference?, seats?, modules, policies)))?;
+    let owner = &clients::known(app, &client).await?;
+    let subject = &signed_in.subject;
+    let work = |op: Op| async move {
+        let (reference, seats, modules, policies) = wanted;
+        let contract = Contract {
+            contract_id: ContractId::from_uuid(op.id),
+            client_id: owner.client_id.clone(),
+            reference,
+            starts_on,
+            ends_on,
+            modules,
+            policies,
+            version: 1,
+            created_at: app.clock.now(),
+        };
+        match open_contract(&app.store, Actor::Caller(subject.clone()), op, &contract, seats).await
+        {
+            Ok(()) => Ok(Answer::created(&view(app, owner, &contract).await?)),
+            Err(OpenContractError::ReferenceTaken) => Err(Problem::new(
+                ProblemCode::ContractExists,
+                "This client has a contract of this reference; choose another reference.",
+            )),
+            Err(OpenContractError::Store(error)) => Err(error.into()),
+        }
+    };
+    app.once().answer(subject, &request, &payload, work).await
+}
+
+pub(crate) async fn list(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    uri: Uri,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(READS)?;
+    let mut fields = Fields::of_query(&uri);
+    let request = page_request(&mut fields);
+    fields.finish(|| Some(()))?;
+    let owner = clients::known(&app, &client).await?;
+    let page = app.store.contracts(&client, &request).await?;
+    let mut shown = Vec::new();
+    for contract in &page.items {
+        shown.push(view(&app, &owner, contract).await?);
+    }
+    let page = seatkeeper_domain::ports::Page { items: shown, next: page.next };
+    Ok(Answer::ok(&views::list(&page, Value::clone)))
+}
+
+pub(crate) async fn show(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, contract)): Path<(String, String)>,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(READS)?;
+    let owner = clients::known(&app, &client).await?;
+    let contract = known(&app, &client, &contract).await?;
+    Ok(Answer::ok(&view(&app, &owner, &contract).await?))
+}
+
+pub(crate) async fn add_seats(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, contract)): Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(VENDOR)?;
+    let app = &app;
+    let mut fields = Fields::of(&payload)?;
+    let add = fields.required("add", integer(-SEATS_MAX..=SEATS_MAX));
+    let order = fields.required("order", text(1..=TEXT_MAX));
+    let (add, order) = fields.finish(|| Some((add?, order?)))?;
+    let owner = &clients::known(app, &client).await?;
+    let contract = &known(app, &client, &contract).await?;
+    let subject = &signed_in.subject;
+    let work = |op: Op| async move {
+        let actor = Actor::Caller(subject.clone());
+        match add_seats_to(&app.store, &app.clock, actor, op, contract, &order, add).await {
+            Ok(()) => Ok(Answer::ok(&view(app, owner, contract).await?)),
+            Err(AddSeatsError::InUse) => Err(seats_in_use()),
+            Err(AddSeatsError::OrderDiffers) => Err(Problem::new(
+                ProblemCode::Conflict,
+                "This order added another number of seats before; use a new order number.",
+            )),
+            Err(AddSeatsError::Store(error)) => Err(error.into()),
+        }
+    };
+    app.once().answer(subject, &request, &payload, work).await
+}
+
+/// Fewer seats would be left than are taken.
+pub(crate) fn seats_in_use() -> Problem {
+    let detail = "Fewer seats would be left than are taken; release some first, or take fewer.";
+    Problem::new(ProblemCode::SeatsInUse, detail)
+}
+
+pub(crate) async fn add_modules(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, contract)): Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(VENDOR)?;
+    let app = &app;
+    let mut fields = Fields::of(&payload)?;
+    let new = modules(&mut fields, "add", 1);
+    fields.finish(|| Some(()))?;
+    let owner = &clients::known(app, &client).await?;
+    let contract = &known(app, &client, &contract).await?;
+    let subject = &signed_in.subject;
+    let work = |op: Op| async move {
+        let actor = Actor::Caller(subject.clone());
+        let place = (&owner.client_id, contract.contract_id);
+        let all = contract.modules.union(&new).cloned().collect();
+        add_modules_to(&app.store, &app.clock, actor, op, place, all).await?;
+        let contract = known(app, &owner.client_id, &contract.contract_id.to_string()).await?;
+        Ok(Answer::ok(&view(app, owner, &contract).await?))
+    };
+    app.once().answer(subject, &request, &payload, work).await
+}
+
+fn modules(fields: &mut Fields, name: &str, least: usize) -> BTreeSet<String> {
+    let read = text(1..=TEXT_MAX);
+    let named = if least == 0 {
+        fields.optional_list(name, 0..=MODULES_MAX, read)
+    } else {
+        fields.required_list(name, least..=MODULES_MAX, read)
+    };
+    named.unwrap_or_default().into_iter().collect()
+}
+
+fn policies(fields: &mut Fields) -> Option<Policies> {
+    let default = Policies::default();
+    let hold_on = [("invite", HoldOn::Invite), ("accept", HoldOn::Accept)];
+    let kinds = [("reusable", StockKind::Reusable), ("consumable", StockKind::Consumable)];
+    let clocks = [
+        ("activation", ClockStart::Activation),
+        ("first_login", ClockStart::FirstLogin),
+        ("fixed", ClockStart::Fixed),
+    ];
+    let ends = [("stop_new", OnEnd::StopNew), ("stop_access", OnEnd::StopAccess)];
+    let privileged =
+        [("vendor", PrivilegedRoles::Vendor), ("client_admin", PrivilegedRoles::ClientAdmin)];
+    let bounces = [("keep", OnHardBounce::Keep), ("cancel", OnHardBounce::Cancel)];
+    let days = || integer(1..=36_525_u32);
+    Some(Policies {
+        hold_on: fields.optional("hold_on", choice(&hold_on)).unwrap_or(default.hold_on),
+        invite_ttl_days: fields
+            .optional("invite_ttl_days", integer(1..=3_650_u16))
+            .unwrap_or(default.invite_ttl_days),
+        stock_kind: fields.optional("stock_kind", choice(&kinds)).unwrap_or(default.stock_kind),
+        return_until_days: fields.optional("return_until_days", integer(0..=36_525_u32)),
+        seat_duration_days: fields.optional("seat_duration_days", days()),
+        clock_start: fields.optional("clock_start", choice(&clocks)).unwrap_or_default(),
+        on_end: fields.optional("on_end", choice(&ends)).unwrap_or_default(),
+        grace_days: fields.optional("grace_days", integer(0..=36_525_u32)).unwrap_or_default(),
+        privileged_roles: fields
+            .optional("privileged_roles", choice(&privileged))
+            .unwrap_or_default(),
+        low_stock: fields
+            .optional_list("low_stock", 0..=10, integer(0..=SEATS_MAX.unsigned_abs()))
+            .unwrap_or(default.low_stock),
+        on_hard_bounce: fields.optional("on_hard_bounce", choice(&bounces)).unwrap_or_default(),
+        opens_at: fields
+            .optional("opens_at", parsed("invalid-time", parse_opens_at))
+            .unwrap_or(default.opens_at),
+    })
+}

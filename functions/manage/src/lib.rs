@@ -1,0 +1,42 @@
+//! Lambda function `manage`: clients, contracts, sublicenses, groups, lists, sign-in, tickets.
+
+mod audit;
+mod clients;
+mod contracts;
+mod groups;
+mod later;
+mod learners;
+mod passwords;
+mod sign_in;
+mod sublicenses;
+mod tickets;
+
+use axum::Router;
+use axum::routing::{get, post};
+use seatkeeper_aws::Store;
+use seatkeeper_http::Shared;
+
+/// The routes of this function.
+pub fn routes(app: Shared<Store>) -> Router {
+    let client = Router::new()
+        .route("/contracts", get(contracts::list).post(contracts::open))
+        .route("/contracts/{contract}", get(contracts::show))
+        .route("/contracts/{contract}/seats", post(contracts::add_seats))
+        .route("/contracts/{contract}/modules", post(contracts::add_modules))
+        .route("/contracts/{contract}/sublicenses", get(sublicenses::list).post(sublicenses::add))
+        .route("/contracts/{contract}/sublicenses/{sublicense}/seats", post(sublicenses::add_seats))
+        .route("/groups", get(groups::list).post(groups::add))
+        .route("/learners", get(learners::list))
+        .route("/learners/{learner}", get(learners::show))
+        .route("/learners/{learner}/seats/{pool}/release", post(learners::release))
+        .route("/audit", get(audit::list));
+    Router::new()
+        .route("/v1/clients", post(clients::add))
+        .route("/v1/clients/{client}", get(clients::show).patch(clients::change))
+        .nest("/v1/clients/{client}", client)
+        .route("/v1/tickets/{ticket}", post(tickets::exchange))
+        .route("/v1/sign-in", post(sign_in::sign_in))
+        .route("/p/{token}", get(passwords::show).post(passwords::set))
+        .merge(later::routes())
+        .with_state(app)
+}

@@ -1,0 +1,153 @@
+//! `/p/{token}`: the page on which a learner sets a password.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode, Uri};
+use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::sign_in::{PasswordLink, follow_password_link, set_password};
+use seatkeeper_domain::client::Client;
+use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::learner::Learner;
+use seatkeeper_domain::ports::Catalog as _;
+use seatkeeper_http::body::{Fields, Payload};
+use seatkeeper_http::idempotency::Repeatable;
+use seatkeeper_http::pages::{
+    ClientLook, Notice, PageLanguage, PasswordForm, Site, notice, resolve_language,
+    set_password as page_of,
+};
+use seatkeeper_http::request::{AcceptLanguage, Path, Wants};
+use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, person};
+use serde_json::json;
+
+use crate::sign_in::launch;
+
+/// What the request wants, and where its link leads.
+struct Visit<'a> {
+    app: &'a App<Store>,
+    token: &'a str,
+    wants: Wants,
+    language: PageLanguage,
+    owner: Option<Client>,
+    link: PasswordLink,
+}
+
+pub(crate) async fn show(
+    State(app): State<Shared<Store>>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let visit = visit(&app, &token, &headers, &uri).await?;
+    match &visit.link {
+        PasswordLink::Live { learner, .. } => visit.form(learner, None),
+        PasswordLink::Gone { .. } | PasswordLink::Forged => visit.dead(),
+    }
+}
+
+pub(crate) async fn set(
+    State(app): State<Shared<Store>>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Response, Problem> {
+    let visit = visit(&app, &token, &headers, &uri).await?;
+    let PasswordLink::Live { client, learner } = &visit.link else { return visit.dead() };
+    let mut fields = Fields::of(&payload)?;
+    let password = fields.required("password", person::password(app.edge.passwords));
+    let password = match fields.finish(|| password) {
+        Ok(password) => password,
+        Err(problem) => return visit.form(learner, Some(problem)),
+    };
+    let (app, password) = (&app, &password);
+    let work = |op: Op| async move {
+        let place = (client, learner.as_ref());
+        if set_password(&app.store, &app.clock, &app.ids, op, place, password).await? {
+            Ok(Answer::ok(&json!({"learner_id": learner.learner_id})))
+        } else {
+            Err(gone())
+        }
+    };
+    let answer = app.once().answer("public", &request, &payload, work).await;
+    let mut answer = match (answer, visit.wants) {
+        (Err(problem), Wants::Html) => return visit.notice(Notice::of(&problem), problem),
+        (answer, _) => answer?,
+    };
+    let Some(owner) = &visit.owner else { return Err(Problem::not_found()) };
+    let url = launch(app, owner, learner.learner_id).await?;
+    if visit.wants == Wants::Html {
+        return Ok(Answer::see_other(url).into_response());
+    }
+    answer.body_mut()["launch_url"] = json!(url);
+    Ok(answer.into_response())
+}
+
+async fn visit<'a>(
+    app: &'a App<Store>,
+    token: &'a str,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<Visit<'a>, Problem> {
+    let link = follow_password_link(&app.store, &app.clock, &app.edge.keys, token).await?;
+    let owner = match &link {
+        PasswordLink::Live { client, .. } | PasswordLink::Gone { client } => {
+            app.store.client(client).await?
+        }
+        PasswordLink::Forged => None,
+    };
+    let asked = Fields::of_query(uri).optional("lang", |given| given.as_text().map(str::to_owned));
+    let learners = match &link {
+        PasswordLink::Live { learner, .. } => learner.profile.language.as_ref(),
+        _ => None,
+    };
+    let default = learners.or(owner.as_ref().map(|owner| &owner.default_language));
+    let accepted = AcceptLanguage::of(headers).0;
+    let language = resolve_language(asked.as_deref(), &accepted, default.map(|one| one.as_str()));
+    Ok(Visit { app, token, wants: Wants::of(headers), language, owner, link })
+}
+
+impl Visit<'_> {
+    fn site(&self) -> Site<'_> {
+        Site {
+            page_base: &self.app.edge.page_base_url,
+            language: self.language,
+            client: self.owner.as_ref().map(ClientLook::of),
+        }
+    }
+
+    fn form(&self, learner: &Learner, problem: Option<Problem>) -> Result<Response, Problem> {
+        if self.wants == Wants::Json {
+            return match problem {
+                Some(problem) => Err(problem),
+                None => Ok(Answer::ok(&json!({"email": learner.email})).into_response()),
+            };
+        }
+        let form = PasswordForm {
+            token: self.token,
+            email: learner.email.as_str(),
+            password_min_length: self.app.edge.passwords.min_length,
+        };
+        let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.code.status());
+        Ok(page_of(&self.site(), &form, problem.as_ref())?.with_status(status))
+    }
+
+    fn dead(&self) -> Result<Response, Problem> {
+        match self.link {
+            PasswordLink::Forged => self.notice(Notice::UnknownLink, Problem::not_found()),
+            _ => self.notice(Notice::PasswordLinkGone, gone()),
+        }
+    }
+
+    fn notice(&self, shown: Notice, problem: Problem) -> Result<Response, Problem> {
+        if self.wants == Wants::Json {
+            return Err(problem);
+        }
+        Ok(notice(&self.site(), shown, None)?.with_status(problem.code.status()))
+    }
+}
+
+fn gone() -> Problem {
+    let detail = "This link was used, replaced, or its time ran out; ask for a new one.";
+    Problem::new(ProblemCode::Gone, detail)
+}

@@ -1,0 +1,43 @@
+//! Tickets: the client's LMS learns who has arrived.
+
+use axum::extract::State;
+use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::tickets::exchange_ticket;
+use seatkeeper_domain::ports::{Catalog as _, Clock as _, People as _};
+use seatkeeper_http::body::{Fields, Payload};
+use seatkeeper_http::caller::TICKETS;
+use seatkeeper_http::idempotency::Repeatable;
+use seatkeeper_http::request::Path;
+use seatkeeper_http::{Answer, Problem, Shared, SignedIn, views};
+use serde_json::json;
+
+pub(crate) async fn exchange(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(ticket): Path<String>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    signed_in.must_be(TICKETS)?;
+    Fields::of_optional(&payload)?.finish(|| Some(()))?;
+    let app = &app;
+    let signed_in = &signed_in;
+    let work = |_| async move {
+        let ticket = exchange_ticket(&app.store, &app.clock, &app.edge.keys, &ticket).await?;
+        let ticket = ticket
+            .filter(|ticket| signed_in.sees(&ticket.client_id))
+            .ok_or_else(Problem::not_found)?;
+        let learner = app.store.learner(&ticket.client_id, ticket.learner_id).await?;
+        let learner = learner.ok_or_else(Problem::not_found)?;
+        let groups = app.store.groups_by_id(&ticket.client_id, &learner.profile.group_ids).await?;
+        let shown = views::learner(&learner, app.clock.now());
+        Ok(Answer::ok(&json!({
+            "client_id": ticket.client_id,
+            "seats": shown["seats"],
+            "roles": shown["roles"],
+            "groups": groups.iter().map(views::group).collect::<Vec<_>>(),
+            "learner": shown,
+        })))
+    };
+    app.once().answer(&signed_in.subject, &request, &payload, work).await
+}

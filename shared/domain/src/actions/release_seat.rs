@@ -1,0 +1,125 @@
+//! Releasing a seat: back to the stock, spent, or cancelled before it opened.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::actions::{Met, ROUNDS, gave_up, met};
+use crate::actions::open_cohort::{OpenCohortError, open_cohort};
+use crate::audit::{Action, Actor};
+use crate::change::{Change, Step, StoreError};
+use crate::cohort::{CohortKey, CohortState};
+use crate::contract::{Contract, StockKind};
+use crate::idempotency::Op;
+use crate::ids::{ClientId, LearnerId, PoolId};
+use crate::learner::{Learner, Seat, SeatState};
+use crate::ports::{Clock, IdSource, Ledger, People};
+use crate::stock::Delta;
+
+/// Why a seat cannot be released.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseSeatError {
+    /// There is no such learner, or no live seat of theirs in this pool.
+    #[error("no live seat")]
+    NoSeat,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<OpenCohortError> for ReleaseSeatError {
+    fn from(error: OpenCohortError) -> Self {
+        match error {
+            OpenCohortError::Store(error) => Self::Store(error),
+            OpenCohortError::TooEarly | OpenCohortError::UnknownCohort => Self::Store(gave_up()),
+        }
+    }
+}
+
+/// Releases a learner's seat in a pool and answers with the learner as they are then. A scheduled
+/// seat is cancelled and always returns; a used one returns by the contract's policy.
+#[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
+pub async fn release_seat(
+    ports: &(impl Ledger + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    actor: Actor,
+    op: Op,
+    (client, contract): (&ClientId, &Contract),
+    learner_id: LearnerId,
+    pool: PoolId,
+) -> Result<Learner, ReleaseSeatError> {
+    let applied_before = !ports.receipts(&op).await?.is_empty();
+    for _ in 0..ROUNDS {
+        let now = clock.now();
+        let learner = ports.learner(client, learner_id).await?.ok_or(ReleaseSeatError::NoSeat)?;
+        let Some(seat) = learner.live_seat(pool) else {
+            let mine = learner.seats.get(&pool).is_some_and(|seat| seat.op == op.id);
+            return if mine || applied_before { Ok(learner) } else { Err(ReleaseSeatError::NoSeat) };
+        };
+        let mut change = Change::new(client, op, actor.clone(), now);
+        let cohort = plan(&mut change, contract, &learner, seat, pool);
+        if let Some(cohort) = cohort {
+            let known = ports.cohort(&cohort).await?;
+            let opened = known.is_some_and(|known| known.state == CohortState::Opened);
+            if !opened && cohort.instant <= now {
+                // Its date has come and nobody has opened it yet: open it, then look again.
+                open_cohort(ports, clock, ids, &cohort).await?;
+                continue;
+            }
+            if opened {
+                change.step(Step::CohortHasOpened { key: cohort });
+            } else {
+                change.step(Step::LeaveCohort { key: cohort });
+            }
+        }
+        let Err(refused) = ports.apply(&change).await else { continue };
+        match met(&change, refused) {
+            Met::Repeated | Met::NoSeats | Met::Raced(_) => {}
+            Met::Failed(error) => return Err(error.into()),
+        }
+    }
+    Err(gave_up().into())
+}
+
+/// Adds the steps of a release; says which cohort the seat waits in, or waited in.
+fn plan(
+    change: &mut Change,
+    contract: &Contract,
+    learner: &Learner,
+    seat: &Seat,
+    pool: PoolId,
+) -> Option<CohortKey> {
+    let now = change.at;
+    let used_at = seat.used_at(now);
+    let delta = match used_at {
+        None => Delta::let_go(1),
+        Some(used_at) if returns(contract, used_at, now) => Delta::returned(1),
+        Some(_) => Delta::spent(1),
+    };
+    let learner_id = learner.learner_id;
+    let reason = seat.source.id.clone();
+    change.move_seats(pool, delta, Action::SeatReleased, &[learner_id], reason);
+    change.step(Step::ReleaseSeat {
+        learner_id,
+        pool,
+        op: seat.op,
+        seat: Seat {
+            state: SeatState::Released { used_at, released_at: now },
+            op: change.op.id,
+            ..seat.clone()
+        },
+    });
+    match seat.state {
+        SeatState::Scheduled { opens_at } => {
+            Some(CohortKey { client_id: change.client_id.clone(), pool, instant: opens_at })
+        }
+        SeatState::Active { .. } | SeatState::Released { .. } => None,
+    }
+}
+
+/// Whether a used seat can be given again after its release.
+fn returns(contract: &Contract, used_at: Timestamp, now: Timestamp) -> bool {
+    let in_time = contract.policies.return_until_days.is_none_or(|days| {
+        now <= used_at + SignedDuration::from_hours(24 * i64::from(days))
+    });
+    contract.policies.stock_kind == StockKind::Reusable && in_time
+}

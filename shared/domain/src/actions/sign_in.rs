@@ -1,0 +1,125 @@
+//! Signing in, and setting a password by a link.
+
+use jiff::Timestamp;
+
+use crate::actions::{Met, met};
+use crate::audit::Actor;
+use crate::change::{Change, Step, StoreError};
+use crate::email::EmailAddress;
+use crate::idempotency::Op;
+use crate::ids::ClientId;
+use crate::learner::{Credential, Learner};
+use crate::link::Link;
+use crate::password::{Password, PasswordHash};
+use crate::ports::{Clock, IdSource, Ledger, People};
+use crate::secrets::Keys;
+
+/// Who a sign-in lets in.
+#[derive(Debug, Clone)]
+pub enum SignIn {
+    /// The learner.
+    Welcome(Box<Learner>),
+    /// The password was generated and has to be changed first: here is where.
+    MustChange(Link),
+    /// Unknown address or wrong password: nobody says which.
+    Refused,
+}
+
+/// Checks an address and a password. An unknown address costs the same work.
+pub async fn sign_in(
+    ports: &impl People,
+    clock: &impl Clock,
+    keys: &Keys,
+    client: &ClientId,
+    email: &EmailAddress,
+    password: &str,
+) -> Result<SignIn, StoreError> {
+    let learner = ports.learner(client, keys.learner_id(client, email)).await?;
+    let Some((learner, credential)) =
+        learner.and_then(|learner| learner.credential.clone().map(|known| (learner, known)))
+    else {
+        PasswordHash::match_nothing(password);
+        return Ok(SignIn::Refused);
+    };
+    if !credential.hash.matches(password) {
+        return Ok(SignIn::Refused);
+    }
+    if credential.must_change {
+        return Ok(SignIn::MustChange(password_link(client, &learner, clock.now())));
+    }
+    Ok(SignIn::Welcome(Box::new(learner)))
+}
+
+/// The link by which a learner sets a password now; it dies with the next password.
+pub fn password_link(client: &ClientId, learner: &Learner, now: Timestamp) -> Link {
+    Link::Password {
+        client: client.clone(),
+        learner: learner.learner_id,
+        serial: u32::try_from(learner.password_serial).unwrap_or(u32::MAX),
+        expires_at: now + crate::link::PASSWORD_LINK_LIFETIME,
+    }
+}
+
+/// What a link to set a password leads to now.
+#[derive(Debug, Clone)]
+pub enum PasswordLink {
+    /// It can be used.
+    Live {
+        /// Whose.
+        client: ClientId,
+        /// Who.
+        learner: Box<Learner>,
+    },
+    /// It was used, replaced, or its time ran out.
+    Gone {
+        /// Whose it was.
+        client: ClientId,
+    },
+    /// Nobody made it.
+    Forged,
+}
+
+/// Looks where a link leads, changing nothing.
+pub async fn follow_password_link(
+    ports: &impl People,
+    clock: &impl Clock,
+    keys: &Keys,
+    token: &str,
+) -> Result<PasswordLink, StoreError> {
+    let Some(Link::Password { client, learner, serial, expires_at }) = Link::read(token, keys)
+    else {
+        return Ok(PasswordLink::Forged);
+    };
+    let known = ports.learner(&client, learner).await?;
+    let live = known.filter(|known| {
+        known.password_serial == u64::from(serial) && expires_at > clock.now()
+    });
+    Ok(match live {
+        Some(learner) => PasswordLink::Live { client, learner: Box::new(learner) },
+        None => PasswordLink::Gone { client },
+    })
+}
+
+/// Sets a password by a live link. `false`: the link died meanwhile.
+pub async fn set_password(
+    ports: &impl Ledger,
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    op: Op,
+    (client, learner): (&ClientId, &Learner),
+    password: &Password,
+) -> Result<bool, StoreError> {
+    let mut change = Change::new(client, op, Actor::Learner, clock.now());
+    change.receipt = serde_json::json!({"learner_id": learner.learner_id});
+    change.step(Step::SetPassword {
+        learner_id: learner.learner_id,
+        serial: learner.password_serial,
+        credential: Credential { hash: password.hash(ids), must_change: false },
+    });
+    let Err(refused) = ports.apply(&change).await else { return Ok(true) };
+    match met(&change, refused) {
+        Met::Repeated => Ok(true),
+        Met::NoSeats | Met::Raced(_) => Ok(false),
+        Met::Failed(error) => Err(error),
+    }
+}
