@@ -11,6 +11,7 @@ use seatkeeper_domain::change::{
 };
 use seatkeeper_domain::code::{BatchState, UNFINISHED_AFTER};
 use seatkeeper_domain::cohort::CohortKey;
+use seatkeeper_domain::import_run::Chunk;
 use seatkeeper_domain::learner::{Profile, SeatState};
 use seatkeeper_domain::outbox::MailIntent;
 use seatkeeper_domain::stock::Delta;
@@ -170,6 +171,8 @@ impl Store {
                 item.insert("client_id".to_owned(), s(client));
                 let counters = counters(*stock).into_iter();
                 item.extend(counters.map(|(name, value)| (name.to_owned(), value)));
+                // Due for the sweep's proof of its counters.
+                due(&mut item, "pool", change.at);
                 new().put(table, &keys::pool(client, *pool), item)
             }
             Step::MovePool { pool, delta } => {
@@ -324,9 +327,14 @@ impl Store {
                 };
                 expression.put(table, &keys::import(client, run.import_id), item)
             }
+            Step::ListImport { import_id, created_at } => {
+                let item = owned_by("import_listing", import_id, op);
+                new().put(table, &keys::import_listing(client, *created_at, *import_id), item)
+            }
             Step::PutChunk(chunk) => {
-                let mut item = owned_by("chunk", chunk.import_id, op);
-                item.insert("rows".to_owned(), s(rows_text(chunk)?));
+                let mut item = chunk_item(chunk)?;
+                item.insert(CHUNK_DONE.to_owned(), AttributeValue::Bool(true));
+                let item = with_op(item, op);
                 Expression::new().put(
                     table,
                     &keys::chunk(client, chunk.import_id, chunk.number),
@@ -361,7 +369,7 @@ fn owned_by(kind: &str, owner: impl ToString, op: uuid::Uuid) -> Item {
     item
 }
 
-/// Makes an item show in the index of what is due, spread over four shards.
+/// Makes an item show in the index of what is due.
 fn due(item: &mut Item, what: &str, at: jiff::Timestamp) {
     item.insert(keys::DUE_SHARD.to_owned(), s(what));
     item.insert(keys::DUE_AT.to_owned(), s(keys::sortable(at)));
@@ -461,8 +469,18 @@ fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreErr
     Ok(expression.if_absent_or(&seat, &format!("{seat}.state.is"), "=", s("released")))
 }
 
-fn rows_text(chunk: &seatkeeper_domain::import_run::Chunk) -> Result<String, StoreError> {
-    serde_json::to_string(&chunk.rows).map_err(|error| StoreError::Broken(error.to_string()))
+/// Set once the outcomes of a chunk are written.
+pub(crate) const CHUNK_DONE: &str = "done";
+
+/// A chunk's item: its rows as one text, since nobody asks for less than all of them.
+pub(crate) fn chunk_item(chunk: &Chunk) -> Result<Item, StoreError> {
+    let rows = serde_json::to_string(&chunk.rows);
+    let rows = rows.map_err(|error| StoreError::Broken(error.to_string()))?;
+    Ok(Item::from([
+        (keys::KIND.to_owned(), s("chunk")),
+        ("owner".to_owned(), s(chunk.import_id)),
+        ("rows".to_owned(), s(rows)),
+    ]))
 }
 
 fn mail_item(intent: &MailIntent) -> Result<Item, StoreError> {

@@ -125,6 +125,30 @@ impl Expression {
         self
     }
 
+    /// Holds if the attribute has one of these texts; `IN` takes at most 100.
+    pub(crate) fn if_one_of(mut self, attribute: &str, texts: &[impl ToString]) -> Self {
+        let name = self.name(attribute);
+        let values: Vec<_> = texts.iter().map(|text| self.value(s(text.to_string()))).collect();
+        self.conditions.push(format!("{name} IN ({})", values.join(", ")));
+        self
+    }
+
+    /// Holds if the attribute has this value, or if there is none and it is absent.
+    pub(crate) fn if_same(self, attribute: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.if_equal(attribute, value),
+            None => self.if_absent(attribute),
+        }
+    }
+
+    /// Sets the attribute, or removes it if there is no value.
+    pub(crate) fn set_or_remove(self, attribute: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(attribute, value),
+            None => self.remove(attribute),
+        }
+    }
+
     /// Holds if the attribute is absent, or compares so.
     pub(crate) fn if_absent_or(
         mut self,

@@ -12,7 +12,7 @@ use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::ids::{
     BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId, SublicenseId,
 };
-use seatkeeper_domain::outbox::MailIntent;
+use seatkeeper_domain::outbox::{MailIntent, MailPlace};
 
 /// Partition key attribute.
 pub const PK: &str = "pk";
@@ -281,6 +281,46 @@ pub fn refused_tries(client: &ClientId, source: &[u8; 32]) -> Key {
 pub fn read_batch(key: &Key) -> Option<(ClientId, BatchId)> {
     let client = key.pk.strip_prefix("BATCHES#")?;
     Some((client.parse().ok()?, key.sk.parse().ok()?))
+}
+
+/// Where an intent stands, as the domain carries it about.
+pub fn mail_place(key: Key) -> MailPlace {
+    MailPlace { partition: key.pk, key: key.sk }
+}
+
+/// The key of an intent's place; `None` if it is none in the outbox.
+pub fn mail_at(place: &MailPlace) -> Option<Key> {
+    place.partition.starts_with("MAIL#").then(|| Key::new(place.partition.clone(), &*place.key))
+}
+
+/// The client and the second part of a partition that belongs to a client.
+fn owned<'a>(pk: &'a str, prefix: &str) -> Option<(ClientId, &'a str)> {
+    let (client, rest) = pk.strip_prefix(prefix)?.split_once('#')?;
+    Some((client.parse().ok()?, rest))
+}
+
+/// The cohort that stands here.
+pub fn cohort_at(key: &Key) -> Option<CohortKey> {
+    let (client_id, pool) = owned(&key.pk, "COHORT#")?;
+    Some(CohortKey { client_id, pool: pool.parse().ok()?, instant: key.sk.parse().ok()? })
+}
+
+/// The invitation that stands here.
+pub fn invitation_at(key: &Key) -> Option<(ClientId, InvitationId)> {
+    let (client, _) = owned(&key.pk, "I#")?;
+    Some((client, key.sk.parse().ok()?))
+}
+
+/// The import that stands here.
+pub fn import_at(key: &Key) -> Option<(ClientId, ImportId)> {
+    let (client, import) = owned(&key.pk, "IMPORT#")?;
+    Some((client, import.parse().ok()?))
+}
+
+/// The pool that stands here.
+pub fn pool_at(key: &Key) -> Option<(ClientId, PoolId)> {
+    let (client, pool) = owned(&key.pk, "POOL#")?;
+    Some((client, pool.parse().ok()?))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -2,16 +2,24 @@
 
 mod apply;
 mod codes;
+mod due;
 mod expression;
+mod files;
 mod idempotency;
+mod imports;
 mod invitations;
 pub mod keys;
 mod ledger;
+pub mod mailer;
+mod outbox;
 mod people;
 mod records;
 pub mod runtime;
+pub mod schedules;
 mod store;
+pub mod stream;
 mod tickets;
 mod tries;
 
+pub use files::S3Files;
 pub use store::Store;

@@ -1,6 +1,7 @@
 //! Invitations: a seat promised to an address until it is taken up or let go.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -109,6 +110,34 @@ pub enum Delivery {
     Complained,
     /// Nobody knows whether it was sent.
     Unknown,
+}
+
+impl Delivery {
+    /// What this news may replace: news arrives in any order, and what tells more stays.
+    pub fn replaces(self) -> &'static [Self] {
+        use Delivery::{Bounced, Delivered, Queued, Sent, Unknown};
+        match self {
+            Self::Queued => &[],
+            Self::Unknown => &[Queued],
+            Self::Sent => &[Queued, Unknown],
+            Self::Delivered => &[Queued, Unknown, Sent],
+            Self::Bounced => &[Queued, Unknown, Sent, Delivered],
+            Self::Complained => &[Queued, Unknown, Sent, Delivered, Bounced],
+        }
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Bounced => "bounced",
+            Self::Complained => "complained",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 impl Invitation {

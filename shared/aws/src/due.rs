@@ -1,0 +1,104 @@
+//! What is due, from the sparse index, and the proofs of pools.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use seatkeeper_domain::audit::AuditRecord;
+use seatkeeper_domain::change::StoreError;
+use seatkeeper_domain::cohort::CohortKey;
+use seatkeeper_domain::ids::{ClientId, InvitationId, PoolId};
+use seatkeeper_domain::import_run::ImportRun;
+use seatkeeper_domain::outbox::MailPlace;
+use seatkeeper_domain::ports::{Due, Page, PageRequest, Proof, Proofs, Wake};
+
+use crate::expression::{Expression, s};
+use crate::keys;
+use crate::records::{from_item, to_value};
+use crate::store::{Store, store_error};
+
+impl Due for Store {
+    async fn due_mails(&self, now: Timestamp, limit: u16) -> Result<Vec<MailPlace>, StoreError> {
+        let found = self.due("mail", now, limit.into()).await?;
+        Ok(found.into_iter().map(keys::mail_place).collect())
+    }
+
+    async fn due_cohorts(&self, now: Timestamp, limit: u16) -> Result<Vec<CohortKey>, StoreError> {
+        let found = self.due("cohort", now, limit.into()).await?;
+        Ok(found.iter().filter_map(keys::cohort_at).collect())
+    }
+
+    async fn due_invitations(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<(ClientId, InvitationId)>, StoreError> {
+        let found = self.due("invitation", now, limit.into()).await?;
+        Ok(found.iter().filter_map(keys::invitation_at).collect())
+    }
+
+    async fn due_imports(&self, now: Timestamp, limit: u16) -> Result<Vec<Wake>, StoreError> {
+        let mut lapsed = Vec::new();
+        for key in self.due("import", now, limit.into()).await? {
+            // The index may lag: the record itself says whether a worker has it again.
+            let Some(item) = self.get(&key).await? else { continue };
+            let run: ImportRun = from_item(item)?;
+            let over = run.lease_until.filter(|until| *until <= now);
+            let (Some(lapsed_at), Some((client_id, import_id))) = (over, keys::import_at(&key))
+            else {
+                continue;
+            };
+            lapsed.push(Wake::Import { client_id, import_id, lapsed_at });
+        }
+        Ok(lapsed)
+    }
+
+    async fn due_pools(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<(ClientId, PoolId)>, StoreError> {
+        let found = self.due("pool", now, limit.into()).await?;
+        Ok(found.iter().filter_map(keys::pool_at).collect())
+    }
+}
+
+impl Proofs for Store {
+    async fn proof(&self, client: &ClientId, pool: PoolId) -> Result<Proof, StoreError> {
+        let item = self.get(&keys::pool(client, pool)).await?;
+        match item.and_then(|mut item| item.remove("proof")) {
+            None => Ok(Proof::default()),
+            Some(kept) => serde_dynamo::from_attribute_value(kept)
+                .map_err(|error| StoreError::Broken(format!("a proof: {error}"))),
+        }
+    }
+
+    async fn trail(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+        from: Option<Timestamp>,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError> {
+        // A record's key begins with its instant and goes on, so it stands behind the instant alone.
+        let cursor = page.cursor.clone().or_else(|| from.map(keys::sortable));
+        let request = PageRequest { limit: page.limit, cursor };
+        let found = self.page(&keys::audit_partition(client, pool), "", true, &request).await?;
+        let items: Result<_, _> = found.items.into_iter().map(from_item).collect();
+        Ok(Page { items: items?, next: found.next })
+    }
+
+    async fn keep_proof(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+        proof: &Proof,
+        again_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let kept: AttributeValue = to_value(proof)?;
+        let call = Expression::new()
+            .set("proof", kept)
+            .set(keys::DUE_AT, s(keys::sortable(again_at)))
+            .if_present(keys::PK)
+            .send_to(&self.dynamodb, &self.table, &keys::pool(client, pool));
+        call.send().await.map(drop).map_err(store_error)
+    }
+}
