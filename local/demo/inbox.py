@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from enum import Enum
 
-from demo.http import send
+from demo.http import Json, send
 from demo.stage import Stage
 
 SECONDS_FOR_A_MAIL = 20
@@ -19,7 +19,10 @@ SECONDS_FOR_A_MAIL = 20
 class Letter(Enum):
     """What a mail says, by its subject in English and in French."""
 
-    INVITATION = ("{} has invited you to its online training", "{} vous invite à sa formation en ligne")
+    INVITATION = (
+        "{} has invited you to its online training",
+        "{} vous invite à sa formation en ligne",
+    )
     CHOOSE_PASSWORD = (
         "Your {} account: choose your password",
         "Votre compte {} : choisissez votre mot de passe",
@@ -54,6 +57,12 @@ class Mail:
         """The address in it that leads to `/i/…` or `/p/…`."""
         found = re.search(rf"https?://\S+/{place}/\S+", self.text)
         return found.group() if found else ""
+
+    @property
+    def password(self) -> str:
+        """The generated password in it."""
+        found = re.search(r"(?:Your password|Votre mot de passe)\s*: *(\S+)", self.text)
+        return found.group(1) if found else ""
 
 
 @dataclass(frozen=True)
@@ -143,6 +152,6 @@ class Inbox:
         written = {mail.to for mail in self.mails()} & set(addresses)
         self._stage.check("mails before their day", set(), written)
 
-    def _messages(self) -> list[dict]:
+    def _messages(self) -> list[Json]:
         answer = json.loads(send("GET", self._url, {}).body)
         return [message for account in answer["messages"].values() for message in account]

@@ -42,6 +42,10 @@ class Stock:
         return {name: getattr(self, name) for name in names}
 
 
+class Unexpected(Exception):
+    """An answer that the story cannot use. The text says what was expected and what came."""
+
+
 class Abandoned(Exception):
     """The story cannot go on."""
 
@@ -72,8 +76,8 @@ class Stage:
             frames = traceback.extract_tb(error.__traceback__)
             own = next((f for f in reversed(frames) if "/local/demo/" in f.filename), frames[-1])
             where = f"{os.path.basename(own.filename)}:{own.lineno}"
-            text = str(error) if isinstance(error, Unexpected) else f"{type(error).__name__}: {error}"
-            self._differs(f"the step broke off at {where}: {text}")
+            kind = "" if isinstance(error, Unexpected) else f"{type(error).__name__}: "
+            self._differs(f"the step broke off at {where}: {kind}{error}")
 
     def say(self, text: str) -> None:
         """One line of what happened."""
@@ -161,10 +165,6 @@ class Stage:
 
     def _paint(self, code: str, text: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self._colored else text
-
-
-class Unexpected(Exception):
-    """An answer that the story cannot use. The text says what was expected and what came."""
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,366 @@
+"""The story, step by step."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+from demo import imported, proof, sheet
+from demo.http import Answer, Json, open_page, send, submit
+from demo.inbox import Due, Letter, Mail
+from demo.stage import Abandoned, Stage, Unexpected
+from demo.world import PARIS, Pool, World, midnight, outcome, rfc3339, values
+
+PASSWORD = "trois petits chats"
+
+#: The local Scheduler looks every ten seconds.
+SECONDS_TO_OPEN = 60
+SECONDS_FOR_A_SCHEDULE_TO_END = 20
+#: Long enough for a mail that went out twice to be seen.
+SECONDS_OF_SILENCE = 3
+
+CAMILLE = "camille.roux@example.fr"
+PAUL = "paul.martin@example.com"
+LEA = "lea.bernard@example.fr"
+HUGO = "hugo.petit@example.fr"
+JADE = "jade.moreau@example.fr"
+SAMI = "sami.garcia@example.fr"
+ROSE = "rose.fontaine@example.fr"
+NINA = "nina.lopez@example.fr"
+OMAR = "omar.haddad@example.fr"
+#: In the sheet, too: by then she has an account.
+INES = "ines.delatour@example.com"
+FOUR = (INES, "yann.colin@example.fr", "alba.simon@example.fr", "ivan.leroy@example.fr")
+FIFTH = "eva.morel@example.fr"
+
+
+class Story:
+    """Plays the steps in order. A step that breaks off is a difference; the next is played."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.stage: Stage = world.stage
+        self.opens = world.started
+        self.pages: dict[str, str] = {}
+        self.codes: dict[str, Json] = {}
+
+    def play(self) -> bool:
+        """Plays everything. Returns whether every number was as it should be."""
+        try:
+            self._client()
+            self._two_accounts()
+            self._soon()
+            self._invitations()
+            self._import()
+            self._issue_codes()
+            self._redeem_codes()
+            self._start_date()
+            self._order()
+            self._four_seats()
+            self._opened()
+            self._proof()
+        except Abandoned as error:
+            self.stage.check("the story", "told to its end", str(error))
+        return self.stage.summary(self._addresses())
+
+    def _client(self) -> None:
+        world, stage = self.world, self.stage
+        with stage.step("The vendor signs a client and its contract"):
+            world.make_client()
+            world.make_contract("100", 100)
+            for name in ("Paris", "Région Nord"):
+                world.make_group(name)
+            stage.say(f"groups: {', '.join(world.groups)}")
+        if not world.pools or len(world.groups) < 2:
+            raise Abandoned("there is no contract to go on with")
+
+    def _two_accounts(self) -> None:
+        world, stage = self.world, self.stage
+        path = f"{world.path}/learners"
+        mails: list[Mail] = []
+        with stage.step("Two accounts are created, to start today"):
+            camille = world.person(
+                world.main, CAMILLE, "Camille", "Roux", "Paris", generate_password=True
+            )
+            key = world.admin.new_key()
+            first = world.admin.call("POST", path, camille, expects=201, key=key)
+            stage.say(f"{CAMILLE}: with a generated password")
+            world.seated(world.main, first, "active", used=1)
+
+            again = world.admin.call("POST", path, camille, expects=201, key=key)
+            stage.say("the call again, with the same Idempotency-Key: the same answer")
+            for name in ("learner", "seat", "stock"):
+                stage.check(f"{name} of the replay", first[name], again[name])
+            other = world.admin.request("POST", path, {**camille, "first_name": "Carole"}, key)
+            stage.check(
+                "another body under that key", (422, "idempotency-key-reused"), outcome(other)
+            )
+            world.moved(world.main, None)
+
+            paul = world.person(world.main, PAUL, "Paul", "Martin", "Région Nord", language="en")
+            made = world.admin.call("POST", path, paul, expects=201)
+            stage.say(f"{PAUL}: with a link to choose a password, in English")
+            world.seated(world.main, made, "active", used=1)
+            mails = world.inbox.expect(
+                Due(CAMILLE, Letter.PASSWORD), Due(PAUL, Letter.CHOOSE_PASSWORD, "en")
+            )
+        if len(mails) == 2:
+            with stage.step("Both sign in for the first time"):
+                self._generated_password(mails[0])
+                self._chosen_password(mails[1])
+
+    def _generated_password(self, mail: Mail) -> None:
+        """Camille signs in with the password of her mail, and has to choose her own."""
+        stage = self.stage
+        signed_in = self._sign_in(CAMILLE, mail.password)
+        stage.check("status of the sign-in", 200, signed_in.status)
+        page = signed_in.json.get("launch_url", "")
+        stage.check("where she must choose a password", True, "/p/" in page)
+        answer = submit(open_page(page)[1][0], password=PASSWORD)
+        stage.check("status of the form", 303, answer.status)
+        self.world.launched(answer.location)
+        again = self._sign_in(CAMILLE, mail.password)
+        stage.check("the mailed password again", (401, "unauthorized"), outcome(again))
+        stage.say("Camille has to choose her own password, and reaches the LMS")
+
+    def _chosen_password(self, mail: Mail) -> None:
+        """Paul follows his link, chooses a password and signs in with it."""
+        stage = self.stage
+        link = mail.link("p")
+        stage.check("the link of the mail", True, link.startswith(self.world.stack["page_url"]))
+        answer = submit(open_page(link)[1][0], password=PASSWORD)
+        stage.check("status of the form", 303, answer.status)
+        signed_in = self._sign_in(PAUL, PASSWORD)
+        stage.check("status of the sign-in", 200, signed_in.status)
+        learner = self.world.launched(signed_in.json.get("launch_url", ""))
+        stage.check("address in the ticket", PAUL, learner.get("email"))
+        stage.say("Paul follows his link, chooses a password, signs in and reaches the LMS")
+
+    def _sign_in(self, email: str, password: str) -> Answer:
+        body = {"client": self.world.slug, "email": email, "password": password}
+        headers = {"Content-Type": "application/json"}
+        url = f"{self.world.stack['api_url']}/v1/sign-in"
+        return send("POST", url, headers, json.dumps(body).encode())
+
+    def _soon(self) -> None:
+        world, stage = self.world, self.stage
+        with stage.step("An account that starts in the next minute"):
+            local = datetime.now(PARIS) + timedelta(seconds=15)
+            local = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
+            self.opens = local.astimezone(UTC)
+            live = world.make_contract("LIVE", 10, {"opens_at": f"{local:%H:%M}"})
+            body = world.person(live, SAMI, "Sami", "Garcia", "Paris")
+            body["start_on"] = local.date().isoformat()
+            made = world.admin.call("POST", f"{world.path}/learners", body, expects=201)
+            stage.say(f"{SAMI}: held until {local:%H:%M} in Paris")
+            world.seated(live, made, "scheduled", held=1)
+            world.scheduled(live, self.opens)
+            stage.say("the story goes on meanwhile")
+
+    def _invitations(self) -> None:
+        world, stage = self.world, self.stage
+        mails: list[Mail] = []
+        with stage.step("Three people are invited in one call, one of them twice"):
+            body = {
+                "contract_id": world.main.contract_id,
+                "emails": f"{LEA}; {HUGO}; {LEA.upper()} ; {JADE}",
+                "group_ids": [world.groups["Paris"]],
+                "message": "À lundi !",
+            }
+            answer = world.admin.call("POST", f"{world.path}/invitations", body)
+            stage.check(
+                "results",
+                [(LEA, "invited"), (HUGO, "invited"), (LEA, "duplicate"), (JADE, "invited")],
+                [(result["email"], result["outcome"]) for result in answer["results"]],
+            )
+            for result in answer["results"]:
+                stage.say(f"{result['email']}: {result['outcome']}")
+            world.moved(world.main, answer["stock"], held=3)
+            mails = world.inbox.expect(*(Due(to, Letter.INVITATION) for to in (LEA, HUGO, JADE)))
+        with stage.step("One of them accepts through the link in her mail"):
+            if len(mails) != 3:
+                raise Unexpected("there is no link to follow")
+            self.pages["invitation page"] = mails[1].link("i")
+            link = mails[0].link("i")
+            page, forms = open_page(link)
+            stage.check("language of the page", True, '<html lang="fr"' in page.text)
+            done = submit(forms[0], first_name="Léa", last_name="Bernard", password=PASSWORD)
+            stage.check("status of the form", 303, done.status)
+            learner = world.launched(done.location)
+            stage.check("who arrived", (LEA, "Léa"), values(learner, "email", "first_name"))
+            stage.say("she fills the form and lands on the LMS, which exchanges her ticket once")
+            again = send("GET", link, {"Accept": "application/json"})
+            stage.check("the link again", (409, "already-accepted"), outcome(again))
+            world.moved(world.main, None, held=-1, used=1)
+
+    def _import(self) -> None:
+        with self.stage.step(f"{sheet.FILE.name} is dropped into the bucket"):
+            imported.drop(self.world)
+
+    def _issue_codes(self) -> None:
+        world, stage = self.world, self.stage
+        path = f"{world.path}/codes"
+        with stage.step("Codes: one for ten registrations, and five to be redeemed once"):
+            body: Json = {"contract_id": world.main.contract_id, "kind": "registration"}
+            body |= {"label": "Open day", "count": 1, "max_redemptions": 10}
+            made = world.admin.call("POST", path, body, expects=201)
+            stage.check("registration codes", 1, len(made["codes"]))
+            self.codes[NINA] = made
+            stage.say(f"registration  {made['codes'][0]}, ten times")
+            world.moved(world.main, made["stock"])
+
+            body = {"contract_id": world.main.contract_id, "kind": "redemption"}
+            body |= {"label": "Welcome cards", "count": 5}
+            made = world.admin.call("POST", path, body, expects=201)
+            stage.check("redemption codes", 5, len(set(made["codes"])))
+            self.codes[OMAR] = made
+            for code in made["codes"]:
+                stage.say(f"redemption    {code}")
+            world.moved(world.main, made["stock"], held=5)
+            batch = made["batch"]["batch_id"]
+            file = world.admin.request("GET", f"{path}/{batch}/download?format=csv")
+            cells = {cell for row in csv.reader(io.StringIO(file.text)) for cell in row}
+            stage.check("codes missing in the csv file", set(), set(made["codes"]) - cells)
+
+    def _redeem_codes(self) -> None:
+        world, stage = self.world, self.stage
+        with stage.step("One of each is redeemed on the landing page"):
+            codes = {who: made["codes"][0] for who, made in self.codes.items()}
+            self._redeem(NINA, "Nina", "Lopez", codes[NINA])
+            world.moved(world.main, None, used=1)
+            self._redeem(OMAR, "Omar", "Haddad", codes[OMAR])
+            world.moved(world.main, None, held=-1, used=1)
+            world.inbox.expect(Due(NINA, Letter.REDEEMED), Due(OMAR, Letter.REDEEMED))
+            for who, made in self.codes.items():
+                batch = f"{world.path}/codes/{made['batch']['batch_id']}"
+                found = [one["email"] for one in world.admin.items(f"{batch}/redemptions")]
+                stage.check("redemptions", [who], found)
+                stage.check("redeemed", 1, world.admin.call("GET", batch)["redeemed"])
+            used = self._fill(FIFTH, "Eva", "Morel", codes[OMAR])
+            stage.check("status of a used code", 404, used.status)
+            stage.say("the used card is refused to anybody else, like an unknown code")
+            self.pages["landing page"] = f"{world.landing_page}/{codes[NINA]}"
+
+    def _redeem(self, email: str, first_name: str, last_name: str, code: str) -> None:
+        answer = self._fill(email, first_name, last_name, code)
+        self.stage.check(f"status for {email}", 303, answer.status)
+        learner = self.world.launched(answer.location)
+        self.stage.check("who arrived", email, learner.get("email"))
+        self.stage.say(f"{email} redeems {code} and lands on the LMS")
+
+    def _fill(self, email: str, first_name: str, last_name: str, code: str) -> Answer:
+        """Opens the page of a code as a browser would, fills the form and sends it."""
+        form = open_page(f"{self.world.landing_page}/{code}")[1][0]
+        self.stage.check("code on the page", code, form.fields.get("code"))
+        return submit(
+            form, email=email, first_name=first_name, last_name=last_name, password=PASSWORD
+        )
+
+    def _start_date(self) -> None:
+        world, stage = self.world, self.stage
+        with stage.step("An account with a start date"):
+            day = world.today() + timedelta(days=30)
+            body = world.person(world.main, ROSE, "Rose", "Fontaine", "Région Nord")
+            body["start_on"] = day.isoformat()
+            made = world.admin.call("POST", f"{world.path}/learners", body, expects=201)
+            stage.say(f"{ROSE}: held until {day}")
+            stage.check("start of the seat", day.isoformat(), made["seat"]["starts_on"])
+            world.seated(world.main, made, "scheduled", held=1)
+            world.scheduled(world.main, midnight(day))
+
+    def _order(self) -> None:
+        world = self.world
+        with self.stage.step("An order adds 50 seats; the same order again adds none"):
+            path = f"{world.path}/contracts/{world.main.contract_id}/seats"
+            order = {"add": 50, "order": "PO-2048"}
+            world.moved(world.main, world.vendor.call("POST", path, order)["stock"], total=50)
+            world.moved(world.main, world.vendor.call("POST", path, order)["stock"])
+
+    def _four_seats(self) -> None:
+        world, stage = self.world, self.stage
+        path = f"{world.path}/learners"
+        with stage.step("A contract of 4 seats: four people, and a fifth"):
+            four = world.make_contract("4", 4)
+            for email in FOUR:
+                body = {"contract_id": four.contract_id, "email": email}
+                world.seated(
+                    four, world.admin.call("POST", path, body, expects=201), "active", used=1
+                )
+            body = {"contract_id": four.contract_id, "email": FIFTH}
+            fifth = world.admin.request("POST", path, body)
+            stage.check("the fifth", (409, "no-seats-left"), outcome(fifth))
+            stage.say(f"the fifth: {fifth.status} {fifth.code}")
+            world.moved(four, None)
+            world.inbox.expect(
+                *(Due(to, Letter.ADDED if to == INES else Letter.CHOOSE_PASSWORD) for to in FOUR)
+            )
+
+    def _opened(self) -> None:
+        stage = self.stage
+        at = self.opens.astimezone(PARIS)
+        with stage.step(f"EventBridge Scheduler opens the seat of {at:%H:%M}"):
+            live = next(pool for pool in self.world.pools if pool.name.endswith("-LIVE"))
+            self._await_opening(live)
+            self._check_opening(live)
+
+    def _await_opening(self, live: Pool) -> None:
+        world, stage = self.world, self.stage
+        left = (self.opens - datetime.now(UTC)).total_seconds()
+        if left > 0:
+            stage.say(f"{left:.0f} s to go")
+            stage.check("seats held before it", live.stock.as_answer(), world.stock(live))
+        expected = live.stock.moved(held=-1, used=1).as_answer()
+
+        def opened() -> bool | None:
+            return True if world.stock(live) == expected else None
+
+        stage.wait("Scheduler", opened, max(left, 0) + SECONDS_TO_OPEN)
+        late = (datetime.now(UTC) - self.opens).total_seconds()
+        stage.check("opened before its time", False, late < 0)
+        stage.say(f"opened {late:.0f} s after {rfc3339(self.opens)}")
+
+    def _check_opening(self, live: Pool) -> None:
+        world, stage = self.world, self.stage
+        world.moved(live, None, held=-1, used=1)
+        states = [seat["state"] for seat in world.learner(SAMI).get("seats", [])]
+        stage.check("seat", ["active"], states)
+        for mail in world.inbox.expect(Due(SAMI, Letter.OPENED)):
+            stage.check("mail before it opened", False, mail.sent_at < self.opens.timestamp())
+        trail = world.admin.items(f"{world.path}/audit")
+        who = [record["actor"] for record in trail if record["action"] == "seats_opened"]
+        stage.check("who opened it", ["system"], who)
+
+        def gone() -> bool | None:
+            found = world.scheduler.cohort(world.slug, live.contract_id, self.opens)
+            return None if found else True
+
+        ended = stage.wait("the schedule's end", gone, SECONDS_FOR_A_SCHEDULE_TO_END)
+        stage.check("schedule that fired is gone", True, ended)
+        stage.say("its schedule has fired and is gone")
+
+    def _proof(self) -> None:
+        world, stage = self.world, self.stage
+        with stage.step("Every seat is accounted for"):
+            proof.counters(world)
+        with stage.step("The trail replays to the same counters"):
+            proof.trail(world)
+        with stage.step("One mail per person and event"):
+            time.sleep(SECONDS_OF_SILENCE)
+            count = world.inbox.nobody_else()
+            stage.say(f"{count} mails went out, none of them twice")
+            sent = [one["sent_count"] for one in world.admin.items(f"{world.path}/invitations")]
+            stage.check("times each invitation was sent", [1, 1, 1], sent)
+
+    def _addresses(self) -> list[tuple[str, str]]:
+        stack = self.world.stack
+        aws = f"aws --endpoint-url {stack['aws_endpoint_url']} --region {stack['region']}"
+        return [
+            *sorted(self.pages.items(), reverse=True),
+            ("inbox", stack["inbox_url"]),
+            ("API", stack["api_url"]),
+            ("a token for it", f"make -s token ROLE=client_admin CLIENT={self.world.slug}"),
+            ("table", f"{aws} dynamodb scan --table-name {stack['table']}"),
+        ]
