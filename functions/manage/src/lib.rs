@@ -2,6 +2,7 @@
 
 mod audit;
 mod clients;
+mod codes;
 mod contracts;
 mod groups;
 mod later;
@@ -37,6 +38,7 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/v1/tickets/{ticket}", post(tickets::exchange))
         .route("/v1/sign-in", post(sign_in::sign_in))
         .route("/p/{token}", get(passwords::show).post(passwords::set))
+        .merge(codes::routes())
         .merge(later::routes())
         .with_state(app)
 }

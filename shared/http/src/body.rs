@@ -374,6 +374,18 @@ impl Fields {
         self.error(pointer, Refusal::new(code, detail));
     }
 
+    /// Remembers an error of one item of a list, found by comparing items.
+    pub fn refuse_item(
+        &mut self,
+        name: &str,
+        place: usize,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<String>,
+    ) {
+        let pointer = format!("{}/{place}", self.pointer_to(name));
+        self.error(pointer, Refusal::new(code, detail));
+    }
+
     /// Ends reading: 422 `invalid-request` naming every field at fault, unread ones included, or
     /// what `build` makes of the values.
     pub fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, Problem> {

@@ -173,7 +173,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 continue;
             }
             let (ground, term) = self.ground(&found.batch, now).await?;
-            let key = self.block(&found.batch, shard).await?;
+            let key = self.block(&found.batch, shard);
             let change =
                 self.plan(&found, &ground, term, learner.is_some(), credential, key, now).await?;
             let done = Redeemed { learner_id: self.learner_id, already: false };
@@ -322,18 +322,13 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
     }
 
     /// The block to draw from: the learner's own shard, or the one found to have seats.
-    async fn block(
-        &self,
-        batch: &Batch,
-        shard: Option<u16>,
-    ) -> Result<Option<BlockKey>, RedeemCodeError> {
+    fn block(&self, batch: &Batch, shard: Option<u16>) -> Option<BlockKey> {
         if !batch.has_block() {
-            return Ok(None);
+            return None;
         }
         let count = u8::try_from(shards(batch.block_size())).unwrap_or(1);
         let shard = shard.unwrap_or_else(|| u16::from(self.learner_id.bucket(count)));
-        let owner = batch.batch_id.to_string();
-        Ok(Some(BlockKey { pool: batch.pool(), owner, shard }))
+        Some(BlockKey { pool: batch.pool(), owner: batch.batch_id.to_string(), shard })
     }
 
     /// The shard with most seats left; none means that the batch is used up, or was closed.
