@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::memchr;
 
 use crate::package::Part;
 use crate::reject::Rejection;
@@ -101,7 +101,7 @@ impl<'p> Scanner<'p> {
     /// The element's name without its prefix.
     pub(crate) fn local_name(&self) -> &[u8] {
         let name = self.name();
-        memchr(b':', name).map_or(name, |colon| &name[colon + 1..])
+        position(name, |byte| byte == b':').map_or(name, |colon| &name[colon + 1..])
     }
 
     /// The attributes of the element that began: qualified names and raw values.
@@ -180,6 +180,11 @@ impl<'p> Scanner<'p> {
 
     /// Moves behind the next `<`, keeping the text before it if asked for; false at the end.
     fn text_to_tag(&mut self) -> Result<bool, Rejection> {
+        // Tags usually follow each other.
+        if self.at < self.filled && self.block[self.at] == b'<' {
+            self.at += 1;
+            return Ok(true);
+        }
         let begin = self.text.len();
         let mut found = false;
         while !found && self.fill()? {
@@ -295,8 +300,8 @@ impl<'p> Scanner<'p> {
             }
             let rest = &self.block[self.at..self.filled];
             let stop = match quote {
-                Some(quote) => memchr(quote, rest),
-                None => memchr3(b'>', b'"', b'\'', rest),
+                Some(quote) => position(rest, |byte| byte == quote),
+                None => position(rest, |byte| matches!(byte, b'>' | b'"' | b'\'')),
             };
             let length = stop.unwrap_or(rest.len());
             self.tag.extend_from_slice(&rest[..length]);
@@ -332,11 +337,11 @@ impl<'a> Iterator for Attributes<'a> {
             return None;
         }
         let split = || {
-            let equals = memchr(b'=', rest)?;
+            let equals = position(rest, |byte| byte == b'=')?;
             let name = rest[..equals].trim_ascii_end();
             let value = rest[equals + 1..].trim_ascii_start();
             let quote = *value.first().filter(|byte| matches!(byte, b'"' | b'\''))?;
-            let end = memchr(quote, &value[1..])? + 1;
+            let end = position(&value[1..], |byte| byte == quote)? + 1;
             Some((name, &value[1..end], &value[end + 1..]))
         };
         let Some((name, value, behind)) = split() else {
@@ -350,7 +355,7 @@ impl<'a> Iterator for Attributes<'a> {
 
 /// An attribute's value as text.
 pub(crate) fn unescaped(raw: &[u8]) -> Result<Cow<'_, str>, Rejection> {
-    if memchr2(b'&', b'<', raw).is_none() {
+    if position(raw, |byte| byte == b'&').is_none() {
         return std::str::from_utf8(raw).map(Cow::Borrowed).map_err(|_| broken());
     }
     let mut text = Vec::with_capacity(raw.len());
@@ -395,6 +400,11 @@ fn referenced(name: &[u8]) -> Option<char> {
         _ => return None,
     };
     char::from_u32(code).filter(|character| *character != '\0')
+}
+
+/// The place of the first byte wanted. Tags are short: a plain loop beats a vectorized search.
+fn position(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    bytes.iter().position(|byte| wanted(*byte))
 }
 
 fn broken() -> Rejection {

@@ -202,6 +202,8 @@ fn hostile_samples_are_answered_quickly() {
     for file in expectations().keys().filter(|file| file.starts_with("hostile_")) {
         let start = Instant::now();
         let _ = preview(file);
-        assert!(start.elapsed() < Duration::from_secs(2), "{file} took {:?}", start.elapsed());
+        // Most of what a test runs is not optimized, and shares its cores.
+        let patience = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
+        assert!(start.elapsed() < patience, "{file} took {:?}", start.elapsed());
     }
 }
