@@ -58,11 +58,18 @@ fn a_function_is_named_after_its_folder_and_has_a_role_and_a_log_of_its_own() {
 fn a_function_is_given_exactly_the_variables_it_reads() {
     let template = Template::read();
     let global = names(&template.globals()["Environment"]["Variables"]);
+    let mut wrong = BTreeMap::new();
     for (name, function) in template.functions() {
         let own = names(&function["Environment"]["Variables"]);
         let given: BTreeSet<String> = global.union(&own).cloned().collect();
-        assert_eq!(given, source::variables_read_by(&name), "{name}: given, read");
+        let read = source::variables_read_by(&name);
+        let useless: Vec<_> = given.difference(&read).cloned().collect();
+        let missing: Vec<_> = read.difference(&given).cloned().collect();
+        if !useless.is_empty() || !missing.is_empty() {
+            wrong.insert(name, json!({"useless": useless, "missing": missing}));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -110,12 +110,14 @@ fn braced(text: &str) -> String {
         .collect()
 }
 
-/// Names in `required("…")`, `required_as("…"` and `optional("…"`.
+/// Names in `required("…")`, `required_as("…"` and `optional("…"`. Fields of requests, asked for in
+/// the same words, are not in capitals.
 fn asked_for(code: &str) -> BTreeSet<String> {
     ["required(\"", "required_as(\"", "optional(\""]
         .iter()
         .flat_map(|call| code.match_indices(call).map(|(at, _)| &code[at + call.len()..]))
         .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+        .filter(|name| !name.contains(|c: char| c.is_ascii_lowercase()))
         .collect()
 }
 
