@@ -12,15 +12,26 @@ const SAMPLE: usize = 4096;
 /// Decodes a text: by its byte order mark; else UTF-16 when zero bytes say so; else UTF-8 when it
 /// is valid; else whatever the bytes look like. Gives the encoding's WHATWG label, in lower case.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Cow<'_, str>, String), Rejection> {
-    let (encoding, bytes) = match Encoding::for_bom(bytes) {
-        Some((encoding, length)) => (encoding, &bytes[length..]),
-        None => (without_mark(bytes), bytes),
-    };
+    let (encoding, bytes) = encoding_of(bytes);
     let (text, broken) = encoding.decode_without_bom_handling(bytes);
     if broken || memchr::memchr(0, text.as_bytes()).is_some() {
         return Err(Rejection::unreadable());
     }
     Ok((text, encoding.name().to_ascii_lowercase()))
+}
+
+/// The beginning of a text, as far as it can be read.
+pub(crate) fn beginning(bytes: &[u8]) -> Cow<'_, str> {
+    let (encoding, bytes) = encoding_of(&bytes[..bytes.len().min(512)]);
+    encoding.decode_without_bom_handling(bytes).0
+}
+
+/// The encoding, and the bytes behind its mark.
+fn encoding_of(bytes: &[u8]) -> (&'static Encoding, &[u8]) {
+    match Encoding::for_bom(bytes) {
+        Some((encoding, length)) => (encoding, &bytes[length..]),
+        None => (without_mark(bytes), bytes),
+    }
 }
 
 fn without_mark(bytes: &[u8]) -> &'static Encoding {

@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::package::Package;
 use crate::reject::{RejectCode, Rejection};
 use crate::xls::CompoundFile;
-use crate::{ods, xlsx};
+use crate::{encoding, ods, xlsx};
 
 /// A file of a known format, its container opened.
 pub(crate) enum Opened<'b> {
@@ -118,9 +118,7 @@ fn starts_as_text(bytes: &[u8]) -> bool {
 
 /// Whether the text is HTML or XML: it begins with a tag. `<a@b.fr>` is none.
 fn is_markup(bytes: &[u8]) -> bool {
-    let Ok((text, _)) = crate::encoding::decode(&bytes[..bytes.len().min(512) & !1]) else {
-        return false;
-    };
+    let text = encoding::beginning(bytes);
     let Some(rest) = text.trim_start().strip_prefix('<') else {
         return false;
     };
@@ -150,6 +148,9 @@ mod tests {
         for bytes in markup {
             assert_eq!(code(bytes), Some(RejectCode::UnsupportedFormat), "{bytes:?}");
         }
+        // The sample ends inside a character.
+        let marked = format!("\u{feff}<?xml version=\"1.0\"?><a>{}</a>", "é".repeat(600));
+        assert_eq!(code(marked.as_bytes()), Some(RejectCode::UnsupportedFormat));
         let noise: Vec<u8> = (0..=255).cycle().take(2000).collect();
         assert_eq!(code(&noise), Some(RejectCode::UnsupportedFormat));
         assert_eq!(code(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), Some(RejectCode::UnsupportedFormat));

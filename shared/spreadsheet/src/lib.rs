@@ -20,6 +20,7 @@ mod row;
 mod source;
 mod strings;
 mod table;
+mod texts;
 mod xls;
 mod xlsx;
 mod xml;
@@ -28,7 +29,8 @@ use seatkeeper_domain::import::{Detected, RawRow};
 
 pub use limits::Limits;
 pub use reject::{RejectCode, Rejection};
-pub use report::{ReportError, ReportHead, ReportRow, hint, report};
+pub use report::{ReportError, ReportHead, ReportRow, report};
+pub use texts::{explain, hint};
 
 use format::Opened;
 use source::Source;

@@ -1,7 +1,5 @@
 //! The report workbook: the rows that got no seat, what is wrong with each, and the totals.
 
-mod texts;
-
 use jiff::civil::Date;
 use rust_xlsxwriter::{
     Color, DocProperties, ExcelDateTime, Format, Formula, Workbook, Worksheet, XlsxError,
@@ -11,8 +9,7 @@ use seatkeeper_domain::import_run::{Outcome, Totals};
 use seatkeeper_domain::language::Language;
 
 use crate::number::{digits, digits_of};
-use texts::Texts;
-pub use texts::hint;
+use crate::texts::Texts;
 
 /// Columns that the report adds behind the uploaded ones.
 const ADDED: [&str; 4] = ["line", "status", "error", "hint"];

@@ -1,27 +1,32 @@
-//! What a report says, in the languages it speaks.
+//! What people are told about rows and files, in the languages this crate speaks.
 
 use seatkeeper_domain::import::RowErrorCode;
 use seatkeeper_domain::language::Language;
 
-/// The words of a report in one language.
-pub(super) struct Texts {
+use crate::reject::{RejectCode, Rejection};
+
+/// The words of one language.
+pub(crate) struct Texts {
     /// Name of the sheet of rows.
-    pub(super) rows: &'static str,
+    pub(crate) rows: &'static str,
     /// Name of the sheet of totals.
-    pub(super) totals: &'static str,
+    pub(crate) totals: &'static str,
     /// Status of a row with errors.
-    pub(super) failed: &'static str,
+    pub(crate) failed: &'static str,
     /// Status of a row without a seat.
-    pub(super) not_seated: &'static str,
+    pub(crate) not_seated: &'static str,
     /// What to do about a row without a seat.
-    pub(super) no_seats_left: &'static str,
+    pub(crate) no_seats_left: &'static str,
     /// What to do about a column of whole names.
-    pub(super) split_name: &'static str,
+    pub(crate) split_name: &'static str,
     /// A colon and the space around it.
-    pub(super) colon: &'static str,
+    pub(crate) colon: &'static str,
     /// Labels: all rows, then the verdicts and outcomes in the order of the API's totals.
-    pub(super) counts: [&'static str; 12],
+    pub(crate) counts: [&'static str; 12],
+    line: &'static str,
+    column: &'static str,
     hint: fn(RowErrorCode) -> &'static str,
+    explain: fn(RejectCode) -> &'static str,
 }
 
 /// What to do about an error, in a language; in English where that has no texts.
@@ -29,15 +34,30 @@ pub fn hint(code: RowErrorCode, language: &Language) -> &'static str {
     Texts::of(language).hint(code)
 }
 
+/// Why a file is refused, where, and what to do, in a language; in English where that has no
+/// texts.
+pub fn explain(rejection: &Rejection, language: &Language) -> String {
+    let texts = Texts::of(language);
+    let reason = (texts.explain)(rejection.code);
+    let place = match (rejection.line, &rejection.column) {
+        (Some(line), Some(column)) => {
+            format!("{} {line}, {} {column}{}", texts.line, texts.column, texts.colon)
+        }
+        (Some(line), None) => format!("{} {line}{}", texts.line, texts.colon),
+        (None, _) => String::new(),
+    };
+    place + reason
+}
+
 impl Texts {
-    pub(super) fn of(language: &Language) -> &'static Self {
+    pub(crate) fn of(language: &Language) -> &'static Self {
         match language.as_str() {
             "fr" => &FRENCH,
             _ => &ENGLISH,
         }
     }
 
-    pub(super) fn hint(&self, code: RowErrorCode) -> &'static str {
+    pub(crate) fn hint(&self, code: RowErrorCode) -> &'static str {
         (self.hint)(code)
     }
 }
@@ -64,7 +84,10 @@ static ENGLISH: Texts = Texts {
         "not seated",
         "failed",
     ],
+    line: "Line",
+    column: "column",
     hint: english_hint,
+    explain: english_explanation,
 };
 
 static FRENCH: Texts = Texts {
@@ -90,7 +113,10 @@ static FRENCH: Texts = Texts {
         "sans place",
         "en échec",
     ],
+    line: "Ligne",
+    column: "colonne",
     hint: french_hint,
+    explain: french_explanation,
 };
 
 fn english_hint(code: RowErrorCode) -> &'static str {
@@ -159,5 +185,77 @@ fn french_hint(code: RowErrorCode) -> &'static str {
         RowErrorCode::AlreadyExists => {
             "cette personne a déjà une place ou une invitation ici\u{a0}; supprimez la ligne."
         }
+    }
+}
+
+fn english_explanation(code: RejectCode) -> &'static str {
+    match code {
+        RejectCode::UnsupportedFormat => {
+            "This is not a spreadsheet that can be read. Save it as .xlsx without macros, or as .csv."
+        }
+        RejectCode::EncryptedFile => "The file is protected by a password. Save it without one.",
+        RejectCode::UnreadableFile => {
+            "The file is empty or damaged. Open it in your spreadsheet program and save it again."
+        }
+        RejectCode::FileTooLarge => "The file is over 10 MB. Split it, or remove pictures.",
+        RejectCode::InflatesTooLarge => {
+            "The file holds too much. Copy the rows into a new spreadsheet and save that."
+        }
+        RejectCode::TooManyRows => "There are too many rows. Split the file.",
+        RejectCode::TooManyColumns => "There are more than 64 columns. Remove those not needed.",
+        RejectCode::CellTooLong => "The text of this cell is too long. Shorten it.",
+        RejectCode::EmailColumnMissing => {
+            "No e-mail column was found. Name one “email” within the first 20 rows."
+        }
+    }
+}
+
+fn french_explanation(code: RejectCode) -> &'static str {
+    match code {
+        RejectCode::UnsupportedFormat => {
+            "Ce n’est pas un tableau lisible. Enregistrez-le en .xlsx sans macros, ou en .csv."
+        }
+        RejectCode::EncryptedFile => {
+            "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe."
+        }
+        RejectCode::UnreadableFile => {
+            "Le fichier est vide ou endommagé. Ouvrez-le dans votre tableur et enregistrez-le de \
+             nouveau."
+        }
+        RejectCode::FileTooLarge => {
+            "Le fichier dépasse 10\u{a0}Mo. Partagez-le, ou retirez-en les images."
+        }
+        RejectCode::InflatesTooLarge => {
+            "Le fichier contient trop de données. Copiez les lignes dans un nouveau tableau et \
+             enregistrez celui-ci."
+        }
+        RejectCode::TooManyRows => "Il y a trop de lignes. Partagez le fichier.",
+        RejectCode::TooManyColumns => {
+            "Il y a plus de 64 colonnes. Retirez celles qui ne servent pas."
+        }
+        RejectCode::CellTooLong => "Le texte de cette cellule est trop long. Raccourcissez-le.",
+        RejectCode::EmailColumnMissing => {
+            "Aucune colonne d’adresses e-mail n’a été trouvée. Nommez-en une «\u{a0}email\u{a0}» dans les \
+             20 premières lignes."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seatkeeper_domain::language::Languages;
+
+    #[test]
+    fn a_refusal_says_where_and_what_to_do_in_the_readers_language() {
+        let languages = Languages::from_list("en,fr,de");
+        let language = |tag| languages.parse(tag).unwrap();
+        let long = Rejection::at(RejectCode::CellTooLong, 7, 1);
+        let english = "Line 7, column B: The text of this cell is too long. Shorten it.";
+        assert_eq!(explain(&long, &language("en")), english);
+        assert_eq!(explain(&long, &language("de")), english);
+        assert!(explain(&long, &language("fr")).starts_with("Ligne 7, colonne B\u{a0}: Le texte"));
+        let empty = Rejection::unreadable();
+        assert!(explain(&empty, &language("en")).starts_with("The file is empty or damaged."));
     }
 }
