@@ -48,7 +48,7 @@ pub struct RowValues {
     pub labels: Vec<String>,
     /// Roles; empty when none are given.
     pub roles: Vec<Role>,
-    /// First day, never before today.
+    /// First day, never before today or the contract.
     pub start_on: Option<Date>,
     /// Days from the first to the last.
     pub duration_days: Option<u32>,
@@ -276,8 +276,9 @@ impl<'a> Check<'a> {
             self.refuse(Field::EndOn, RowErrorCode::ConflictingEnd);
         }
 
-        let RowRules { today, defaults, .. } = *self.rules;
-        let start = values.start_on.or(defaults.start_on).map_or(today, |day| day.max(today));
+        let RowRules { today, window, defaults, .. } = *self.rules;
+        let earliest = window.earliest(today);
+        let start = values.start_on.or(defaults.start_on).map_or(earliest, |day| day.max(earliest));
         values.end_on = self.end_on(start);
         if !ends_given
             && !lasts_given
@@ -295,18 +296,19 @@ impl<'a> Check<'a> {
         values.delete_on = self.delete_on(last_day.unwrap_or(start));
     }
 
-    /// A past start means today; the contract has to run on that day.
+    /// A start that is past or before the contract means the earliest day there is.
     fn start_on(&mut self) -> Option<Date> {
-        let day = self.date(Field::StartOn)?.max(self.rules.today);
+        let day = self.date(Field::StartOn)?;
+        let day = day.max(self.rules.window.earliest(self.rules.today));
         self.require(Field::StartOn, day, RowErrorCode::OutsideContract, |rules| {
-            rules.window.contains(day)
+            rules.window.has_not_ended(day)
         })
     }
 
     fn end_on(&mut self, start: Date) -> Option<Date> {
         let day = self.date(Field::EndOn)?;
         let day = self.require(Field::EndOn, day, RowErrorCode::OutsideContract, |rules| {
-            rules.window.contains(day)
+            rules.window.has_not_ended(day)
         })?;
         self.require(Field::EndOn, day, RowErrorCode::EndBeforeStart, |_| start <= day)
     }
@@ -435,9 +437,10 @@ mod tests {
         assert_eq!(errors([(Field::StartOn, "2029-01-01")]), ["start_on: outside-contract"]);
         let mut later = rules();
         later.window.starts_on = Some(date(2027, 1, 1));
-        let early = row([(Field::StartOn, "2026-12-31")]);
-        assert_eq!(errors_under(&later, &early), ["start_on: outside-contract"]);
-        assert!(errors_under(&later, &row([(Field::StartOn, "2027-01-01")])).is_empty());
+        for early in ["2025-06-01", "2026-12-31", "2027-01-01"] {
+            let checked = check_row(&row([(Field::StartOn, early)]), &later);
+            assert_eq!(checked.values.start_on, Some(date(2027, 1, 1)), "{early}");
+        }
     }
 
     #[test]

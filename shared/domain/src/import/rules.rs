@@ -20,10 +20,14 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether the contract runs on that day.
-    pub fn contains(&self, day: Date) -> bool {
-        self.starts_on.is_none_or(|first| first <= day)
-            && self.ends_on.is_none_or(|last| day <= last)
+    /// The first day on which a seat can open.
+    pub fn earliest(&self, today: Date) -> Date {
+        self.starts_on.map_or(today, |first| first.max(today))
+    }
+
+    /// Whether the contract still runs on that day.
+    pub fn has_not_ended(&self, day: Date) -> bool {
+        self.ends_on.is_none_or(|last| day <= last)
     }
 }
 
