@@ -14,6 +14,7 @@ mod limits;
 mod number;
 mod ods;
 mod package;
+mod port;
 mod reject;
 mod report;
 mod row;
@@ -28,8 +29,8 @@ mod xml;
 use seatkeeper_domain::import::{Detected, RawRow};
 
 pub use limits::Limits;
-pub use reject::{RejectCode, Rejection};
-pub use report::{ReportError, ReportHead, ReportRow, report};
+pub use reject::{RejectCode, Rejection, UnknownRejectCode};
+pub use report::{ReportError, ReportHead, ReportRow, rejection_report, report};
 pub use texts::{explain, hint};
 
 use format::Opened;

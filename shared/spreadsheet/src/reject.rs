@@ -1,6 +1,7 @@
 //! Why a file is refused as a whole.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,25 @@ pub enum RejectCode {
     EmailColumnMissing,
 }
 
+/// A text is no code of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown code of a refused file")]
+pub struct UnknownRejectCode;
+
 impl RejectCode {
+    /// Every code.
+    pub const ALL: [Self; 9] = [
+        Self::UnsupportedFormat,
+        Self::EncryptedFile,
+        Self::UnreadableFile,
+        Self::FileTooLarge,
+        Self::InflatesTooLarge,
+        Self::TooManyRows,
+        Self::TooManyColumns,
+        Self::CellTooLong,
+        Self::EmailColumnMissing,
+    ];
+
     /// The code as the API shows it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +61,14 @@ impl RejectCode {
             Self::CellTooLong => "cell-too-long",
             Self::EmailColumnMissing => "email-column-missing",
         }
+    }
+}
+
+impl FromStr for RejectCode {
+    type Err = UnknownRejectCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRejectCode> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text).ok_or(UnknownRejectCode)
     }
 }
 
@@ -105,11 +132,20 @@ fn column_letters(column: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::column_letters;
+    use super::*;
 
     #[test]
     fn columns_are_named_as_spreadsheets_name_them() {
         let names = [0, 25, 26, 63, 701, 702, 16_383].map(column_letters);
         assert_eq!(names, ["A", "Z", "AA", "BL", "ZZ", "AAA", "XFD"]);
+    }
+
+    #[test]
+    fn codes_read_back_and_are_those_of_the_api() {
+        for code in RejectCode::ALL {
+            assert_eq!(code.as_str().parse(), Ok(code));
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
+        assert_eq!("no-seats-left".parse::<RejectCode>(), Err(UnknownRejectCode));
     }
 }

@@ -9,7 +9,8 @@ use seatkeeper_domain::import_run::{Outcome, Totals};
 use seatkeeper_domain::language::Language;
 
 use crate::number::{digits, digits_of};
-use crate::texts::Texts;
+use crate::reject::Rejection;
+use crate::texts::{Texts, explain};
 
 /// Columns that the report adds behind the uploaded ones.
 const ADDED: [&str; 4] = ["line", "status", "error", "hint"];
@@ -65,6 +66,35 @@ pub fn report<'a>(
     Ok(workbook.save_to_buffer()?)
 }
 
+/// Writes the report of a file that was refused as a whole: the code, where it happened and what to
+/// do.
+pub fn rejection_report(
+    rejection: &Rejection,
+    language: &Language,
+    made_on: Date,
+) -> Result<Vec<u8>, ReportError> {
+    let texts = Texts::of(language);
+    let mut workbook = Workbook::new();
+    workbook.set_properties(&properties(made_on)?);
+    let sheet = workbook.add_worksheet();
+    sheet.set_name(texts.rows)?;
+    let line = rejection.line.map(|line| line.to_string()).unwrap_or_default();
+    let hint = explain(rejection, language);
+    let cells = [&line, texts.failed, rejection.code.as_str(), &hint];
+    let bold = Format::new().set_bold();
+    for (column, (heading, text)) in (0..).zip(ADDED.into_iter().zip(cells)) {
+        sheet.write_string_with_format(0, column, heading, &bold)?;
+        sheet.write_string(1, column, text)?;
+        sheet.set_column_width(column, width(heading))?;
+    }
+    Ok(workbook.save_to_buffer()?)
+}
+
+/// The width of a column of the report, in characters.
+fn width(heading: &str) -> u8 {
+    if heading == "hint" { 60 } else { 20 }
+}
+
 /// The day of the report, so that the same report is the same bytes.
 fn properties(made_on: Date) -> Result<DocProperties, XlsxError> {
     let made_on = excel_date(made_on).map_or_else(|| ExcelDateTime::from_ymd(2000, 1, 1), Ok)?;
@@ -107,7 +137,7 @@ impl<'w> RowSheet<'w> {
         let headings = columns.iter().map(|(_, heading)| heading.as_str()).chain(ADDED);
         for (column, heading) in (0..).zip(headings) {
             sheet.write_string_with_format(0, column, heading, &bold)?;
-            sheet.set_column_width(column, if heading == "hint" { 60 } else { 20 })?;
+            sheet.set_column_width(column, width(heading))?;
         }
         Ok(Self { sheet, texts, columns, next_row: 1 })
     }

@@ -6,7 +6,7 @@ use jiff::civil::date;
 use seatkeeper_domain::import::{Cell, Detected, Field, RawRow, RowError, RowErrorCode};
 use seatkeeper_domain::import_run::{Outcome, Totals};
 use seatkeeper_domain::language::{Language, Languages};
-use seatkeeper_spreadsheet::{Limits, ReportHead, ReportRow, read, report};
+use seatkeeper_spreadsheet::{Limits, ReportHead, ReportRow, read, rejection_report, report};
 
 const UPLOADED: &str = "\
 Courriel;Prénom;Service;Mot de passe;Date de début;Matricule;Groupe
@@ -139,4 +139,14 @@ fn formula_looking_text_is_no_formula_and_the_same_report_is_the_same_bytes() {
     let mut sheet = archive.by_name("xl/worksheets/sheet1.xml").unwrap();
     let xml = std::io::read_to_string(&mut sheet).unwrap();
     assert!(xml.contains("<row r=\"3\"") && !xml.contains("<f>"));
+}
+
+#[test]
+fn the_report_of_a_refused_file_says_why_and_what_to_do() {
+    let refusal = read(b"name;age\nAnn;3\n", &Limits::default(), |_| {}).unwrap_err();
+    let bytes = rejection_report(&refusal, &Language::english(), date(2026, 11, 23)).unwrap();
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let mut strings = archive.by_name("xl/sharedStrings.xml").unwrap();
+    let xml = std::io::read_to_string(&mut strings).unwrap();
+    assert!(xml.contains("email-column-missing") && xml.contains("No e-mail column was found"));
 }
