@@ -167,7 +167,8 @@ pub enum BatchState {
 pub struct Batch {
     /// Its id.
     pub batch_id: BatchId,
-    /// Its kind.
+    /// Its kind; `kind` is what every stored item calls the type of the item.
+    #[serde(rename = "code_kind")]
     pub kind: CodeKind,
     /// The administrator's name for it.
     pub label: String,
