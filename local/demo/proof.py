@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from demo.http import Json
 from demo.world import World, rfc3339
 
 PARTS = ("available", "allocated", "held", "used", "spent")
@@ -61,3 +62,33 @@ def trail(world: World) -> None:
         counter = sums[pool.contract_id]
         stage.stock(pool.name, pool.stock, {name: counter[name] for name in ("total", *PARTS)})
         stage.say(f"from {records[pool.contract_id]} records")
+
+
+def outbox(world: World) -> None:
+    """Looks into the table: no mail of this client that is due was left, given up or in doubt."""
+    stage = world.stage
+    now = datetime.now(UTC)
+    later = 0
+    for mail in _items(world, "mail"):
+        if datetime.fromisoformat(mail["due_at"]) > now:
+            later += 1
+            continue
+        what = "mails left, in doubt or refused"
+        left = len(mail["subjects"]) - mail["next"]
+        stage.check(what, (0, [], []), (left, mail["unknown"], mail.get("refused", [])))
+    stage.say(f"nothing that is due is left in the outbox; {later} letters wait for their day")
+
+
+def _items(world: World, kind: str) -> list[Json]:
+    """The client's items of a kind, as the table holds them."""
+    from boto3.dynamodb.types import TypeDeserializer
+
+    plain = TypeDeserializer().deserialize
+    pages = world.dynamodb.get_paginator("scan").paginate(
+        TableName=world.stack["table"],
+        FilterExpression="kind = :kind AND client_id = :client",
+        ExpressionAttributeValues={":kind": {"S": kind}, ":client": {"S": world.slug}},
+        ConsistentRead=True,
+    )
+    found = [item for page in pages for item in page["Items"]]
+    return [{name: plain(value) for name, value in item.items()} for item in found]

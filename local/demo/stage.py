@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+#: Where the story is told, and where a step that breaks off is best looked up.
+TOLD = ("story.py", "imported.py", "proof.py")
+
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_BETWEEN_LINES = 15
 
@@ -74,8 +77,8 @@ class Stage:
             raise
         except Exception as error:  # noqa: BLE001 - the next steps are worth seeing too
             frames = traceback.extract_tb(error.__traceback__)
-            own = next((f for f in reversed(frames) if "/local/demo/" in f.filename), frames[-1])
-            where = f"{os.path.basename(own.filename)}:{own.lineno}"
+            told = [f for f in frames if os.path.basename(f.filename) in TOLD] or frames
+            where = f"{os.path.basename(told[-1].filename)}:{told[-1].lineno}"
             kind = "" if isinstance(error, Unexpected) else f"{type(error).__name__}: "
             self._differs(f"the step broke off at {where}: {kind}{error}")
 

@@ -317,10 +317,10 @@ class Story:
         def opened() -> bool | None:
             return True if world.stock(live) == expected else None
 
-        stage.wait("Scheduler", opened, max(left, 0) + SECONDS_TO_OPEN)
-        late = (datetime.now(UTC) - self.opens).total_seconds()
-        stage.check("opened before its time", False, late < 0)
-        stage.say(f"opened {late:.0f} s after {rfc3339(self.opens)}")
+        if stage.wait("Scheduler", opened, max(left, 0) + SECONDS_TO_OPEN):
+            late = (datetime.now(UTC) - self.opens).total_seconds()
+            stage.check("opened before its time", False, late < 0)
+            stage.say(f"opened {max(late, 0):.0f} s after {rfc3339(self.opens)}")
 
     def _check_opening(self, live: Pool) -> None:
         world, stage = self.world, self.stage
@@ -338,8 +338,8 @@ class Story:
             return None if found else True
 
         ended = stage.wait("the schedule's end", gone, SECONDS_FOR_A_SCHEDULE_TO_END)
-        stage.check("schedule that fired is gone", True, ended)
-        stage.say("its schedule has fired and is gone")
+        if stage.check("schedule that fired is gone", True, ended):
+            stage.say("its schedule has fired and is gone")
 
     def _proof(self) -> None:
         world, stage = self.world, self.stage
@@ -349,8 +349,8 @@ class Story:
             proof.trail(world)
         with stage.step("One mail per person and event"):
             time.sleep(SECONDS_OF_SILENCE)
-            count = world.inbox.nobody_else()
-            stage.say(f"{count} mails went out, none of them twice")
+            stage.say(f"{world.inbox.nobody_else()} mails went out")
+            proof.outbox(world)
             sent = [one["sent_count"] for one in world.admin.items(f"{world.path}/invitations")]
             stage.check("times each invitation was sent", [1, 1, 1], sent)
 

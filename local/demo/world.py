@@ -42,6 +42,7 @@ class World:
         self.inbox = Inbox(stack["inbox_url"], stage)
         self.scheduler = Scheduler(aws("scheduler", endpoint), self.started)
         self.s3 = aws("s3", endpoint)
+        self.dynamodb = aws("dynamodb", endpoint)
         self.vendor = Caller(stack["api_url"], token(stack, "vendor_admin", "*"))
         self.pools: list[Pool] = []
         self.groups: dict[str, str] = {}
