@@ -1,1 +1,192 @@
-//! The workspace tests live in `tests/tests`; this crate has no code of its own.
+//! What the tests share: a world with one client and one contract, on the real adapters over the
+//! in-process cloud. The tests themselves stand in `tests/tests`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::add_client::add_client;
+use seatkeeper_domain::actions::open_contract::open_contract;
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
+use seatkeeper_domain::contract::{Contract, Policies};
+use seatkeeper_domain::email::EmailAddress;
+use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::ids::{ClientId, ContractId, PoolId};
+use seatkeeper_domain::language::Languages;
+use seatkeeper_domain::ports::{Clock as _, IdSource as _, Ledger as _};
+use seatkeeper_domain::role::{Caller, CallerRole, Scope};
+use seatkeeper_domain::secrets::Keys;
+use seatkeeper_domain::stock::Stock;
+use seatkeeper_testkit::{Cloud, SeededIds, VirtualClock};
+use serde_json::Value;
+
+/// A client `acme` (French, Europe/Paris) with one contract, and everything an action needs.
+pub struct World {
+    /// The in-process cloud.
+    pub cloud: Cloud,
+    /// The real adapters over it.
+    pub store: Store,
+    /// The virtual clock, 2026-11-23 10:00 in Paris at first.
+    pub clock: VirtualClock,
+    /// Seeded chance.
+    pub ids: SeededIds,
+    /// Keys of a fixed root secret.
+    pub keys: Keys,
+    /// `acme`.
+    pub client: ClientId,
+    /// Its contract.
+    pub contract: Contract,
+}
+
+impl World {
+    /// A world whose contract has this many seats, on default terms.
+    pub async fn with_seats(seats: u64) -> Self {
+        Self::with_policies(seats, Policies::default()).await
+    }
+
+    /// A world whose contract has this many seats, on these terms, from 2026-01-01 to 2028-12-31.
+    pub async fn with_policies(seats: u64, policies: Policies) -> Self {
+        let cloud = Cloud::new();
+        let store = Store::new(cloud.dynamodb(), Cloud::TABLE);
+        let clock = cloud.clock();
+        let ids = SeededIds::new(7, cloud.clock());
+        let client: ClientId = "acme".parse().expect("a slug");
+        let keys = Keys::derive("a root secret for tests, 32 characters").expect("long enough");
+        let op = || Op { id: ids.uuid(), guard: None };
+        let record = Client {
+            client_id: client.clone(),
+            name: "Acme".to_owned(),
+            default_language: Languages::from_list("en,fr").parse("fr").expect("French"),
+            time_zone: Zone::parse("Europe/Paris").expect("a zone"),
+            launch_url: HttpsUrl::parse("https://lms.example.com/launch").expect("an address"),
+            branding: Branding::default(),
+            status: ClientStatus::Active,
+            created_at: clock.now(),
+        };
+        let made = add_client(&store, Actor::System, op(), record).await;
+        made.expect("a new client");
+        let contract = Contract {
+            contract_id: ContractId::from_uuid(ids.uuid()),
+            client_id: client.clone(),
+            reference: "2026-001".to_owned(),
+            starts_on: Some(Date::constant(2026, 1, 1)),
+            ends_on: Some(Date::constant(2028, 12, 31)),
+            modules: BTreeSet::new(),
+            policies,
+            version: 1,
+            created_at: clock.now(),
+        };
+        let opened = open_contract(&store, Actor::System, op(), &contract, seats).await;
+        opened.expect("a new contract");
+        Self { clock: clock.clone(), cloud: cloud.clone(), store, ids, keys, client, contract }
+    }
+
+    /// The contract's pool.
+    pub fn pool(&self) -> PoolId {
+        PoolId::Contract(self.contract.contract_id)
+    }
+
+    /// An operation without an idempotency key.
+    pub fn op(&self) -> Op {
+        Op { id: self.ids.uuid(), guard: None }
+    }
+
+    /// A client administrator of `acme`.
+    pub fn administrator(&self) -> Caller {
+        Caller {
+            subject: "admin-1".to_owned(),
+            email: Some("admin@acme.example".to_owned()),
+            scope: Scope::Client(self.client.clone()),
+            role: CallerRole::ClientAdmin,
+            groups: BTreeSet::new(),
+        }
+    }
+
+    /// The stock the contract's pool shows.
+    pub async fn stock(&self) -> Stock {
+        let stock = self.store.stock(&self.client, self.pool()).await;
+        stock.expect("a readable pool").expect("a pool")
+    }
+
+    /// Asserts that every pool adds up, that its trail sums to the stock it shows, and that the
+    /// counters are what the learners, invitations, cohorts and blocks say (I1, I8).
+    pub async fn assert_seats_are_conserved(&self) {
+        let dump = self.cloud.dump();
+        for pool in self.store.pools(&self.client).await.expect("pools") {
+            let stock = self.store.stock(&self.client, pool).await.expect("readable");
+            let stock = stock.expect("a pool");
+            assert!(stock.adds_up(), "{pool} does not add up: {stock:?}");
+            assert_eq!(told(&dump, pool), counters(stock), "the trail of {pool}");
+            let (held, used) = recorded(&dump, pool);
+            assert_eq!((held, used), (stock.held, stock.used), "the records of {pool}");
+        }
+    }
+}
+
+/// An address by number.
+pub fn address(number: usize) -> EmailAddress {
+    EmailAddress::parse(&format!("learner.{number}@example.fr")).expect("an address")
+}
+
+fn counters(stock: Stock) -> BTreeMap<String, i64> {
+    let value = serde_json::to_value(stock).expect("a stock");
+    let counters = value.as_object().expect("an object").iter();
+    counters.map(|(name, count)| (name.clone(), count.as_i64().expect("a count"))).collect()
+}
+
+/// The sums of the deltas that the trail tells of a pool.
+fn told(dump: &[Value], pool: PoolId) -> BTreeMap<String, i64> {
+    let mut sums = counters(Stock::default());
+    for record in dump.iter().filter(|item| item["kind"] == "audit") {
+        if record["pool"] != pool.to_string() {
+            continue;
+        }
+        for (name, sum) in &mut sums {
+            *sum += record["delta"][name].as_i64().unwrap_or(0);
+        }
+    }
+    sums
+}
+
+/// Seats held and used as the records say: learners, invitations, and what blocks still have.
+fn recorded(dump: &[Value], pool: PoolId) -> (u64, u64) {
+    let (mut held, mut used) = (0, 0);
+    let seat_name = format!("seat_{pool}");
+    let contract_of = |item: &Value| {
+        let own = item["sublicense_id"].as_str().or(item["contract_id"].as_str());
+        own.map(str::to_owned)
+    };
+    let opened: BTreeSet<String> = dump
+        .iter()
+        .filter(|item| item["kind"] == "cohort" && item["state"] == "opened")
+        .filter(|item| item["pool"] == pool.to_string())
+        .filter_map(|item| item["instant"].as_str().map(str::to_owned))
+        .collect();
+    for item in dump {
+        match item["kind"].as_str() {
+            Some("learner") => match item[&seat_name]["state"]["is"].as_str() {
+                Some("active") => used += 1,
+                Some("scheduled") => {
+                    let opens = item[&seat_name]["state"]["opens_at"].as_str().unwrap_or_default();
+                    if opened.contains(opens) { used += 1 } else { held += 1 }
+                }
+                _ => {}
+            },
+            Some("invitation")
+                if item["status"] == "pending"
+                    && item["holds_seat"] == true
+                    && contract_of(item) == Some(pool.to_string()) =>
+            {
+                held += 1;
+            }
+            Some("block")
+                if item["pk"].as_str().is_some_and(|pk| pk.ends_with(&pool.to_string())) =>
+            {
+                held += item["rem"].as_u64().unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+    (held, used)
+}
