@@ -263,6 +263,7 @@ mod tests {
                 key: "invitation".to_owned(),
                 cohort: None,
                 due_at: at(0),
+                copy_to: None,
                 subjects: vec![subject; MAILS as usize],
             },
             next: 0,

@@ -1,6 +1,6 @@
 //! What the domain needs from outside, named by what it is for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,10 @@ use crate::contract::{Contract, Sublicense};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
 use crate::ids::{BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId, SublicenseId};
+use crate::import::{Detected, RawRow, RowError, RowErrorCode};
+use crate::import_run::{Chunk, ImportRun, Outcome, SourceObject, Totals};
 use crate::invitation::{Delivery, Invitation};
+use crate::language::Language;
 use crate::learner::{Learner, Seat};
 use crate::outbox::{Letter, MailPlace, Owed};
 use crate::stock::{Delta, Stock};
@@ -319,6 +322,15 @@ pub enum About<'a> {
     Invitation(&'a Invitation),
 }
 
+/// Who reads a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Whom it is about.
+    Learner,
+    /// The administrator who asked for a copy: without a live link or password.
+    Administrator,
+}
+
 /// A mail cannot be written: its template or its data are at fault.
 #[derive(Debug, thiserror::Error)]
 #[error("the mail could not be written")]
@@ -331,6 +343,7 @@ pub trait Writer {
         &self,
         client: &Client,
         about: About<'_>,
+        reader: Reader,
         now: Timestamp,
     ) -> Result<WrittenMail, Unwritable>;
 }
@@ -440,4 +453,162 @@ pub trait Proofs {
         proof: &Proof,
         again_at: Timestamp,
     ) -> Result<(), StoreError>;
+}
+
+/// The record of imports, all reads strongly consistent.
+pub trait ImportLog {
+    /// An import.
+    async fn import(
+        &self,
+        client: &ClientId,
+        import: ImportId,
+    ) -> Result<Option<ImportRun>, StoreError>;
+    /// The imports of a client, newest first.
+    async fn imports(
+        &self,
+        client: &ClientId,
+        page: &PageRequest,
+    ) -> Result<Page<ImportRun>, StoreError>;
+    /// The first `count` chunks of an import, in order.
+    async fn chunks(
+        &self,
+        client: &ClientId,
+        import: ImportId,
+        count: u32,
+    ) -> Result<Vec<Chunk>, StoreError>;
+    /// One chunk of an import.
+    async fn chunk(
+        &self,
+        client: &ClientId,
+        import: ImportId,
+        number: u32,
+    ) -> Result<Option<Chunk>, StoreError>;
+    /// Writes a chunk's verdicts, unless a newer worker did, or its outcomes stand.
+    async fn preview_chunk(
+        &self,
+        client: &ClientId,
+        chunk: &Chunk,
+        epoch: u32,
+    ) -> Result<(), StoreError>;
+    /// Ends the lease of a worker at `now`, if it has one still: whoever comes next may take over.
+    async fn let_go_of_import(
+        &self,
+        client: &ClientId,
+        import: ImportId,
+        epoch: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+}
+
+/// An uploaded file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What the uploader said with it, by name in lower case.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What became of reading an uploaded file.
+#[derive(Clone, PartialEq, Eq)]
+pub enum UploadRead {
+    /// Here it is.
+    Read(Upload),
+    /// It is not there, or no longer.
+    Gone,
+    /// Other bytes stand in its place.
+    Replaced,
+    /// It has more bytes than asked for; none were read.
+    TooLarge,
+}
+
+/// Files of imports: uploads to read, reports to keep.
+pub trait Files {
+    /// Reads one version of an upload, of at most `max_bytes`.
+    async fn upload(
+        &self,
+        source: &SourceObject,
+        max_bytes: u64,
+    ) -> Result<UploadRead, StoreError>;
+    /// Keeps a report workbook.
+    async fn keep_report(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+    /// An address under which a report can be fetched for `lifetime`.
+    async fn report_link(&self, key: &str, lifetime: SignedDuration) -> Result<String, StoreError>;
+}
+
+/// What a spreadsheet turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SheetReading {
+    /// Its format, sheet and columns.
+    pub detected: Detected,
+    /// Its data rows.
+    pub rows: u32,
+}
+
+/// Why a file is refused as a whole. It repeats nothing of the file's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The stable code.
+    pub code: &'static str,
+    /// The line to blame.
+    pub line: Option<u32>,
+    /// The letters of the column to blame.
+    pub column: Option<String>,
+}
+
+/// What a report says beside its rows.
+#[derive(Debug, Clone, Copy)]
+pub struct ReportAbout<'a> {
+    /// What the file turned out to be.
+    pub detected: &'a Detected,
+    /// Its data rows.
+    pub rows_total: u32,
+    /// What became of them.
+    pub totals: &'a Totals,
+    /// The uploader's language.
+    pub language: &'a Language,
+    /// The day of the report.
+    pub made_on: jiff::civil::Date,
+}
+
+/// A row that a report gives back.
+#[derive(Debug, Clone)]
+pub struct ReportedRow<'a> {
+    /// The row as it was uploaded.
+    pub row: &'a RawRow,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Everything that is wrong with it.
+    pub errors: Vec<RowError>,
+}
+
+/// Spreadsheets, read and written.
+pub trait Sheets {
+    /// Most bytes of a file.
+    fn max_bytes(&self) -> u64;
+    /// Reads a file and gives its data rows, in order, to `visit`. They count only if it can be
+    /// read to its end.
+    fn read(
+        &self,
+        bytes: &[u8],
+        max_rows: u32,
+        visit: &mut dyn FnMut(RawRow),
+    ) -> Result<SheetReading, Unreadable>;
+    /// What to do about a row's error.
+    fn hint(&self, code: RowErrorCode, language: &Language) -> &'static str;
+    /// What to do about a file that was not imported as a whole, in a sentence.
+    fn whole_file_hint(&self, unreadable: &Unreadable, language: &Language) -> String;
+    /// The report of a file whose rows could be read.
+    fn report(
+        &self,
+        about: &ReportAbout<'_>,
+        rows: &[ReportedRow<'_>],
+    ) -> Result<Vec<u8>, StoreError>;
+    /// The report of a file that was rejected as a whole: the code and what to do.
+    fn rejection_report(
+        &self,
+        unreadable: &Unreadable,
+        language: &Language,
+        made_on: jiff::civil::Date,
+    ) -> Result<Vec<u8>, StoreError>;
 }

@@ -1,10 +1,11 @@
 //! A notification becomes subject, text and HTML in the learner's language.
 //!
-//! [`render`] takes a [`Letter`], which borrows all that one mail says, and a [`MailLanguage`].
+//! [`LetterWriter`] makes a mail of what the domain knows. Below it, [`render`] takes a [`Letter`], which borrows all that one mail says, and a [`MailLanguage`].
 //! Whatever the input, the subject is one line, the HTML is escaped, and direction marks and
 //! control characters are gone.
 
 mod clean;
+mod compose;
 mod language;
 mod view;
 
@@ -14,6 +15,7 @@ mod tests;
 use jiff::civil::Date;
 use seatkeeper_domain::color::Color;
 
+pub use compose::LetterWriter;
 pub use language::{MailLanguage, available_languages, resolve_language};
 
 use view::View;

@@ -27,6 +27,18 @@ pub enum News {
 }
 
 impl News {
+    /// Its name, for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Bounced => "bounced",
+            Self::CameBack => "came_back",
+            Self::Complained => "complained",
+            Self::Rejected => "rejected",
+        }
+    }
+
     /// What an invitation shows of it.
     fn delivery(self) -> Delivery {
         match self {

@@ -11,7 +11,7 @@ use crate::invitation::{Delivery, Invitation};
 use crate::learner::{Learner, Seat};
 use crate::outbox::{Letter, MailPlace, Owed, Settlement, Subject, TRIES};
 use crate::ports::{
-    About, Catalog, Clock, Deliveries, Handover, IdSource, MailTag, Mailer, Outbox, People,
+    About, Catalog, Clock, Deliveries, Handover, IdSource, MailTag, Mailer, Outbox, People, Reader,
     Refusal, Writer, WrittenMail,
 };
 
@@ -219,14 +219,17 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 (&invitation.email, About::Invitation(invitation), Some(version))
             }
         };
+        let copy_to = owed.intent.copy_to.as_ref();
+        let reader = if copy_to.is_some() { Reader::Administrator } else { Reader::Learner };
         Some(Draft {
-            to: to.clone(),
-            written: self.writer.write(client, about, now).ok()?,
+            to: copy_to.unwrap_or(to).clone(),
+            written: self.writer.write(client, about, reader, now).ok()?,
             tag: MailTag {
                 client_id: owed.intent.client_id.clone(),
                 place: place.clone(),
                 mail: owed.next,
-                invitation,
+                // News of a copy says nothing about the invitation.
+                invitation: invitation.filter(|_| reader == Reader::Learner),
             },
         })
     }
@@ -301,6 +304,9 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
         how: Settlement,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if settled.intent.copy_to.is_some() {
+            return Ok(());
+        }
         let mail = settled.next.saturating_sub(1) as usize;
         let Some(Subject::Invitation { invitation, version }) = settled.intent.subjects.get(mail)
         else {

@@ -1,0 +1,219 @@
+//! What the domain knows of a mail, as a [`Letter`]: links and passwords are derived here, at the
+//! moment of writing.
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use seatkeeper_domain::client::Client;
+use seatkeeper_domain::color::Color;
+use seatkeeper_domain::dates::local_date;
+use seatkeeper_domain::invitation::Invitation;
+use seatkeeper_domain::learner::Learner;
+use seatkeeper_domain::link::Link as PersonalLink;
+use seatkeeper_domain::outbox::Letter as Saying;
+use seatkeeper_domain::password::Password;
+use seatkeeper_domain::ports::{About, Reader as Audience, Unwritable, Writer, WrittenMail};
+use seatkeeper_domain::secrets::Keys;
+
+use crate::{
+    Brand, FirstSignIn, Letter, LetterKind, Link, Reader, Rendered, render, resolve_language,
+};
+
+/// How long a link to set a password works after it was sent.
+const PASSWORD_LINK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Writes mails in the reader's language, with links to the pages at one address.
+#[derive(Debug, Clone)]
+pub struct LetterWriter {
+    keys: Keys,
+    page_base_url: String,
+}
+
+/// How a learner gets in, at the moment of writing.
+enum WayIn {
+    /// There is no password yet: they choose one.
+    Link(String, Date),
+    /// With the generated one, which they have not changed.
+    Password(Password),
+    /// With their own.
+    Own,
+}
+
+impl LetterWriter {
+    /// A writer whose links lead below `page_base_url`, which has no final slash.
+    pub fn new(keys: Keys, page_base_url: impl Into<String>) -> Self {
+        Self { keys, page_base_url: page_base_url.into() }
+    }
+
+    fn url(&self, link: &PersonalLink) -> String {
+        format!("{}{}", self.page_base_url, link.path(&self.keys))
+    }
+
+    fn password_link(
+        &self,
+        client: &Client,
+        learner: &Learner,
+        now: Timestamp,
+    ) -> Result<(String, Date), Unwritable> {
+        let serial = u32::try_from(learner.password_serial);
+        let expires_at = now + PASSWORD_LINK;
+        let link = PersonalLink::Password {
+            client: client.client_id.clone(),
+            learner: learner.learner_id,
+            serial: serial.map_err(|error| Unwritable(error.into()))?,
+            expires_at,
+        };
+        Ok((self.url(&link), last_day(expires_at, client)))
+    }
+
+    fn way_in(
+        &self,
+        client: &Client,
+        learner: &Learner,
+        now: Timestamp,
+    ) -> Result<WayIn, Unwritable> {
+        Ok(match &learner.credential {
+            None => {
+                let (url, until) = self.password_link(client, learner, now)?;
+                WayIn::Link(url, until)
+            }
+            Some(credential) if credential.must_change => {
+                let serial = learner.password_serial;
+                let id = learner.learner_id;
+                WayIn::Password(Password::generated(&self.keys, &client.client_id, id, serial))
+            }
+            Some(_) => WayIn::Own,
+        })
+    }
+
+    fn to_learner(
+        &self,
+        client: &Client,
+        learner: &Learner,
+        says: Saying,
+        ends_at: Option<Timestamp>,
+        audience: Audience,
+        now: Timestamp,
+    ) -> Result<Rendered, Unwritable> {
+        let way_in = match says {
+            Saying::PasswordReset => {
+                let (url, until) = self.password_link(client, learner, now)?;
+                WayIn::Link(url, until)
+            }
+            _ => self.way_in(client, learner, now)?,
+        };
+        let link = |url, expires_on| Link { url, expires_on };
+        // What is true now is said, not what was true when the mail came to be owed.
+        let kind = match (says, &way_in) {
+            (Saying::PasswordReset, WayIn::Link(url, until)) => {
+                LetterKind::PasswordReset(link(url, *until))
+            }
+            (Saying::AccessOpened, WayIn::Link(url, until)) => {
+                LetterKind::AccessOpened(FirstSignIn::Link(link(url, *until)))
+            }
+            (Saying::AccessOpened, WayIn::Password(password)) => {
+                LetterKind::AccessOpened(FirstSignIn::Password(password.reveal()))
+            }
+            (Saying::AccessOpened, WayIn::Own) => LetterKind::AccessOpened(FirstSignIn::AsUsual),
+            (Saying::Redeemed, _) => LetterKind::Redeemed,
+            (Saying::AccountCreatedToldOtherwise, _) => LetterKind::AccountCreated,
+            (Saying::AccountCreatedWithPassword, WayIn::Password(password)) => {
+                LetterKind::AccountCreatedPassword { password: password.reveal() }
+            }
+            (_, WayIn::Link(url, until)) => LetterKind::AccountCreatedLink(link(url, *until)),
+            _ => LetterKind::Added,
+        };
+        let end_on = learner.profile.end_on.or_else(|| Some(last_day(ends_at?, client)));
+        let language = learner.profile.language.as_ref().map(|language| language.as_str());
+        let letter = Letter {
+            first_name: learner.profile.first_name.as_deref(),
+            access_until: end_on,
+            ..blank(kind, client, learner.email.as_str(), audience)
+        };
+        rendered(&letter, language, client)
+    }
+
+    fn to_invited(
+        &self,
+        client: &Client,
+        invitation: &Invitation,
+        audience: Audience,
+    ) -> Result<Rendered, Unwritable> {
+        let url = self.url(&PersonalLink::Invitation {
+            client: client.client_id.clone(),
+            invitation: invitation.invitation_id,
+            version: invitation.version,
+        });
+        let expires_on = last_day(invitation.expires_at, client);
+        let kind = LetterKind::Invitation(Link { url: &url, expires_on });
+        let language = invitation.grant.language.as_ref().map(|language| language.as_str());
+        let letter = Letter {
+            inviter: invitation.inviter.as_deref(),
+            message: invitation.message.as_deref(),
+            access_until: invitation.grant.end_on,
+            ..blank(kind, client, invitation.email.as_str(), audience)
+        };
+        rendered(&letter, language, client)
+    }
+}
+
+impl Writer for LetterWriter {
+    fn write(
+        &self,
+        client: &Client,
+        about: About<'_>,
+        reader: Audience,
+        now: Timestamp,
+    ) -> Result<WrittenMail, Unwritable> {
+        let Rendered { subject, text, html, from_name } = match about {
+            About::Seat { learner, seat, letter } => {
+                self.to_learner(client, learner, letter, seat.ends_at, reader, now)
+            }
+            About::Account { learner, letter } => {
+                self.to_learner(client, learner, letter, None, reader, now)
+            }
+            About::Invitation(invitation) => self.to_invited(client, invitation, reader),
+        }?;
+        Ok(WrittenMail { from_name, subject, text, html })
+    }
+}
+
+/// The last local day before an instant at which something ends.
+fn last_day(ends_at: Timestamp, client: &Client) -> Date {
+    local_date(ends_at - SignedDuration::from_secs(1), client.time_zone.zone())
+}
+
+fn blank<'a>(
+    kind: LetterKind<'a>,
+    client: &'a Client,
+    email: &'a str,
+    audience: Audience,
+) -> Letter<'a> {
+    Letter {
+        kind,
+        brand: Brand {
+            name: &client.name,
+            color: client.branding.color.unwrap_or(Color::DEFAULT),
+            logo_url: client.branding.logo_url.as_ref().map(|url| url.as_str()),
+            from_name: client.branding.from_name.as_deref(),
+        },
+        email,
+        first_name: None,
+        inviter: None,
+        message: None,
+        access_until: None,
+        sign_in_url: client.launch_url.as_str(),
+        reader: match audience {
+            Audience::Learner => Reader::Learner,
+            Audience::Administrator => Reader::CopyToAdministrator,
+        },
+    }
+}
+
+fn rendered(
+    letter: &Letter<'_>,
+    language: Option<&str>,
+    client: &Client,
+) -> Result<Rendered, Unwritable> {
+    let language = resolve_language(language, client.default_language.as_str());
+    render(letter, language).map_err(|error| Unwritable(error.into()))
+}
