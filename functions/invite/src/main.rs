@@ -1,11 +1,16 @@
-//! Lambda function `invite`.
+//! Lambda function `invite`: invitations, and the links in their mails.
 
-use lambda_http::{Body, Error, Request, Response, run, service_fn};
+use seatkeeper_aws::{Store, runtime};
+use seatkeeper_http::config::Env;
+use seatkeeper_http::{App, serve, telemetry};
+use seatkeeper_invite::routes;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    run(service_fn(|_: Request| async {
-        Ok::<_, Error>(Response::builder().status(501).body(Body::from("{}"))?)
-    }))
-    .await
+async fn main() -> Result<(), lambda_http::Error> {
+    let mut env = Env::read();
+    telemetry::start("invite", &mut env);
+    let (edge, claims) = (env.edge(), env.claim_names());
+    let (edge, claims) = env.finish(|| Some((edge?, claims?)))?;
+    let store = Store::new(runtime::dynamodb(&runtime::sdk_config().await), &edge.table_name);
+    serve("invite", routes(App::new(store, edge, claims))).await
 }

@@ -94,6 +94,8 @@ pub struct OpenedLink {
     pub client: Client,
     /// The invitation.
     pub invitation: Invitation,
+    /// The version the link was made for.
+    pub version: u32,
     /// Why it is not open any more, if it is not.
     pub closed: Option<LinkClosed>,
 }
@@ -117,7 +119,7 @@ pub async fn open_invitation_link(
         return Ok(None);
     };
     let closed = closed_at(&invitation, version, now);
-    Ok(Some(OpenedLink { client, invitation, closed }))
+    Ok(Some(OpenedLink { client, invitation, version, closed }))
 }
 
 /// Why the link of `version` does not open this invitation at `now`; `None` if it does.

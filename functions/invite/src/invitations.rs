@@ -1,0 +1,173 @@
+//! `POST …/invitations`, `POST …/{invitation}/resend`, `PATCH` and `DELETE …/{invitation}`.
+
+use axum::extract::State;
+use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::close_invitation::cancel_invitation;
+use seatkeeper_domain::actions::invitations::InvitationNow;
+use seatkeeper_domain::actions::invite::{
+    ADDRESSES_MAX, AddressResult, Invite, Invited, Verdict, invite as invite_all, split_addresses,
+};
+use seatkeeper_domain::actions::resend_invitation::resend_invitation;
+use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::ids::{ClientId, InvitationId};
+use seatkeeper_domain::invitation::Grant;
+use seatkeeper_domain::link::Link;
+use seatkeeper_domain::ports::{Clock as _, IdSource as _};
+use seatkeeper_http::body::{Fields, Given, Payload, Refusal, date, flag, lines, text_or_texts};
+use seatkeeper_http::caller::INVITATIONS;
+use seatkeeper_http::idempotency::Repeatable;
+use seatkeeper_http::request::Path;
+use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
+use serde_json::{Value, json};
+
+/// Most characters of all addresses together: more than so many addresses can have.
+const ADDRESSES_LENGTH: usize = 320 * ADDRESSES_MAX;
+/// Most characters of a personal message.
+const MESSAGE_MAX: usize = 2_000;
+
+pub(crate) async fn invite(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(INVITATIONS)?;
+    let (app, caller) = (app.as_ref(), signed_in.caller());
+    let wanted = &read(app, &signed_in, client, &payload)?;
+    let work = |op: Op| async move {
+        let (store, clock, keys) = (&app.store, &app.clock, &app.edge.keys);
+        let invited = invite_all(store, clock, keys, caller, op, wanted).await?;
+        Ok(answer(app, wanted, &invited))
+    };
+    app.once().answer(&caller.subject, &request, &payload, work).await
+}
+
+pub(crate) async fn resend(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, invitation)): Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(INVITATIONS)?;
+    Fields::of_optional(&payload)?.finish(|| Some(()))?;
+    let id = known_id(&invitation)?;
+    let (app, caller, client) = (app.as_ref(), signed_in.caller(), &client);
+    let work = |op: Op| async move {
+        let (store, clock, keys) = (&app.store, &app.clock, &app.edge.keys);
+        let sent = resend_invitation(store, clock, keys, caller, op, client, id).await?;
+        Ok(shown(app, &sent))
+    };
+    app.once().answer(&caller.subject, &request, &payload, work).await
+}
+
+pub(crate) async fn cancel(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, invitation)): Path<(String, String)>,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(INVITATIONS)?;
+    let id = known_id(&invitation)?;
+    let (keys, caller) = (&app.edge.keys, signed_in.caller());
+    let op = Op { id: app.ids.uuid(), guard: None };
+    let now = cancel_invitation(&app.store, &app.clock, keys, caller, op, &client, id).await?;
+    Ok(shown(&app, &now))
+}
+
+pub(crate) async fn change(
+    signed_in: SignedIn,
+    Path((client, _)): Path<(String, String)>,
+) -> Result<Answer, Problem> {
+    signed_in.must_see(&client)?;
+    signed_in.must_be(INVITATIONS)?;
+    Err(Problem::new(
+        ProblemCode::NotImplemented,
+        "Changing the address is not served yet; cancel the invitation and invite the right one.",
+    ))
+}
+
+/// The id in a path; what cannot be one names nothing.
+fn known_id(id: &str) -> Result<InvitationId, Problem> {
+    id.parse().map_err(|_| Problem::not_found())
+}
+
+fn shown(app: &App<Store>, now: &InvitationNow) -> Answer {
+    let mut body = views::invitation(&now.invitation, app.clock.now());
+    body["stock"] = views::stock(now.stock);
+    Answer::ok(&body)
+}
+
+fn read(
+    app: &App<Store>,
+    signed_in: &SignedIn,
+    client_id: ClientId,
+    payload: &Payload,
+) -> Result<Invite, Problem> {
+    let mut fields = Fields::of(payload)?;
+    let (contract_id, sublicense_id) = person::pool(&mut fields);
+    let addresses = fields.required("emails", addresses);
+    let grant = Grant {
+        roles: person::roles(&mut fields),
+        group_ids: person::groups(&mut fields),
+        labels: person::labels(&mut fields),
+        language: fields.optional("language", person::language(&app.edge.languages)),
+        start_on: fields.optional("start_on", date()),
+        end_on: fields.optional("end_on", date()),
+        delete_on: fields.optional("delete_on", date()),
+        additional_info: fields.optional("additional_info", lines(1..=person::INFO_MAX)),
+    };
+    let message = fields.optional("message", lines(0..=MESSAGE_MAX));
+    let notify = fields.optional("notify", flag()).unwrap_or(true);
+    let copy = fields.optional("copy_to_me", flag()).unwrap_or(false);
+    let copy_to = person::copy_to(&mut fields, signed_in.caller(), copy);
+    fields.finish(|| {
+        Some(Invite {
+            client_id,
+            contract_id: contract_id?,
+            sublicense_id,
+            addresses: addresses?,
+            grant,
+            message: message.filter(|message| !message.is_empty()),
+            notify,
+            copy_to,
+        })
+    })
+}
+
+/// `emails`: one text of many addresses, or a list with one in each item.
+fn addresses(given: Given<'_>) -> Result<Vec<String>, Refusal> {
+    let texts = text_or_texts(ADDRESSES_LENGTH)(given)?;
+    let addresses = match given.as_text() {
+        Ok(text) => split_addresses(text),
+        Err(_) => texts,
+    };
+    match addresses.len() {
+        0 => Err(Refusal::new("too-few", "Give at least one address.")),
+        1..=ADDRESSES_MAX => Ok(addresses),
+        _ => {
+            let detail = format!("At most {ADDRESSES_MAX} addresses; send several calls.");
+            Err(Refusal::new("too-many", detail))
+        }
+    }
+}
+
+fn answer(app: &App<Store>, wanted: &Invite, invited: &Invited) -> Answer {
+    let view =
+        |result: &AddressResult| views::invited_address(result, link(app, wanted, result.verdict));
+    let results: Vec<Value> = invited.results.iter().map(view).collect();
+    let body = json!({"results": results, "stock": views::stock(invited.stock)});
+    Answer::ok(&body).unrepeatable("/results/*/link")
+}
+
+/// The link of an address that no mail tells of it.
+fn link(app: &App<Store>, wanted: &Invite, verdict: Verdict) -> Option<String> {
+    let Verdict::Invited { invitation_id, version } = verdict else { return None };
+    let client = wanted.client_id.clone();
+    let link = Link::Invitation { client, invitation: invitation_id, version };
+    let url = || format!("{}{}", app.edge.page_base_url, link.path(&app.edge.keys));
+    (!wanted.notify).then(url)
+}

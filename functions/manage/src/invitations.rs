@@ -1,0 +1,55 @@
+//! Invitations: lists, and one.
+
+use axum::extract::State;
+use http::Uri;
+use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::invitations::{may_see, visible_invitation};
+use seatkeeper_domain::invitation::{Invitation, InvitationStatus};
+use seatkeeper_domain::ports::Clock as _;
+use seatkeeper_http::body::{Fields, choice, page_request};
+use seatkeeper_http::caller::GROUP_READS;
+use seatkeeper_http::request::Path;
+use seatkeeper_http::{Answer, Problem, Shared, SignedIn, views};
+
+/// The values of `status`.
+const STATUSES: [(&str, InvitationStatus); 5] = [
+    ("pending", InvitationStatus::Pending),
+    ("accepted", InvitationStatus::Accepted),
+    ("declined", InvitationStatus::Declined),
+    ("cancelled", InvitationStatus::Cancelled),
+    ("expired", InvitationStatus::Expired),
+];
+
+pub(crate) async fn list(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    uri: Uri,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(GROUP_READS)?;
+    let mut fields = Fields::of_query(&uri);
+    let request = page_request(&mut fields);
+    let status = fields.optional("status", choice(&STATUSES));
+    fields.finish(|| Some(()))?;
+    let now = app.clock.now();
+    let keep = |invitation: &Invitation| {
+        may_see(signed_in.caller(), invitation)
+            && status.is_none_or(|status| status == invitation.status_at(now))
+    };
+    let page = app.store.invitations_page(&client, &request, keep).await?;
+    Ok(Answer::ok(&views::list(&page, |invitation| views::invitation(invitation, now))))
+}
+
+pub(crate) async fn show(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, invitation)): Path<(String, String)>,
+) -> Result<Answer, Problem> {
+    let client = signed_in.must_see(&client)?;
+    signed_in.must_be(GROUP_READS)?;
+    let id = invitation.parse().map_err(|_| Problem::not_found())?;
+    let found = visible_invitation(&app.store, signed_in.caller(), &client, id).await?;
+    let found = found.ok_or_else(Problem::not_found)?;
+    Ok(Answer::ok(&views::invitation(&found, app.clock.now())))
+}
