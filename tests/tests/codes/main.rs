@@ -1,0 +1,7 @@
+//! Codes: issued all or none, redeemed once, guessed in vain.
+#![expect(clippy::expect_used, reason = "a test stops at the first thing it did not expect")]
+
+mod http;
+mod issuing;
+mod redeeming;
+mod world;
