@@ -29,9 +29,10 @@ mod xml;
 use seatkeeper_domain::import::{Detected, RawRow};
 
 pub use limits::Limits;
+pub use port::Spreadsheets;
 pub use reject::{RejectCode, Rejection, UnknownRejectCode};
 pub use report::{ReportError, ReportHead, ReportRow, rejection_report, report};
-pub use texts::{explain, hint};
+pub use texts::{hint, rejection_hint};
 
 use format::Opened;
 use source::Source;

@@ -9,8 +9,7 @@ use seatkeeper_domain::import_run::{Outcome, Totals};
 use seatkeeper_domain::language::Language;
 
 use crate::number::{digits, digits_of};
-use crate::reject::Rejection;
-use crate::texts::{Texts, explain};
+use crate::texts::Texts;
 
 /// Columns that the report adds behind the uploaded ones.
 const ADDED: [&str; 4] = ["line", "status", "error", "hint"];
@@ -66,10 +65,11 @@ pub fn report<'a>(
     Ok(workbook.save_to_buffer()?)
 }
 
-/// Writes the report of a file that was refused as a whole: the code, where it happened and what to
-/// do.
+/// Writes the report of a file that was not imported as a whole: the code, and what the uploader is
+/// told about it.
 pub fn rejection_report(
-    rejection: &Rejection,
+    code: &str,
+    told: &str,
     language: &Language,
     made_on: Date,
 ) -> Result<Vec<u8>, ReportError> {
@@ -78,11 +78,9 @@ pub fn rejection_report(
     workbook.set_properties(&properties(made_on)?);
     let sheet = workbook.add_worksheet();
     sheet.set_name(texts.rows)?;
-    let line = rejection.line.map(|line| line.to_string()).unwrap_or_default();
-    let hint = explain(rejection, language);
-    let cells = [&line, texts.failed, rejection.code.as_str(), &hint];
     let bold = Format::new().set_bold();
-    for (column, (heading, text)) in (0..).zip(ADDED.into_iter().zip(cells)) {
+    let cells = [("status", texts.failed), ("error", code), ("hint", told)];
+    for (column, (heading, text)) in (0..).zip(cells) {
         sheet.write_string_with_format(0, column, heading, &bold)?;
         sheet.write_string(1, column, text)?;
         sheet.set_column_width(column, width(heading))?;

@@ -3,8 +3,6 @@
 use seatkeeper_domain::import::RowErrorCode;
 use seatkeeper_domain::language::Language;
 
-use crate::reject::{RejectCode, Rejection};
-
 /// The words of one language.
 pub(crate) struct Texts {
     /// Name of the sheet of rows.
@@ -26,7 +24,7 @@ pub(crate) struct Texts {
     line: &'static str,
     column: &'static str,
     hint: fn(RowErrorCode) -> &'static str,
-    explain: fn(RejectCode) -> &'static str,
+    whole_file: fn(&str) -> &'static str,
 }
 
 /// What to do about an error, in a language; in English where that has no texts.
@@ -34,12 +32,18 @@ pub fn hint(code: RowErrorCode, language: &Language) -> &'static str {
     Texts::of(language).hint(code)
 }
 
-/// Why a file is refused, where, and what to do, in a language; in English where that has no
-/// texts.
-pub fn explain(rejection: &Rejection, language: &Language) -> String {
+/// Why a file was not imported as a whole, where it went wrong, and what to do, in a language; in
+/// English where that has no texts. Besides the codes of [`RejectCode`](crate::RejectCode) it knows
+/// those of imports that were refused after their rows could be read.
+pub fn rejection_hint(
+    code: &str,
+    line: Option<u32>,
+    column: Option<&str>,
+    language: &Language,
+) -> String {
     let texts = Texts::of(language);
-    let reason = (texts.explain)(rejection.code);
-    let place = match (rejection.line, &rejection.column) {
+    let reason = (texts.whole_file)(code);
+    let place = match (line, column) {
         (Some(line), Some(column)) => {
             format!("{} {line}, {} {column}{}", texts.line, texts.column, texts.colon)
         }
@@ -87,7 +91,7 @@ static ENGLISH: Texts = Texts {
     line: "Line",
     column: "column",
     hint: english_hint,
-    explain: english_explanation,
+    whole_file: english_whole_file,
 };
 
 static FRENCH: Texts = Texts {
@@ -116,7 +120,7 @@ static FRENCH: Texts = Texts {
     line: "Ligne",
     column: "colonne",
     hint: french_hint,
-    explain: french_explanation,
+    whole_file: french_whole_file,
 };
 
 fn english_hint(code: RowErrorCode) -> &'static str {
@@ -188,74 +192,117 @@ fn french_hint(code: RowErrorCode) -> &'static str {
     }
 }
 
-fn english_explanation(code: RejectCode) -> &'static str {
+fn english_whole_file(code: &str) -> &'static str {
     match code {
-        RejectCode::UnsupportedFormat => {
+        "unsupported-format" => {
             "This is not a spreadsheet that can be read. Save it as .xlsx without macros, or as .csv."
         }
-        RejectCode::EncryptedFile => "The file is protected by a password. Save it without one.",
-        RejectCode::UnreadableFile => {
+        "encrypted-file" => "The file is protected by a password. Save it without one.",
+        "unreadable-file" => {
             "The file is empty or damaged. Open it in your spreadsheet program and save it again."
         }
-        RejectCode::FileTooLarge => "The file is over 10 MB. Split it, or remove pictures.",
-        RejectCode::InflatesTooLarge => {
+        "file-too-large" => "The file is over 10 MB. Split it, or remove pictures.",
+        "inflates-too-large" => {
             "The file holds too much. Copy the rows into a new spreadsheet and save that."
         }
-        RejectCode::TooManyRows => "There are too many rows. Split the file.",
-        RejectCode::TooManyColumns => "There are more than 64 columns. Remove those not needed.",
-        RejectCode::CellTooLong => "The text of this cell is too long. Shorten it.",
-        RejectCode::EmailColumnMissing => {
+        "too-many-rows" => "There are too many rows. Split the file.",
+        "too-many-columns" => "There are more than 64 columns. Remove those not needed.",
+        "cell-too-long" => "The text of this cell is too long. Shorten it.",
+        "email-column-missing" => {
             "No e-mail column was found. Name one “email” within the first 20 rows."
         }
+        "rows-invalid" => {
+            "Rows are invalid, and none is imported unless all are valid. Mend them and upload again."
+        }
+        "no-seats-left" => {
+            "There are fewer seats than valid rows. Free or order seats, then upload again."
+        }
+        "file-gone" | "file-replaced" => {
+            "The file was removed or replaced before it was read. Upload it again."
+        }
+        "contract-ended" => "The contract has ended. Choose one that runs.",
+        "invalid-language" | "invalid-start-on" | "invalid-notify" | "invalid-groups"
+        | "invalid-sublicense" => {
+            "A setting that was given with the file is not valid. Mend it and upload again."
+        }
+        _ => "The file was not imported.",
     }
 }
 
-fn french_explanation(code: RejectCode) -> &'static str {
+fn french_whole_file(code: &str) -> &'static str {
     match code {
-        RejectCode::UnsupportedFormat => {
+        "unsupported-format" => {
             "Ce n’est pas un tableau lisible. Enregistrez-le en .xlsx sans macros, ou en .csv."
         }
-        RejectCode::EncryptedFile => {
+        "encrypted-file" => {
             "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe."
         }
-        RejectCode::UnreadableFile => {
+        "unreadable-file" => {
             "Le fichier est vide ou endommagé. Ouvrez-le dans votre tableur et enregistrez-le de \
              nouveau."
         }
-        RejectCode::FileTooLarge => {
-            "Le fichier dépasse 10\u{a0}Mo. Partagez-le, ou retirez-en les images."
-        }
-        RejectCode::InflatesTooLarge => {
+        "file-too-large" => "Le fichier dépasse 10\u{a0}Mo. Partagez-le, ou retirez-en les images.",
+        "inflates-too-large" => {
             "Le fichier contient trop de données. Copiez les lignes dans un nouveau tableau et \
              enregistrez celui-ci."
         }
-        RejectCode::TooManyRows => "Il y a trop de lignes. Partagez le fichier.",
-        RejectCode::TooManyColumns => {
-            "Il y a plus de 64 colonnes. Retirez celles qui ne servent pas."
-        }
-        RejectCode::CellTooLong => "Le texte de cette cellule est trop long. Raccourcissez-le.",
-        RejectCode::EmailColumnMissing => {
+        "too-many-rows" => "Il y a trop de lignes. Partagez le fichier.",
+        "too-many-columns" => "Il y a plus de 64 colonnes. Retirez celles qui ne servent pas.",
+        "cell-too-long" => "Le texte de cette cellule est trop long. Raccourcissez-le.",
+        "email-column-missing" => {
             "Aucune colonne d’adresses e-mail n’a été trouvée. Nommez-en une «\u{a0}email\u{a0}» dans les \
              20 premières lignes."
         }
+        "rows-invalid" => {
+            "Des lignes sont invalides, et aucune n’est importée si toutes ne sont pas valides. \
+             Corrigez-les et importez de nouveau."
+        }
+        "no-seats-left" => {
+            "Il y a moins de places que de lignes valides. Libérez ou commandez des places, puis \
+             importez de nouveau."
+        }
+        "contract-ended" => "Le contrat est terminé. Choisissez-en un qui court encore.",
+        "invalid-language" | "invalid-start-on" | "invalid-notify" | "invalid-groups"
+        | "invalid-sublicense" => {
+            "Un réglage donné avec le fichier n’est pas valide. Corrigez-le et importez de nouveau."
+        }
+        "file-gone" | "file-replaced" => {
+            "Le fichier a été retiré ou remplacé avant d’être lu. Importez-le de nouveau."
+        }
+        _ => "Le fichier n’a pas été importé.",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RejectCode;
     use seatkeeper_domain::language::Languages;
+
+    fn language(tag: &str) -> Language {
+        Languages::from_list("en,fr,de").parse(tag).unwrap()
+    }
 
     #[test]
     fn a_refusal_says_where_and_what_to_do_in_the_readers_language() {
-        let languages = Languages::from_list("en,fr,de");
-        let language = |tag| languages.parse(tag).unwrap();
-        let long = Rejection::at(RejectCode::CellTooLong, 7, 1);
+        let told = |tag| rejection_hint("cell-too-long", Some(7), Some("B"), &language(tag));
         let english = "Line 7, column B: The text of this cell is too long. Shorten it.";
-        assert_eq!(explain(&long, &language("en")), english);
-        assert_eq!(explain(&long, &language("de")), english);
-        assert!(explain(&long, &language("fr")).starts_with("Ligne 7, colonne B\u{a0}: Le texte"));
-        let empty = Rejection::unreadable();
-        assert!(explain(&empty, &language("en")).starts_with("The file is empty or damaged."));
+        assert_eq!(told("en"), english);
+        assert_eq!(told("de"), english);
+        assert!(told("fr").starts_with("Ligne 7, colonne B\u{a0}: Le texte"));
+        let whole = rejection_hint("unreadable-file", None, None, &language("en"));
+        assert!(whole.starts_with("The file is empty or damaged."));
+    }
+
+    #[test]
+    fn every_code_has_a_sentence_of_its_own_in_every_language() {
+        for tag in ["en", "fr"] {
+            let told = |code: &str| rejection_hint(code, None, None, &language(tag));
+            let refused =
+                ["rows-invalid", "no-seats-left", "file-gone", "contract-ended", "invalid-groups"];
+            for code in RejectCode::ALL.map(RejectCode::as_str).into_iter().chain(refused) {
+                assert_ne!(told(code), told("unknown"), "{tag}: {code}");
+            }
+        }
     }
 }

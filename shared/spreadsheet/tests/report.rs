@@ -6,7 +6,9 @@ use jiff::civil::date;
 use seatkeeper_domain::import::{Cell, Detected, Field, RawRow, RowError, RowErrorCode};
 use seatkeeper_domain::import_run::{Outcome, Totals};
 use seatkeeper_domain::language::{Language, Languages};
-use seatkeeper_spreadsheet::{Limits, ReportHead, ReportRow, read, rejection_report, report};
+use seatkeeper_spreadsheet::{
+    Limits, ReportHead, ReportRow, read, rejection_hint, rejection_report, report,
+};
 
 const UPLOADED: &str = "\
 Courriel;Prénom;Service;Mot de passe;Date de début;Matricule;Groupe
@@ -144,7 +146,10 @@ fn formula_looking_text_is_no_formula_and_the_same_report_is_the_same_bytes() {
 #[test]
 fn the_report_of_a_refused_file_says_why_and_what_to_do() {
     let refusal = read(b"name;age\nAnn;3\n", &Limits::default(), |_| {}).unwrap_err();
-    let bytes = rejection_report(&refusal, &Language::english(), date(2026, 11, 23)).unwrap();
+    let english = Language::english();
+    let (code, line) = (refusal.code.as_str(), refusal.line);
+    let told = rejection_hint(code, line, refusal.column.as_deref(), &english);
+    let bytes = rejection_report(code, &told, &english, date(2026, 11, 23)).unwrap();
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
     let mut strings = archive.by_name("xl/sharedStrings.xml").unwrap();
     let xml = std::io::read_to_string(&mut strings).unwrap();
