@@ -19,7 +19,9 @@ use crate::cohort::CohortKey;
 use crate::contract::{Contract, Sublicense};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
-use crate::ids::{BatchId, ClientId, ContractId, GroupId, InvitationId, LearnerId, PoolId};
+use crate::ids::{
+    BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId,
+};
 use crate::import_run::{Chunk, ImportRun};
 use crate::invitation::{Invitation, InvitationStatus};
 use crate::learner::{Credential, Profile, Seat};
@@ -339,7 +341,15 @@ pub enum Step {
         /// The epoch that must stand.
         expects: Option<u32>,
     },
-    /// A chunk's verdicts and outcomes.
+    /// Puts an import on its client's list.
+    ListImport {
+        /// Which.
+        import_id: ImportId,
+        /// When it was made.
+        created_at: Timestamp,
+    },
+    /// A chunk's verdicts and outcomes: for good, a late [preview](crate::ports::ImportLog::preview_chunk)
+    /// does not write over them.
     PutChunk(Box<Chunk>),
     /// Mails that are owed because of this change.
     Mail(MailIntent),

@@ -133,6 +133,9 @@ pub struct SourceObject {
     pub key: String,
     /// The version, if the bucket keeps versions.
     pub version_id: Option<String>,
+    /// What the bytes are known by where it does not.
+    #[serde(default)]
+    pub etag: Option<String>,
 }
 
 /// How an import was asked for.
@@ -207,7 +210,8 @@ pub struct ImportRun {
     pub reject_code: Option<String>,
     /// A sentence beside the code: which line, which column, what to do.
     pub reject_detail: Option<String>,
-    /// What was detected about the file, as the API shows it.
+    /// What was detected about the file, as the API shows it; null before it was read.
+    #[serde(default)]
     pub detected: Value,
     /// Rows that are not blank.
     pub rows_total: u32,
@@ -292,6 +296,42 @@ pub enum Outcome {
     NotSeated,
     /// It could not be done.
     Failed,
+}
+
+impl Totals {
+    /// Counts a row's verdict.
+    pub fn count_verdict(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Valid => self.valid += 1,
+            Verdict::Invalid => self.invalid += 1,
+            Verdict::Duplicate => self.duplicate += 1,
+            Verdict::Existing => self.existing += 1,
+        }
+    }
+
+    /// Takes back a verdict that turned out to be another.
+    pub fn uncount_verdict(&mut self, verdict: Verdict) {
+        let count = match verdict {
+            Verdict::Valid => &mut self.valid,
+            Verdict::Invalid => &mut self.invalid,
+            Verdict::Duplicate => &mut self.duplicate,
+            Verdict::Existing => &mut self.existing,
+        };
+        *count = count.saturating_sub(1);
+    }
+
+    /// Counts what came of a row.
+    pub fn count_outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Created => self.created += 1,
+            Outcome::Invited => self.invited += 1,
+            Outcome::Scheduled => self.scheduled += 1,
+            Outcome::Updated => self.updated += 1,
+            Outcome::Skipped => self.skipped += 1,
+            Outcome::NotSeated => self.not_seated += 1,
+            Outcome::Failed => self.failed += 1,
+        }
+    }
 }
 
 /// One thing that is wrong with a row.

@@ -17,6 +17,7 @@ pub mod open_contract;
 pub mod redeem_code;
 pub mod release_seat;
 pub mod resend_invitation;
+pub mod run_import;
 pub mod seating;
 pub mod send_mail;
 pub mod sign_in;

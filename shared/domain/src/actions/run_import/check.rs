@@ -1,0 +1,411 @@
+//! Checking a file: its rows against the rules, their verdicts, and the chunks they are written in.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+
+use crate::actions::ground::Ground;
+use crate::actions::seating::{Term, TermError, TermRequest, term};
+use crate::contract::{ContractStatus, HoldOn};
+use crate::dates::{Opening, local_date};
+use crate::email::EmailAddress;
+use crate::ids::{ClientId, InvitationId, LearnerId};
+use crate::import::{
+    CheckedRow, DateOrder, Field, GroupDirectory, Judge, RawRow, RowError, RowRules, RowValues,
+    TermDefaults, Window, check_row,
+};
+use crate::import_run::{
+    Chunk, ImportRun, Mode, OnExisting, RowProblem, RowRecord, SeatNeed, Totals, Verdict,
+};
+use crate::invitation::Invitation;
+use crate::learner::Learner;
+use crate::ports::{Clock, Files, IdSource, Sheets, Unreadable, Upload, UploadRead};
+use crate::role::{PrivilegedRoles, Role};
+
+use super::settings::rejected;
+use super::{ImportPorts, Importer, RowDefaults, Stop, Work};
+
+/// Steps of a chunk that its rows share: block, import, chunk, trail, and the mail that goes out
+/// at once.
+const SHARED_STEPS: usize = 5;
+/// Steps that the rows of a chunk may take: a transaction has 100 items.
+const ROW_STEPS: usize = crate::change::STEPS_MAX - SHARED_STEPS;
+/// Most rows of a chunk, which are one item.
+const CHUNK_ROWS: usize = 94;
+/// Most bytes of the cells of a chunk: a transaction holds 4 MB.
+const CHUNK_BYTES: usize = 1_500_000;
+
+/// Who is there already, by the ids that addresses have.
+#[derive(Default)]
+pub(super) struct Known {
+    learners: HashMap<LearnerId, Learner>,
+    invitations: HashMap<InvitationId, Invitation>,
+}
+
+/// How one person of a row stands to the client and the pool.
+pub(super) struct Standing<'a> {
+    pub(super) learner_id: LearnerId,
+    pub(super) invitation_id: InvitationId,
+    pub(super) learner: Option<&'a Learner>,
+    pub(super) invitation: Option<&'a Invitation>,
+}
+
+impl Standing<'_> {
+    /// Whether the person has a seat or a live invitation in the pool.
+    pub(super) fn exists(&self, ground: &Ground, now: Timestamp) -> bool {
+        let seated = self.learner.is_some_and(|known| known.live_seat(ground.pool).is_some());
+        seated || self.invitation.is_some_and(|invitation| invitation.is_live(now))
+    }
+
+    /// Whether a row of this person is seated; else it is invited.
+    pub(super) fn is_seated(&self, mode: Mode) -> bool {
+        mode == Mode::Create || self.learner.is_some()
+    }
+
+    /// Whether the row takes a seat out of the block.
+    pub(super) fn takes_seat(&self, ground: &Ground, mode: Mode) -> bool {
+        self.is_seated(mode)
+            || (ground.contract.policies.hold_on == HoldOn::Invite && !self.holds())
+    }
+
+    /// Whether an invitation whose time ran out holds a seat still.
+    pub(super) fn holds(&self) -> bool {
+        let pending = crate::invitation::InvitationStatus::Pending;
+        self.invitation.is_some_and(|known| known.status == pending && known.holds_seat)
+    }
+}
+
+impl<P, F, S, C, I> Importer<'_, P, F, S, C, I>
+where
+    P: ImportPorts,
+    F: Files,
+    S: Sheets,
+    C: Clock,
+    I: IdSource,
+{
+    /// Reads the file, judges its rows and cuts them into chunks, which are written down.
+    pub(super) async fn check(&self, work: &mut Work, upload: UploadRead) -> Result<(), Stop> {
+        let upload = match upload {
+            UploadRead::Read(upload) => upload,
+            UploadRead::Gone => return Err(rejected("file-gone")),
+            UploadRead::Replaced => return Err(rejected("file-replaced")),
+            UploadRead::TooLarge => return Err(rejected("file-too-large")),
+        };
+        let now = self.clock.now();
+        let zone = work.ground.client.time_zone.zone();
+        if work.ground.contract.status(now, zone) == ContractStatus::Ended {
+            return Err(rejected("contract-ended"));
+        }
+        let groups = self.groups(&work.ground).await?;
+        let asked = self.settings(&work.ground, &upload.metadata, &groups).await?;
+        work.run.settings = asked.settings;
+        work.run.sublicense_id = asked.sublicense_id;
+        work.ground.sublicense_id = asked.sublicense_id;
+        work.ground.pool = work.run.pool();
+        if let Some(language) = RowDefaults::of(&work.run.settings).language {
+            work.run.language = language;
+        }
+        self.read(work, &upload).map_err(Stop::Rejected)?;
+        let rules = self.rules(&work.ground, &work.run, groups);
+        self.preview(work, &rules).await
+    }
+
+    /// Reads the file of an import that is being committed; without it, the rows that are left
+    /// fail.
+    pub(super) async fn read_again(&self, work: &mut Work, upload: UploadRead) -> Result<(), Stop> {
+        if let UploadRead::Read(upload) = upload {
+            // The file was readable once; a version that reads it no longer finds no rows in it.
+            let _ = self.read(work, &upload);
+        }
+        let client = &work.ground.client.client_id;
+        work.chunks = self.ports.chunks(client, work.run.import_id, work.run.chunks).await?;
+        Ok(())
+    }
+
+    fn read(&self, work: &mut Work, upload: &Upload) -> Result<(), Unreadable> {
+        let mut rows = Vec::new();
+        let reading = self.sheets.read(&upload.bytes, self.max_rows, &mut |row| rows.push(row))?;
+        work.rows = rows;
+        work.run.rows_total = reading.rows;
+        work.run.detected = serde_json::to_value(&reading.detected).unwrap_or_default();
+        Ok(())
+    }
+
+    async fn preview(&self, work: &mut Work, rules: &RowRules) -> Result<(), Stop> {
+        let now = self.clock.now();
+        let settings = &work.run.settings;
+        let defaults = RowDefaults::of(settings);
+        let mut checked: Vec<CheckedRow> =
+            work.rows.iter().map(|row| check_row(row, rules)).collect();
+        let emails = checked.iter().filter_map(|row| row.email.as_ref());
+        let known = self.known(&work.ground, emails).await?;
+        let mut judge = Judge::new(settings.on_existing);
+        let mut totals = Totals::default();
+        let mut needed = 0;
+        let mut cut = Cut::default();
+        for (raw, row) in work.rows.iter().zip(&mut checked) {
+            let judgment = judge.judge(row, |email| {
+                self.standing(&work.ground, email, &known).exists(&work.ground, now)
+            });
+            totals.count_verdict(judgment.verdict);
+            let mut record = RowRecord {
+                line: row.line,
+                email: row.email.as_ref().map(ToString::to_string),
+                verdict: judgment.verdict,
+                outcome: None,
+                errors: self.problems(&row.errors, &work.run.language),
+                duplicate_of: judgment.duplicate_of,
+                learner_id: None,
+            };
+            let standing =
+                row.email.as_ref().map(|email| self.standing(&work.ground, email, &known));
+            let (mut steps, mut opening) = (0, None);
+            match (judgment.verdict, standing) {
+                (Verdict::Valid, Some(standing)) => {
+                    needed += u64::from(standing.takes_seat(&work.ground, settings.mode));
+                    steps = if settings.mode == Mode::Create { 1 } else { 2 };
+                    let term = row_term(&work.ground, &row.values, &defaults, now);
+                    opening = term.ok().map(|term| term.opening);
+                }
+                (Verdict::Existing, Some(standing)) => {
+                    record.learner_id = standing.learner.map(|learner| learner.learner_id);
+                    steps = usize::from(settings.on_existing != OnExisting::Skip);
+                }
+                _ => {}
+            }
+            cut.add(record, steps, opening, bytes_of(raw));
+        }
+        work.chunks = cut.into_chunks(work.run.import_id);
+        let count = u32::try_from(work.chunks.len()).unwrap_or(u32::MAX);
+        work.run.chunks = count;
+        work.run.totals = totals;
+        work.run.seats = SeatNeed { needed, ..SeatNeed::default() };
+        self.keep_preview(work).await
+    }
+
+    pub(super) async fn keep_preview(&self, work: &Work) -> Result<(), Stop> {
+        let client = &work.ground.client.client_id;
+        for chunk in &work.chunks {
+            self.ports.preview_chunk(client, chunk, work.run.epoch).await?;
+        }
+        Ok(())
+    }
+
+    async fn groups(&self, ground: &Ground) -> Result<GroupDirectory, Stop> {
+        let groups = self.ports.groups(&ground.client.client_id).await?;
+        Ok(groups.iter().map(|group| (group.group_id, &group.name)).collect())
+    }
+
+    /// The rules as they stand now, for the rows of an import under way.
+    pub(super) async fn rules_now(&self, work: &Work) -> Result<RowRules, Stop> {
+        let groups = self.groups(&work.ground).await?;
+        Ok(self.rules(&work.ground, &work.run, groups))
+    }
+
+    fn rules(&self, ground: &Ground, run: &ImportRun, groups: GroupDirectory) -> RowRules {
+        let contract = &ground.contract;
+        RowRules {
+            today: local_date(self.clock.now(), ground.client.time_zone.zone()),
+            window: Window { starts_on: contract.starts_on, ends_on: contract.ends_on },
+            languages: self.languages.clone(),
+            groups,
+            create_groups: false,
+            grantable: grantable(contract.policies.privileged_roles),
+            passwords: self.passwords,
+            mode: run.settings.mode,
+            date_order: DateOrder::Dmy,
+            defaults: TermDefaults {
+                start_on: RowDefaults::of(&run.settings).start_on,
+                ..TermDefaults::default()
+            },
+        }
+    }
+
+    /// Looks up who has these addresses, and which of them are invited to the pool.
+    pub(super) async fn known<'e>(
+        &self,
+        ground: &Ground,
+        emails: impl Iterator<Item = &'e EmailAddress>,
+    ) -> Result<Known, Stop> {
+        let client = &ground.client.client_id;
+        // Each address once: a batch of reads refuses repeated keys.
+        let (mut learners, mut invitations) = (BTreeSet::new(), BTreeSet::new());
+        for email in emails {
+            learners.insert(self.keys.learner_id(client, email));
+            invitations.insert(self.keys.invitation_id(client, ground.pool, email));
+        }
+        let learners: Vec<_> = learners.into_iter().collect();
+        let invitations: Vec<_> = invitations.into_iter().collect();
+        let learners = self.ports.learners(client, &learners).await?;
+        let invitations = self.ports.invitations(client, &invitations).await?;
+        Ok(Known {
+            learners: learners.into_iter().map(|known| (known.learner_id, known)).collect(),
+            invitations: invitations
+                .into_iter()
+                .map(|known| (known.invitation_id, known))
+                .collect(),
+        })
+    }
+
+    pub(super) fn standing<'k>(
+        &self,
+        ground: &Ground,
+        email: &EmailAddress,
+        known: &'k Known,
+    ) -> Standing<'k> {
+        let client: &ClientId = &ground.client.client_id;
+        let learner_id = self.keys.learner_id(client, email);
+        let invitation_id = self.keys.invitation_id(client, ground.pool, email);
+        Standing {
+            learner_id,
+            invitation_id,
+            learner: known.learners.get(&learner_id),
+            invitation: known.invitations.get(&invitation_id),
+        }
+    }
+
+    pub(super) fn problems(
+        &self,
+        errors: &[RowError],
+        language: &crate::language::Language,
+    ) -> Vec<RowProblem> {
+        let problem = |error: &RowError| RowProblem {
+            column: error.column.to_string(),
+            code: error.code.as_str().to_owned(),
+            detail: self.sheets.hint(error.code, language).to_owned(),
+        };
+        errors.iter().map(problem).collect()
+    }
+}
+
+/// What a dropped file may grant. Nobody is signed in to answer for it, so that it makes no
+/// administrator of the whole client, whatever the contract lets the client's administrators do.
+fn grantable(policy: PrivilegedRoles) -> BTreeSet<Role> {
+    match policy {
+        PrivilegedRoles::Vendor => BTreeSet::from([Role::Learner]),
+        PrivilegedRoles::ClientAdmin => {
+            BTreeSet::from([Role::Learner, Role::Instructor, Role::GroupAdmin])
+        }
+    }
+}
+
+/// When the seat of a row opens and ends.
+pub(super) fn row_term(
+    ground: &Ground,
+    values: &RowValues,
+    defaults: &RowDefaults,
+    now: Timestamp,
+) -> Result<Term, TermError> {
+    let asked = TermRequest {
+        start_on: values.start_on.or(defaults.start_on),
+        end_on: values.end_on,
+        duration_days: values.duration_days,
+        delete_on: values.delete_on,
+    };
+    term(ground, &asked, now)
+}
+
+fn bytes_of(row: &RawRow) -> usize {
+    let cells = Field::ALL.iter().filter_map(|field| row.cells[*field].as_text());
+    cells.map(|text| text.len()).sum()
+}
+
+/// Rows cut into chunks: each is one transaction, however its rows are spread over dates.
+#[derive(Default)]
+struct Cut {
+    done: Vec<Vec<RowRecord>>,
+    rows: Vec<RowRecord>,
+    openings: BTreeSet<Timestamp>,
+    steps: usize,
+    bytes: usize,
+}
+
+impl Cut {
+    fn add(&mut self, record: RowRecord, steps: usize, opening: Option<Opening>, bytes: usize) {
+        let later = match opening {
+            Some(Opening::Later { instant, .. }) => Some(instant),
+            _ => None,
+        };
+        // A date of its own takes a cohort and a mail.
+        let dated = |cut: &Self| match later {
+            Some(instant) if !cut.openings.contains(&instant) => 2,
+            _ => 0,
+        };
+        let full = self.rows.len() == CHUNK_ROWS
+            || self.steps + steps + dated(self) > ROW_STEPS
+            || self.bytes + bytes > CHUNK_BYTES;
+        if full && !self.rows.is_empty() {
+            self.done.push(std::mem::take(&mut self.rows));
+            self.openings.clear();
+            (self.steps, self.bytes) = (0, 0);
+        }
+        self.steps += steps + dated(self);
+        self.bytes += bytes;
+        self.openings.extend(later);
+        self.rows.push(record);
+    }
+
+    fn into_chunks(mut self, import_id: crate::ids::ImportId) -> Vec<Chunk> {
+        if !self.rows.is_empty() {
+            self.done.push(self.rows);
+        }
+        (0..).zip(self.done).map(|(number, rows)| Chunk { import_id, number, rows }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ImportId;
+    use proptest::prelude::*;
+
+    fn record(line: u32) -> RowRecord {
+        RowRecord {
+            line,
+            email: None,
+            verdict: Verdict::Valid,
+            outcome: None,
+            errors: Vec::new(),
+            duplicate_of: None,
+            learner_id: None,
+        }
+    }
+
+    fn later(day: i64) -> Opening {
+        Opening::Later {
+            start_on: jiff::civil::date(2027, 1, 1),
+            instant: Timestamp::from_second(1_800_000_000 + day * 86_400).unwrap(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_in_one_chunk_in_order_and_every_chunk_fits_a_transaction(
+            rows in proptest::collection::vec((0..3_usize, proptest::option::of(0..200_i64)), 0..400)
+        ) {
+            let mut cut = Cut::default();
+            for (line, (steps, day)) in (0..).zip(&rows) {
+                cut.add(record(line), *steps, day.map(later), 10_000);
+            }
+            let chunks = cut.into_chunks(ImportId::from_bits(1));
+            let lines: Vec<u32> =
+                chunks.iter().flat_map(|chunk| &chunk.rows).map(|row| row.line).collect();
+            prop_assert!(lines.iter().copied().eq(0..u32::try_from(rows.len()).unwrap()));
+            for chunk in &chunks {
+                let of = |row: &RowRecord| rows[row.line as usize];
+                let steps: usize = chunk.rows.iter().map(|row| of(row).0).sum();
+                let days: BTreeSet<_> = chunk.rows.iter().filter_map(|row| of(row).1).collect();
+                prop_assert!(steps + 2 * days.len() + SHARED_STEPS <= crate::change::STEPS_MAX);
+                prop_assert!(chunk.rows.len() <= CHUNK_ROWS);
+            }
+        }
+    }
+
+    #[test]
+    fn a_drop_never_makes_an_administrator_of_the_client() {
+        for policy in [PrivilegedRoles::Vendor, PrivilegedRoles::ClientAdmin] {
+            assert!(!grantable(policy).contains(&Role::ClientAdmin));
+        }
+        assert_eq!(grantable(PrivilegedRoles::Vendor), [Role::Learner].into());
+    }
+}

@@ -1,0 +1,267 @@
+//! Running an import: one dropped file, from its event to its report.
+//!
+//! A worker *claims* the import, *checks* the file, *reserves* a block of seats, *writes* its rows
+//! chunk by chunk, and *closes*. Every stage can be cut off anywhere: the bytes of an object's
+//! version and the order of its rows never change, what was written says how far it went, and the
+//! block's cursor and epoch keep a worker who comes back too late from writing again.
+
+mod check;
+mod claim;
+mod close;
+mod reserve;
+mod settings;
+mod write;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::actions::gave_up;
+use crate::actions::ground::Ground;
+use crate::audit::Actor;
+use crate::change::{Block, Change, Refused, StoreError};
+use crate::idempotency::Op;
+use crate::ids::{ClientId, ContractId, ImportId};
+use crate::import::RawRow;
+use crate::import_run::{Chunk, ImportRun, ImportStatus, SourceObject};
+use crate::language::Languages;
+use crate::password::PasswordPolicy;
+use crate::ports::{Catalog, Clock, Files, IdSource, ImportLog, Ledger, People, Sheets};
+use crate::secrets::Keys;
+
+pub use settings::RowDefaults;
+
+/// How long a worker is taken to be alive after its last sign of life. A chunk takes a few seconds
+/// at most.
+pub const LEASE: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long before its deadline a worker stops: longer than the longest chunk takes, with every
+/// retry of its transaction.
+const MARGIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// A file that was dropped into the bucket.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DroppedFile {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Key and version.
+    pub source: SourceObject,
+    /// The client that the key names.
+    pub client_id: ClientId,
+    /// The contract that the key names.
+    pub contract_id: ContractId,
+}
+
+impl DroppedFile {
+    /// The import of this object's version: the same event again is the same import.
+    pub fn import_id(&self, keys: &Keys) -> ImportId {
+        let version = self.source.version_id.as_deref().or(self.source.etag.as_deref());
+        let parts = [&*self.bucket, &*self.source.key, version.unwrap_or_default()];
+        ImportId::from_bits(bits(keys, "import", &parts))
+    }
+}
+
+/// How a worker's turn at an import ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportEnd {
+    /// This worker brought it to rest.
+    Ended(ImportStatus),
+    /// It was at rest before.
+    WasAtRest(ImportStatus),
+    /// Another worker is at it.
+    InOtherHands,
+    /// The deadline came near: it goes on after the next sweep.
+    HandedOn,
+}
+
+/// Why an import could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunImportError {
+    /// The key names a client or a contract that does not exist.
+    #[error("the key names a client or a contract that does not exist")]
+    UnknownTarget,
+    /// There is no such import.
+    #[error("there is no such import")]
+    UnknownImport,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a stage may come to instead of its result.
+enum Stop {
+    /// The file cannot be imported: it ends `rejected`.
+    Rejected(crate::ports::Unreadable),
+    /// Another worker has taken over.
+    Overtaken,
+    /// The deadline is near.
+    Deadline,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What running imports needs from the record of everything.
+pub trait ImportPorts: Ledger + Catalog + People + ImportLog {}
+impl<P: Ledger + Catalog + People + ImportLog> ImportPorts for P {}
+
+/// A worker: the ports and the stack's settings.
+#[derive(Debug)]
+pub struct Importer<'a, P, F, S, C, I> {
+    /// The record of everything.
+    pub ports: &'a P,
+    /// Uploads and reports.
+    pub files: &'a F,
+    /// Spreadsheets.
+    pub sheets: &'a S,
+    /// The present.
+    pub clock: &'a C,
+    /// Chance.
+    pub ids: &'a I,
+    /// The stack's keys.
+    pub keys: &'a Keys,
+    /// The stack's languages.
+    pub languages: &'a Languages,
+    /// What a password must be.
+    pub passwords: PasswordPolicy,
+    /// Most data rows of a file.
+    pub max_rows: u32,
+    /// When this worker is ended from outside.
+    pub deadline: Timestamp,
+}
+
+/// An import in this worker's hands.
+struct Work {
+    ground: Ground,
+    run: ImportRun,
+    rows: Vec<RawRow>,
+    chunks: Vec<Chunk>,
+}
+
+impl<P, F, S, C, I> Importer<'_, P, F, S, C, I>
+where
+    P: ImportPorts,
+    F: Files,
+    S: Sheets,
+    C: Clock,
+    I: IdSource,
+{
+    /// Runs the import of a dropped file, unless it was run before or is being run.
+    pub async fn run(&self, file: &DroppedFile) -> Result<ImportEnd, RunImportError> {
+        let client = &file.client_id;
+        let import = file.import_id(self.keys);
+        match self.ports.import(client, import).await? {
+            Some(run) => self.take_over(client, run).await,
+            None => self.begin(file, import).await,
+        }
+    }
+
+    /// Goes on with an import whose worker is gone.
+    pub async fn resume(
+        &self,
+        client: &ClientId,
+        import: ImportId,
+    ) -> Result<ImportEnd, RunImportError> {
+        let run = self.ports.import(client, import).await?;
+        self.take_over(client, run.ok_or(RunImportError::UnknownImport)?).await
+    }
+
+    /// Does the work of a claimed import. On an error the lease ends at once, so that the retry of
+    /// the event can go on and need not wait for the sweep.
+    async fn work(&self, ground: Ground, run: ImportRun) -> Result<ImportEnd, RunImportError> {
+        let client = ground.client.client_id.clone();
+        let (import, epoch) = (run.import_id, run.epoch);
+        let error = match self.stages(ground, run).await {
+            Ok(status) => return Ok(ImportEnd::Ended(status)),
+            Err(Stop::Overtaken) => return Ok(ImportEnd::InOtherHands),
+            Err(Stop::Deadline) => None,
+            Err(Stop::Store(error)) => Some(error),
+            Err(Stop::Rejected(_)) => {
+                Some(StoreError::Broken("a rejection went astray".to_owned()))
+            }
+        };
+        let now = self.clock.now();
+        let let_go = self.ports.let_go_of_import(&client, import, epoch, now).await;
+        match (error, let_go) {
+            (Some(error), _) => Err(error.into()),
+            // Nobody waits for it: the lease lapses by itself.
+            (None, _) => Ok(ImportEnd::HandedOn),
+        }
+    }
+
+    async fn stages(&self, ground: Ground, run: ImportRun) -> Result<ImportStatus, Stop> {
+        let mut work = Work { ground, run, rows: Vec::new(), chunks: Vec::new() };
+        let upload = self.files.upload(&work.run.source, self.sheets.max_bytes()).await?;
+        if work.run.status == ImportStatus::Checking {
+            match self.check(&mut work, upload).await {
+                Ok(()) => {}
+                Err(Stop::Rejected(why)) => return self.reject(work, &why).await,
+                Err(stop) => return Err(stop),
+            }
+            if let Some(refused) = self.reserve(&mut work).await? {
+                return Ok(refused);
+            }
+        } else {
+            self.read_again(&mut work, upload).await?;
+        }
+        let block = self.write(&mut work).await?;
+        self.close(work, block).await
+    }
+
+    /// An operation of an import: the same for every worker, so that a lost answer is told from
+    /// somebody else's write.
+    fn op(&self, import: ImportId, what: &str, number: u32) -> Op {
+        let (import, number) = (import.to_string(), number.to_string());
+        let bits = bits(self.keys, "import-operation", &[&import, what, &number]);
+        Op { id: Uuid::from_u128(bits), guard: None }
+    }
+
+    fn change(&self, work: &Work, what: &str, number: u32) -> Change {
+        let import = work.run.import_id;
+        let client = &work.ground.client.client_id;
+        let op = self.op(import, what, number);
+        Change::new(client, op, Actor::Import(import), self.clock.now())
+    }
+
+    /// Reads the import again after a change was refused; gives up if it is no longer this
+    /// worker's.
+    async fn reload(&self, work: &mut Work) -> Result<(), Stop> {
+        let client = &work.ground.client.client_id;
+        let stored = self.ports.import(client, work.run.import_id).await?;
+        let mine =
+            |stored: &ImportRun| stored.epoch == work.run.epoch && stored.lease_until.is_some();
+        work.run = stored.filter(mine).ok_or(Stop::Overtaken)?;
+        Ok(())
+    }
+
+    async fn block(&self, work: &Work) -> Result<Option<Block>, StoreError> {
+        let client = &work.ground.client.client_id;
+        let owner = work.run.import_id.to_string();
+        let blocks = self.ports.blocks(client, work.ground.pool).await?;
+        Ok(blocks.into_iter().find(|block| block.key.owner == owner))
+    }
+}
+
+/// Sorts a refusal: what a fresh look can answer, and what it cannot.
+fn retryable(refused: Refused) -> Result<(), Stop> {
+    match refused {
+        Refused::Step(_) | Refused::Repeated => Ok(()),
+        Refused::Overtaken => Err(Stop::Overtaken),
+        Refused::Store(error) => Err(error.into()),
+    }
+}
+
+fn lost_every_round() -> Stop {
+    Stop::Store(gave_up())
+}
+
+fn bits(keys: &Keys, purpose: &str, parts: &[&str]) -> u128 {
+    let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+    let mut first = [0; 16];
+    first.copy_from_slice(&keys.mac(purpose, &parts)[..16]);
+    u128::from_be_bytes(first)
+}

@@ -1,0 +1,489 @@
+//! Writing the rows: one change a chunk, from the block's cursor on.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::actions::ROUNDS;
+use crate::actions::invitations::expires_at;
+use crate::actions::seating::{cohort_key, new_seat};
+use crate::audit::Action;
+use crate::change::{Block, BlockCursor, Change, Presence, SeatLearner, Step};
+use crate::contract::HoldOn;
+use crate::dates::Opening;
+use crate::email::EmailAddress;
+use crate::ids::LearnerId;
+use crate::import::{
+    Field, GroupChoice, RawRow, RowError, RowErrorCode, RowRules, RowValues, check_row,
+};
+use crate::import_run::{Chunk, ImportRun, OnExisting, Outcome, RowProblem, RowRecord, Verdict};
+use crate::invitation::{Delivery, Grant, Invitation, InvitationStatus};
+use crate::learner::{Credential, Profile, Source, SourceKind};
+use crate::outbox::{Letter, MailIntent, Subject};
+use crate::ports::{Clock, Files, IdSource, Sheets};
+use crate::stock::Delta;
+
+use super::check::{Known, Standing, row_term};
+use super::{
+    ImportPorts, Importer, LEASE, MARGIN, RowDefaults, Stop, Work, lost_every_round, retryable,
+};
+
+/// A chunk while its rows are gone through.
+struct Draft {
+    change: Change,
+    chunk: Chunk,
+    run: ImportRun,
+    /// Seats left in the block.
+    rem: u64,
+    used: u64,
+    kept: u64,
+    learners: Vec<LearnerId>,
+    /// Mails that go out at once.
+    mails: Vec<Subject>,
+    /// Seats that open later, by their instant.
+    later: BTreeMap<Timestamp, Cohort>,
+}
+
+/// The seats of a chunk that open at one instant.
+struct Cohort {
+    start_on: Date,
+    count: u64,
+    mails: Vec<Subject>,
+}
+
+/// A row that is to be done.
+struct ToDo<'a> {
+    email: &'a EmailAddress,
+    values: &'a RowValues,
+    standing: Standing<'a>,
+}
+
+impl<P, F, S, C, I> Importer<'_, P, F, S, C, I>
+where
+    P: ImportPorts,
+    F: Files,
+    S: Sheets,
+    C: Clock,
+    I: IdSource,
+{
+    /// Writes every chunk from the cursor on, and gives the block as it then stands.
+    pub(super) async fn write(&self, work: &mut Work) -> Result<Block, Stop> {
+        let rules = self.rules_now(work).await?;
+        let mut block = self.block(work).await?.ok_or(Stop::Overtaken)?;
+        let starts = first_rows(work);
+        let mut lost = 0;
+        while block.cursor < work.run.chunks {
+            if self.clock.now() + MARGIN > self.deadline {
+                return Err(Stop::Deadline);
+            }
+            let number = block.cursor as usize;
+            let (Some(chunk), Some(first)) = (work.chunks.get(number), starts.get(number)) else {
+                return Err(missing_chunk());
+            };
+            let rows = work.rows.get(*first..).unwrap_or_default();
+            let draft = self.draft(work, &block, chunk.clone(), rows, &rules).await?;
+            match self.ports.apply(&draft.change).await {
+                Ok(()) => {
+                    lost = 0;
+                    block.cursor += 1;
+                    (block.used, block.kept) = (block.used + draft.used, block.kept + draft.kept);
+                    block.rem = draft.rem;
+                    work.chunks[number] = draft.chunk;
+                    work.run = draft.run;
+                }
+                Err(refused) => {
+                    retryable(refused)?;
+                    lost += 1;
+                    if lost == ROUNDS {
+                        return Err(lost_every_round());
+                    }
+                    let before = block.cursor;
+                    block = self.look_again(work).await?;
+                    if block.cursor > before {
+                        // It had been applied, and its answer was lost.
+                        lost = 0;
+                    }
+                }
+            }
+        }
+        Ok(block)
+    }
+
+    /// Reads import, block and chunks again after a refusal.
+    async fn look_again(&self, work: &mut Work) -> Result<Block, Stop> {
+        self.reload(work).await?;
+        let client = &work.ground.client.client_id;
+        work.chunks = self.ports.chunks(client, work.run.import_id, work.run.chunks).await?;
+        let block = self.block(work).await?;
+        block.filter(|block| block.epoch == work.run.epoch).ok_or(Stop::Overtaken)
+    }
+
+    /// Plans a chunk after a fresh look at everyone in it.
+    async fn draft(
+        &self,
+        work: &Work,
+        block: &Block,
+        chunk: Chunk,
+        rows: &[RawRow],
+        rules: &RowRules,
+    ) -> Result<Draft, Stop> {
+        let number = chunk.number;
+        // A row without its address is a row whose file is gone: it fails below.
+        let checked: Vec<_> = chunk
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(place, record)| {
+                rows.get(place)
+                    .filter(|raw| raw.line == record.line)
+                    .map(|raw| check_row(raw, rules))
+            })
+            .collect();
+        let emails = checked.iter().flatten().filter_map(|row| row.email.as_ref());
+        let known: Known = self.known(&work.ground, emails).await?;
+        let mut draft = Draft {
+            change: self.change(work, "chunk", number),
+            run: work.run.clone(),
+            rem: block.rem,
+            used: 0,
+            kept: 0,
+            learners: Vec::new(),
+            mails: Vec::new(),
+            later: BTreeMap::new(),
+            chunk: Chunk { rows: Vec::new(), ..chunk },
+        };
+        let records = work.chunks.get(number as usize).map(|chunk| chunk.rows.as_slice());
+        for (record, row) in records.unwrap_or_default().iter().zip(&checked) {
+            let mut record = record.clone();
+            let to_do = row.as_ref().and_then(|row| {
+                let email = row.email.as_ref()?;
+                let standing = self.standing(&work.ground, email, &known);
+                Some(ToDo { email, values: &row.values, standing })
+            });
+            let outcome = self.draft_row(work, &mut draft, &mut record, to_do);
+            record.outcome = Some(outcome);
+            draft.run.totals.count_outcome(outcome);
+            draft.run.rows_done += 1;
+            draft.chunk.rows.push(record);
+        }
+        draft_shared(work, block, &mut draft);
+        Ok(draft)
+    }
+
+    /// Decides what comes of a row and adds its steps.
+    fn draft_row(
+        &self,
+        work: &Work,
+        draft: &mut Draft,
+        record: &mut RowRecord,
+        to_do: Option<ToDo<'_>>,
+    ) -> Outcome {
+        let settings = &work.run.settings;
+        match record.verdict {
+            Verdict::Invalid => return Outcome::Failed,
+            Verdict::Duplicate => return Outcome::Skipped,
+            Verdict::Valid | Verdict::Existing => {}
+        }
+        let Some(to_do) = to_do else {
+            record.errors.push(self.file_gone(work));
+            return Outcome::Failed;
+        };
+        if record.verdict == Verdict::Valid && to_do.standing.exists(&work.ground, draft.change.at)
+        {
+            // Somebody was faster: the row is what it would have been, had the file come now.
+            draft.run.totals.uncount_verdict(Verdict::Valid);
+            record.verdict = Verdict::Existing;
+            if settings.on_existing == OnExisting::Error {
+                record.verdict = Verdict::Invalid;
+                let error = RowError { column: Field::Email, code: RowErrorCode::AlreadyExists };
+                record.errors = self.problems(&[error], &work.run.language);
+            }
+            draft.run.totals.count_verdict(record.verdict);
+        }
+        match record.verdict {
+            Verdict::Invalid | Verdict::Duplicate => Outcome::Failed,
+            Verdict::Existing => draft_update(work, draft, record, &to_do),
+            Verdict::Valid
+                if to_do.standing.takes_seat(&work.ground, settings.mode) && draft.rem == 0 =>
+            {
+                Outcome::NotSeated
+            }
+            Verdict::Valid if to_do.standing.is_seated(settings.mode) => {
+                self.draft_seat(work, draft, record, &to_do)
+            }
+            Verdict::Valid => draft_invitation(work, draft, &to_do),
+        }
+    }
+
+    fn file_gone(&self, work: &Work) -> RowProblem {
+        let gone = crate::ports::Unreadable { code: "file-gone", line: None, column: None };
+        RowProblem {
+            column: Field::Email.to_string(),
+            code: gone.code.to_owned(),
+            detail: self.sheets.whole_file_hint(&gone, &work.run.language),
+        }
+    }
+
+    fn draft_seat(
+        &self,
+        work: &Work,
+        draft: &mut Draft,
+        record: &mut RowRecord,
+        to_do: &ToDo<'_>,
+    ) -> Outcome {
+        let ToDo { email, values, standing } = to_do;
+        let ground = &work.ground;
+        let defaults = RowDefaults::of(&work.run.settings);
+        let term = match row_term(ground, values, &defaults, draft.change.at) {
+            Ok(term) => term,
+            Err(error) => {
+                record.errors.push(RowProblem {
+                    column: error.field.to_owned(),
+                    code: "outside-contract".to_owned(),
+                    detail: self
+                        .sheets
+                        .hint(RowErrorCode::OutsideContract, &work.run.language)
+                        .to_owned(),
+                });
+                return Outcome::Failed;
+            }
+        };
+        let learner_id = standing.learner_id;
+        let source = Source { kind: SourceKind::Import, id: Some(work.run.import_id.to_string()) };
+        let has_password = standing.learner.is_some_and(|known| known.credential.is_some());
+        let typed = values.password.as_ref().filter(|_| !has_password);
+        let credential =
+            typed.map(|password| Credential { hash: password.hash(self.ids), must_change: false });
+        let is_new = standing.learner.is_none();
+        let letter = match (term.opening, is_new, &credential) {
+            (Opening::Later { .. }, _, _) => Letter::AccessOpened,
+            (Opening::Now, false, _) => Letter::Added,
+            (Opening::Now, true, None) => Letter::AccountCreated,
+            (Opening::Now, true, Some(_)) => Letter::AccountCreatedToldOtherwise,
+        };
+        let seat = new_seat(&draft.change, &term, source);
+        let mail = Subject::Seat {
+            learner: learner_id,
+            pool: ground.pool,
+            op: draft.change.op.id,
+            letter,
+        };
+        draft.change.step(Step::SeatLearner(Box::new(SeatLearner {
+            learner_id,
+            email: (*email).clone(),
+            profile: profile(values, &defaults),
+            credential,
+            presence: if is_new { Presence::New } else { Presence::Existing },
+            pool: ground.pool,
+            seat,
+        })));
+        record.learner_id = Some(learner_id);
+        draft.learners.push(learner_id);
+        draft.rem -= 1;
+        let told = told(values, &defaults).then_some(mail);
+        match term.opening {
+            Opening::Now => {
+                draft.used += 1;
+                draft.mails.extend(told);
+                Outcome::Created
+            }
+            Opening::Later { start_on, instant } => {
+                draft.kept += 1;
+                let none = Cohort { start_on, count: 0, mails: Vec::new() };
+                let cohort = draft.later.entry(instant).or_insert(none);
+                cohort.count += 1;
+                cohort.mails.extend(told);
+                Outcome::Scheduled
+            }
+        }
+    }
+}
+
+fn missing_chunk() -> Stop {
+    Stop::Store(crate::change::StoreError::Broken("an import without one of its chunks".to_owned()))
+}
+
+fn told(values: &RowValues, defaults: &RowDefaults) -> bool {
+    values.notify.or(defaults.notify).unwrap_or(true)
+}
+
+fn groups(
+    values: &RowValues,
+    defaults: &RowDefaults,
+) -> std::collections::BTreeSet<crate::ids::GroupId> {
+    if values.groups.is_empty() {
+        return defaults.group_ids.clone();
+    }
+    let existing = |choice: &GroupChoice| match choice {
+        GroupChoice::Existing(id) => Some(*id),
+        GroupChoice::New(_) => None,
+    };
+    values.groups.iter().filter_map(existing).collect()
+}
+
+/// What a row says of the person; its own values win over the import's.
+fn profile(values: &RowValues, defaults: &RowDefaults) -> Profile {
+    Profile {
+        first_name: values.first_name.clone(),
+        last_name: values.last_name.clone(),
+        language: values.language.clone().or_else(|| defaults.language.clone()),
+        roles: values.roles.iter().copied().collect(),
+        group_ids: groups(values, defaults),
+        labels: values.labels.iter().cloned().collect(),
+        external_id: values.external_id.clone(),
+        additional_info: values.additional_info.clone(),
+        end_on: values.end_on,
+        delete_on: values.delete_on,
+    }
+}
+
+/// What an invitation of this row gives. Names are the invited person's own to type. A duration
+/// counts from the start that is known now.
+fn grant(work: &Work, values: &RowValues, defaults: &RowDefaults, now: Timestamp) -> Grant {
+    let start_on = values.start_on.or(defaults.start_on);
+    let zone = work.ground.client.time_zone.zone();
+    let first = start_on.unwrap_or_else(|| crate::dates::local_date(now, zone));
+    let lasting = values
+        .duration_days
+        .and_then(|days| first.checked_add(jiff::Span::new().days(i64::from(days) - 1)).ok());
+    let in_contract =
+        |day: Date| work.ground.contract.ends_on.map_or(day, |contract_end| day.min(contract_end));
+    Grant {
+        roles: values.roles.iter().copied().collect(),
+        group_ids: groups(values, defaults),
+        labels: values.labels.iter().cloned().collect(),
+        language: values.language.clone().or_else(|| defaults.language.clone()),
+        start_on,
+        end_on: values.end_on.or(lasting.map(in_contract)),
+        delete_on: values.delete_on,
+        additional_info: values.additional_info.clone(),
+    }
+}
+
+/// The place of each chunk's first row in the file.
+fn first_rows(work: &Work) -> Vec<usize> {
+    let mut next = 0;
+    let place = |chunk: &Chunk| {
+        let first = next;
+        next += chunk.rows.len();
+        first
+    };
+    work.chunks.iter().map(place).collect()
+}
+
+fn draft_update(
+    work: &Work,
+    draft: &mut Draft,
+    record: &mut RowRecord,
+    to_do: &ToDo<'_>,
+) -> Outcome {
+    let fill_only = match work.run.settings.on_existing {
+        OnExisting::FillBlank => true,
+        OnExisting::Update => false,
+        OnExisting::Skip | OnExisting::Error => return Outcome::Skipped,
+    };
+    // Someone who is only invited has no account to change yet.
+    let Some(learner) = to_do.standing.learner else {
+        return Outcome::Skipped;
+    };
+    record.learner_id = Some(learner.learner_id);
+    draft.change.step(Step::UpdateProfile {
+        learner_id: learner.learner_id,
+        profile: Box::new(profile(to_do.values, &RowDefaults::default())),
+        fill_only,
+    });
+    Outcome::Updated
+}
+
+fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome {
+    let ToDo { email, values, standing } = to_do;
+    let ground = &work.ground;
+    let defaults = RowDefaults::of(&work.run.settings);
+    let at = draft.change.at;
+    let over = standing.invitation;
+    let held = standing.holds();
+    let told = told(values, &defaults);
+    let version = over.map_or(0, |over| over.version) + 1;
+    let grant = grant(work, values, &defaults, at);
+    let invitation = Invitation {
+        invitation_id: standing.invitation_id,
+        email: (*email).clone(),
+        status: InvitationStatus::Pending,
+        version,
+        holds_seat: held || ground.contract.policies.hold_on == HoldOn::Invite,
+        contract_id: ground.contract.contract_id,
+        sublicense_id: ground.sublicense_id,
+        expires_at: expires_at(ground, &grant, at),
+        grant,
+        message: None,
+        sent_count: u32::from(told),
+        last_sent_at: None,
+        // Whoever hands the link on by other means knows what became of it; we do not.
+        delivery: if told { Delivery::Queued } else { Delivery::Unknown },
+        invited_by: draft.change.actor.to_string(),
+        inviter: None,
+        created_at: at,
+        op: draft.change.op.id,
+    };
+    if invitation.holds_seat && !held {
+        draft.kept += 1;
+        draft.rem -= 1;
+    }
+    if told {
+        let invitation = standing.invitation_id;
+        draft.mails.push(Subject::Invitation { invitation, version });
+    }
+    draft.learners.push(standing.learner_id);
+    draft.change.step(Step::PutInvitation {
+        invitation: Box::new(invitation),
+        replaces: over.map(|over| (over.version, over.status)),
+    });
+    let learner_id = standing.learner_id;
+    draft.change.step(Step::NoLiveSeat { learner_id, pool: ground.pool });
+    Outcome::Invited
+}
+
+/// The steps that all rows of a chunk share.
+fn draft_shared(work: &Work, block: &Block, draft: &mut Draft) {
+    let (pool, import) = (work.ground.pool, work.run.import_id);
+    let (number, epoch) = (draft.chunk.number, work.run.epoch);
+    let change = &mut draft.change;
+    change.step(Step::DrawBlock {
+        key: block.key.clone(),
+        used: draft.used,
+        kept: draft.kept,
+        cursor: Some(BlockCursor { lo: number, hi: number + 1, epoch }),
+    });
+    change.step(Step::PutChunk(Box::new(draft.chunk.clone())));
+    draft.run.lease_until = Some(change.at + LEASE);
+    let run = Box::new(draft.run.clone());
+    change.step(Step::PutImport { run, expects: Some(epoch) });
+    if !draft.learners.is_empty() {
+        let delta = Delta::taken_up(i64::try_from(draft.used).unwrap_or(i64::MAX));
+        let reason = Some(import.to_string());
+        change.audit(pool, delta, Action::ImportChunk, &draft.learners, reason);
+    }
+    let intent = |subjects: Vec<Subject>, cohort, due_at, when: &str| {
+        Step::Mail(MailIntent {
+            client_id: work.ground.client.client_id.clone(),
+            key: format!("import#{import}#{number:05}#{when}"),
+            cohort,
+            due_at,
+            subjects,
+            copy_to: None,
+        })
+    };
+    if !draft.mails.is_empty() {
+        let mails = std::mem::take(&mut draft.mails);
+        change.step(intent(mails, None, change.at, "now"));
+    }
+    for (instant, cohort) in std::mem::take(&mut draft.later) {
+        let Cohort { start_on, count, mails } = cohort;
+        let key = cohort_key(&work.ground, instant);
+        change.step(Step::JoinCohort { key, start_on, count });
+        if !mails.is_empty() {
+            change.step(intent(mails, Some(pool), instant, "later"));
+        }
+    }
+}
