@@ -176,7 +176,7 @@ async fn an_issue_that_nobody_takes_up_again_is_given_back() {
     assert_eq!(unfinished.len(), 1);
     let (client, batch) = &unfinished[0];
     let sweep = async || {
-        let World { store, clock, ids, keys, .. } = &world;
+        let seatkeeper_tests::World { store, clock, ids, keys, .. } = &*world;
         give_back_unfinished(store, clock, ids, keys, client, *batch).await.expect("given back")
     };
     assert!(sweep().await);

@@ -16,7 +16,6 @@ use seatkeeper_domain::invitation::{Delivery, Grant, Invitation, InvitationStatu
 use seatkeeper_domain::learner::{Profile, SeatState};
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{Clock as _, CodeBook as _, Ledger as _, PageRequest, People as _};
-use seatkeeper_domain::role::{Caller, CallerRole, Scope};
 use seatkeeper_domain::stock::Delta;
 
 use crate::world::{PASSWORD, World};
@@ -54,7 +53,7 @@ fn refused(outcome: &Outcome) -> bool {
 async fn create(world: &World, email: &str, password: PasswordChoice) {
     let command = CreateLearner {
         client_id: world.client.clone(),
-        contract_id: world.contract,
+        contract_id: world.contract.contract_id,
         sublicense_id: None,
         email: email.parse().expect("an address"),
         profile: Profile::default(),
@@ -63,15 +62,9 @@ async fn create(world: &World, email: &str, password: PasswordChoice) {
         notify: false,
         copy_to: None,
     };
-    let caller = Caller {
-        subject: "ana".to_owned(),
-        email: None,
-        scope: Scope::Vendor,
-        role: CallerRole::VendorAdmin,
-        groups: std::collections::BTreeSet::new(),
-    };
-    let World { store, clock, ids, keys, .. } = world;
-    create_learner(store, clock, ids, keys, &caller, world.op(), &command).await.expect("created");
+    let seatkeeper_tests::World { store, clock, ids, keys, .. } = &**world;
+    let (op, caller) = (world.op(), world.administrator());
+    create_learner(store, clock, ids, keys, &caller, op, &command).await.expect("created");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +324,7 @@ async fn invite(world: &World, email: &str) -> Invitation {
         status: InvitationStatus::Pending,
         version: 1,
         holds_seat: true,
-        contract_id: world.contract,
+        contract_id: world.contract.contract_id,
         sublicense_id: None,
         grant: Grant::default(),
         message: None,

@@ -1,9 +1,9 @@
-//! A client with a contract, and what a test asks of it.
+//! The shared world, and what people do with codes in it.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 
 use jiff::Timestamp;
-use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::add_client::add_client;
 use seatkeeper_domain::actions::issue_codes::{
     IssueCodes, IssueCodesError, IssuedCodes, Wanted, issue_codes,
@@ -11,97 +11,61 @@ use seatkeeper_domain::actions::issue_codes::{
 use seatkeeper_domain::actions::open_contract::open_contract;
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, Redeemed, redeem_code};
 use seatkeeper_domain::audit::Actor;
-use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
+use seatkeeper_domain::client::Client;
 use seatkeeper_domain::code::Code;
-use seatkeeper_domain::contract::{Contract, Policies};
+use seatkeeper_domain::contract::Contract;
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::Op;
-use seatkeeper_domain::ids::{ClientId, ContractId, LearnerId, PoolId};
-use seatkeeper_domain::language::Languages;
+use seatkeeper_domain::ids::{ContractId, LearnerId};
 use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::password::PasswordPolicy;
-use seatkeeper_domain::ports::{Clock as _, IdSource as _, Ledger as _, People as _};
-use seatkeeper_domain::role::{Caller, CallerRole, Scope};
-use seatkeeper_domain::secrets::Keys;
-use seatkeeper_domain::stock::{Delta, Stock};
-use seatkeeper_testkit::{Cloud, SeededIds, VirtualClock};
+use seatkeeper_domain::ports::{Catalog as _, IdSource as _, People as _};
+use seatkeeper_domain::stock::Stock;
 use serde_json::Value;
 
-pub(crate) const ROOT: &str = "a root key of the tests, long enough";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// A client `acme` of Paris with one contract.
-pub(crate) struct World {
-    pub(crate) cloud: Cloud,
-    pub(crate) store: Store,
-    pub(crate) clock: VirtualClock,
-    pub(crate) ids: SeededIds,
-    pub(crate) keys: Keys,
-    pub(crate) client: ClientId,
-    pub(crate) contract: ContractId,
+/// The shared world.
+pub(crate) struct World(seatkeeper_tests::World);
+
+impl Deref for World {
+    type Target = seatkeeper_tests::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl World {
     pub(crate) async fn with_seats(seats: u64) -> Self {
-        Self::with_contract(seats, |_| {}).await
+        Self(seatkeeper_tests::World::with_seats(seats).await)
     }
 
+    /// A world whose contract is not the usual one.
     pub(crate) async fn with_contract(seats: u64, change: impl FnOnce(&mut Contract)) -> Self {
-        let cloud = Cloud::new();
-        let clock = cloud.clock().clone();
-        let store = Store::new(cloud.dynamodb(), Cloud::TABLE);
-        let ids = SeededIds::new(7, &clock);
-        let keys = Keys::derive(ROOT).expect("a long key");
-        let client: ClientId = "acme".parse().expect("a slug");
-        let contract = ContractId::from_uuid(ids.uuid());
-        let world = Self { cloud, store, clock, ids, keys, client, contract };
-        world.add_client("acme").await;
-        let mut terms = Contract {
-            contract_id: contract,
-            client_id: world.client.clone(),
-            reference: "2026-001".to_owned(),
-            starts_on: None,
-            ends_on: None,
-            modules: BTreeSet::new(),
-            policies: Policies::default(),
-            version: 1,
-            created_at: world.clock.now(),
-        };
-        change(&mut terms);
-        open_contract(&world.store, Actor::System, world.op(), &terms, seats)
+        let mut world = seatkeeper_tests::World::with_seats(0).await;
+        world.contract.contract_id = ContractId::from_uuid(world.ids.uuid());
+        world.contract.reference = "2026-002".to_owned();
+        change(&mut world.contract);
+        open_contract(&world.store, Actor::System, world.op(), &world.contract, seats)
             .await
             .expect("a new contract");
-        world
+        Self(world)
     }
 
+    /// Another client, like this one but for its name.
     pub(crate) async fn add_client(&self, id: &str) {
-        let client = Client {
-            client_id: id.parse().expect("a slug"),
-            name: "Acmé SA".to_owned(),
-            default_language: Languages::from_list("fr").parse("fr").expect("French"),
-            time_zone: Zone::parse("Europe/Paris").expect("a zone"),
-            launch_url: HttpsUrl::parse("https://lms.example/start").expect("an address"),
-            branding: Branding::default(),
-            status: ClientStatus::Active,
-            created_at: self.clock.now(),
-        };
+        let known = self.store.client(&self.client).await.expect("the store answers");
+        let known = known.expect("the client");
+        let client = Client { client_id: id.parse().expect("a slug"), ..known };
         add_client(&self.store, Actor::System, self.op(), client).await.expect("a new client");
-    }
-
-    /// A fresh operation without an idempotency key.
-    pub(crate) fn op(&self) -> Op {
-        Op { id: self.ids.uuid(), guard: None }
-    }
-
-    pub(crate) fn pool(&self) -> PoolId {
-        PoolId::Contract(self.contract)
     }
 
     /// An order for these codes, with nothing said beside.
     pub(crate) fn order(&self, wanted: Wanted) -> IssueCodes {
         IssueCodes {
             client_id: self.client.clone(),
-            contract_id: self.contract,
+            contract_id: self.contract.contract_id,
             sublicense_id: None,
             label: "Autumn".to_owned(),
             wanted,
@@ -124,13 +88,7 @@ impl World {
         op: Op,
         order: &IssueCodes,
     ) -> Result<IssuedCodes, IssueCodesError> {
-        let caller = Caller {
-            subject: "ana".to_owned(),
-            email: None,
-            scope: Scope::Vendor,
-            role: CallerRole::VendorAdmin,
-            groups: BTreeSet::new(),
-        };
+        let caller = self.administrator();
         issue_codes(&self.store, &self.clock, &self.ids, &self.keys, &caller, op, order).await
     }
 
@@ -173,22 +131,10 @@ impl World {
         self.store.learner(&self.client, self.learner_id(email)).await.expect("the store answers")
     }
 
-    pub(crate) async fn stock(&self) -> Stock {
-        let stock = self.store.stock(&self.client, self.pool()).await;
-        stock.expect("the store answers").expect("a pool")
-    }
-
-    /// The stock, after proof that it adds up and that the trail replays to it.
+    /// The stock, after proof that pools, trail and records agree.
     pub(crate) async fn proven_stock(&self) -> Stock {
-        let stock = self.stock().await;
-        assert!(stock.adds_up(), "{stock:?}");
-        let mut told = Delta::default();
-        for record in self.items("audit") {
-            let delta = serde_json::from_value(record["delta"].clone()).expect("a delta");
-            told = told.and(delta);
-        }
-        assert_eq!(told.applied_to(Stock::default()), Some(stock), "the trail");
-        stock
+        self.assert_seats_are_conserved().await;
+        self.stock().await
     }
 
     /// The items of a kind, as they stand in the table.
