@@ -5,6 +5,7 @@ mod clients;
 mod codes;
 mod contracts;
 mod groups;
+mod invitations;
 mod later;
 mod learners;
 mod passwords;
@@ -27,6 +28,8 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/contracts/{contract}/sublicenses", get(sublicenses::list).post(sublicenses::add))
         .route("/contracts/{contract}/sublicenses/{sublicense}/seats", post(sublicenses::add_seats))
         .route("/groups", get(groups::list).post(groups::add))
+        .route("/invitations", get(invitations::list))
+        .route("/invitations/{invitation}", get(invitations::show))
         .route("/learners", get(learners::list))
         .route("/learners/{learner}", get(learners::show))
         .route("/learners/{learner}/seats/{pool}/release", post(learners::release))
