@@ -48,6 +48,7 @@ fn counts(swept: &Swept) -> Value {
         },
         "cohorts_opened": swept.cohorts_opened,
         "invitations_expired": swept.invitations_expired,
+        "batches_given_back": swept.batches_given_back,
         "imports_woken": swept.imports_woken,
         "pools": {
             "proven": swept.pools_proven,

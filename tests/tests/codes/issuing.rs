@@ -84,6 +84,21 @@ async fn the_table_knows_no_code_and_the_list_can_be_read_again() {
     assert_eq!(world.items("code").len(), 1_150);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_codes_are_issued_in_one_call() {
+    let world = World::with_seats(10_000).await;
+    world.cloud.restart_trace();
+    let issued = world.issue(&world.order(Wanted::Generated(10_000))).await.expect("codes");
+    assert_eq!(issued.stock.held, 10_000);
+    let different: std::collections::BTreeSet<_> = issued.codes.iter().collect();
+    assert_eq!(different.len(), 10_000);
+    let writes = world.cloud.attempts();
+    let writes = writes.iter().filter(|attempt| attempt.operation == "TransactWriteItems");
+    // Opening, 102 chunks, closing.
+    assert_eq!(writes.count(), 104);
+    world.proven_stock().await;
+}
+
 #[tokio::test]
 async fn own_codes_that_exist_are_named_and_nothing_is_issued() {
     let world = World::with_seats(500).await;

@@ -55,6 +55,13 @@ pub enum Wanted {
     Own(Vec<Code>),
 }
 
+impl Wanted {
+    /// Whether the administrator chose the codes; generated ones meet no others.
+    fn names_codes(&self) -> bool {
+        matches!(self, Self::Own(_) | Self::Registration { own: Some(_), .. })
+    }
+}
+
 /// An end of the window in which codes can be redeemed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -183,7 +190,9 @@ pub async fn issue_codes(
     let issue = Issue { ports, keys, client, op, actor, now };
     let applied = ports.receipts(&op).await?.len();
     if applied == 0 {
-        issue.check_new(&codes).await?;
+        if command.wanted.names_codes() {
+            issue.check_new(&codes).await?;
+        }
         issue.open(ids, &ground, &batch, &codes).await?;
     }
     if applied < 2 {
@@ -271,7 +280,7 @@ fn sealing_context(client: &ClientId, batch: BatchId, run: usize) -> String {
     format!("codes {client}/{batch}/{run}")
 }
 
-impl<P: IssuePorts> Issue<'_, P> {
+impl<P: Ledger + CodeBook> Issue<'_, P> {
     /// Refuses codes that exist, before anything is set aside.
     async fn check_new(&self, codes: &[Code]) -> Result<(), IssueCodesError> {
         let taken = self.taken(codes).await?;
@@ -501,7 +510,7 @@ async fn close_blocks(
 /// Gives back what a batch had set aside that was begun and never became active: whoever issued
 /// it is gone. For the sweep. Says whether there was anything to do.
 pub async fn give_back_unfinished(
-    ports: &impl IssuePorts,
+    ports: &(impl Ledger + CodeBook),
     clock: &impl Clock,
     ids: &impl IdSource,
     keys: &Keys,

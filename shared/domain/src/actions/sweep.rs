@@ -8,13 +8,15 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::close_invitation::expire_invitation;
+use crate::actions::issue_codes::give_back_unfinished;
 use crate::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
 use crate::actions::send_mail::{MailRoom, Posted, SendPorts, Standing};
 use crate::change::StoreError;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, PoolId};
 use crate::ports::{
-    Clock, Due, IdSource, Ledger, Mailer, PageRequest, Proof, Proofs, Refusal, Schedules, Writer,
+    Clock, CodeBook, Due, IdSource, Ledger, Mailer, PageRequest, Proof, Proofs, Refusal, Schedules,
+    Writer,
 };
 use crate::secrets::Keys;
 use crate::stock::{Delta, Stock};
@@ -51,6 +53,8 @@ pub struct Swept {
     pub cohorts_opened: u32,
     /// Invitations whose time had run out.
     pub invitations_expired: u32,
+    /// Batches of codes whose issue never ended.
+    pub batches_given_back: u32,
     /// Imports whose worker was gone.
     pub imports_woken: u32,
     /// Pools whose counters agree with their trail.
@@ -99,8 +103,8 @@ pub enum Proven {
 }
 
 /// What a sweep needs of the store.
-pub trait SweepPorts: SendPorts + Ledger + Due + Proofs {}
-impl<P: SendPorts + Ledger + Due + Proofs> SweepPorts for P {}
+pub trait SweepPorts: SendPorts + Ledger + CodeBook + Due + Proofs {}
+impl<P: SendPorts + Ledger + CodeBook + Due + Proofs> SweepPorts for P {}
 
 impl Swept {
     fn trouble(&mut self, at: &'static str, record: impl fmt::Display, error: StoreError) {
@@ -136,6 +140,9 @@ where
     }
     if let Err(error) = expired_invitations(room, keys, until, &mut swept).await {
         swept.trouble("invitations", "", error);
+    }
+    if let Err(error) = unfinished_batches(room, keys, until, &mut swept).await {
+        swept.trouble("batches", "", error);
     }
     if let Err(error) = lapsed_imports(room, schedules, until, &mut swept).await {
         swept.trouble("imports", "", error);
@@ -193,6 +200,30 @@ where
             Ok(true) => swept.invitations_expired += 1,
             Ok(false) => {}
             Err(error) => swept.trouble("invitation", id, error),
+        }
+    }
+    Ok(())
+}
+
+async fn unfinished_batches<P, M, W, C, I>(
+    room: &MailRoom<P, M, W, C, I>,
+    keys: &Keys,
+    until: Timestamp,
+    swept: &mut Swept,
+) -> Result<(), StoreError>
+where
+    P: SweepPorts,
+    C: Clock,
+    I: IdSource,
+{
+    for (client, id) in room.store.unfinished_batches(room.clock.now()).await? {
+        if room.clock.now() >= until {
+            break;
+        }
+        match give_back_unfinished(&room.store, &room.clock, &room.ids, keys, &client, id).await {
+            Ok(true) => swept.batches_given_back += 1,
+            Ok(false) => {}
+            Err(error) => swept.trouble("batch", id, error),
         }
     }
     Ok(())
