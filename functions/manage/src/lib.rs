@@ -5,6 +5,7 @@ mod clients;
 mod codes;
 mod contracts;
 mod groups;
+mod imports;
 mod invitations;
 mod later;
 mod learners;
@@ -42,6 +43,7 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/v1/sign-in", post(sign_in::sign_in))
         .route("/p/{token}", get(passwords::show).post(passwords::set))
         .merge(codes::routes())
+        .merge(imports::routes())
         .merge(later::routes())
         .with_state(app)
 }

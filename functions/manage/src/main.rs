@@ -1,6 +1,7 @@
 //! Lambda function `manage`: wires what it runs on.
 
-use seatkeeper_aws::{Store, runtime};
+use axum::Extension;
+use seatkeeper_aws::{S3Files, Store, runtime};
 use seatkeeper_http::config::Env;
 use seatkeeper_http::{App, serve, telemetry};
 use seatkeeper_manage::routes;
@@ -10,7 +11,11 @@ async fn main() -> Result<(), lambda_http::Error> {
     let mut env = Env::read();
     telemetry::start("manage", &mut env);
     let (edge, claims) = (env.edge(), env.claim_names());
-    let (edge, claims) = env.finish(|| Some((edge?, claims?)))?;
-    let store = Store::new(runtime::dynamodb(&runtime::sdk_config().await), &edge.table_name);
-    serve("manage", routes(App::new(store, edge, claims))).await
+    let (uploads, reports) = (env.required("UPLOAD_BUCKET"), env.required("REPORT_BUCKET"));
+    let (edge, claims, uploads, reports) =
+        env.finish(|| Some((edge?, claims?, uploads?, reports?)))?;
+    let sdk = runtime::sdk_config().await;
+    let store = Store::new(runtime::dynamodb(&sdk), &edge.table_name);
+    let files = S3Files::new(runtime::s3(&sdk), uploads, reports);
+    serve("manage", routes(App::new(store, edge, claims)).layer(Extension(files))).await
 }

@@ -9,6 +9,7 @@ use seatkeeper_domain::client::{Client, Group};
 use seatkeeper_domain::code::{Batch, Redemption};
 use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::ids::PoolId;
+use seatkeeper_domain::import_run::{ImportRun, RowRecord};
 use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::learner::{Learner, Seat};
 use seatkeeper_domain::ports::Page;
@@ -170,5 +171,30 @@ pub fn redemption(redemption: &Redemption, learner: Option<&Learner>) -> Value {
     json!({
         "learner_id": redemption.learner_id, "email": learner.map(|learner| &learner.email),
         "code_last4": redemption.code_last4, "at": redemption.at,
+    })
+}
+
+/// An import with the stock of its pool.
+pub fn import(run: &ImportRun, stock_now: Option<Stock>) -> Value {
+    let settings = &run.settings;
+    json!({
+        "import_id": run.import_id, "key": run.source.key, "contract_id": run.contract_id,
+        "sublicense_id": run.sublicense_id, "mode": settings.mode,
+        "on_existing": settings.on_existing, "on_shortage": settings.on_shortage,
+        "auto_commit": settings.auto_commit, "defaults": settings.defaults,
+        "status": run.status, "reject_code": run.reject_code, "reject_detail": run.reject_detail,
+        "detected": run.detected,
+        "progress": {"rows_total": run.rows_total, "rows_done": run.rows_done},
+        "totals": run.totals, "seats": run.seats, "stock": stock_now.map(stock),
+        "language": run.language, "has_report": run.report_key.is_some(),
+        "created_at": run.created_at,
+    })
+}
+
+/// A row of an import.
+pub fn import_row(row: &RowRecord) -> Value {
+    json!({
+        "line": row.line, "email": row.email, "verdict": row.verdict, "outcome": row.outcome,
+        "errors": row.errors, "duplicate_of": row.duplicate_of, "learner_id": row.learner_id,
     })
 }

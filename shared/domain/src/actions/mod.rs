@@ -9,6 +9,7 @@ pub mod close_invitation;
 pub mod create_learner;
 pub mod ground;
 pub mod hear_of_mail;
+pub mod import_rows;
 pub mod invitations;
 pub mod invite;
 pub mod issue_codes;
