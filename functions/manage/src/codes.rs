@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode, Uri};
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::issue_codes::{
@@ -319,6 +319,8 @@ async fn download(
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
         (CONTENT_DISPOSITION, HeaderValue::try_from(name).map_err(|_| Problem::not_found())?),
+        // Has the runtime send the bytes as they are: text would lose its byte order mark.
+        (CONTENT_ENCODING, HeaderValue::from_static("identity")),
     ];
     Ok((StatusCode::OK, headers, csv(&owner, &rows)).into_response())
 }
