@@ -25,7 +25,7 @@ class Letter(Enum):
     )
     CHOOSE_PASSWORD = (
         "Your {} account: choose your password",
-        "Votre compte {} : choisissez votre mot de passe",
+        "Votre compte {}\N{NO-BREAK SPACE}: choisissez votre mot de passe",
     )
     PASSWORD = ("Your {} account is ready", "Votre compte {} est prêt")
     ADDED = (
@@ -35,7 +35,7 @@ class Letter(Enum):
     OPENED = ("Your access at {} is open", "Votre accès chez {} est ouvert")
     REDEEMED = (
         "Your code is redeemed: welcome to {}",
-        "Votre code est activé : bienvenue chez {}",
+        "Votre code est activé\N{NO-BREAK SPACE}: bienvenue chez {}",
     )
 
     def subject(self, language: str, client: str) -> str:

@@ -222,8 +222,10 @@ class Story:
             world.moved(world.main, made["stock"], held=5)
             batch = made["batch"]["batch_id"]
             file = world.admin.request("GET", f"{path}/{batch}/download?format=csv")
-            cells = {cell for row in csv.reader(io.StringIO(file.text)) for cell in row}
-            stage.check("codes missing in the csv file", set(), set(made["codes"]) - cells)
+            # As the French Excel expects it: a byte order mark, and semicolons.
+            table = csv.DictReader(io.StringIO(file.body.decode("utf-8-sig")), delimiter=";")
+            stage.check("codes in the csv file", made["codes"], [row["code"] for row in table])
+            stage.check("byte order mark", b"\xef\xbb\xbf", file.body[:3])
 
     def _redeem_codes(self) -> None:
         world, stage = self.world, self.stage
