@@ -9,15 +9,17 @@ use seatkeeper_domain::ids::{ClientId, LearnerId};
 use seatkeeper_domain::password::PasswordHash;
 use seatkeeper_domain::ports::Catalog as _;
 use seatkeeper_http::body::{Fields, Payload, text, verbatim};
+use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, person};
 use serde_json::json;
 
 /// Longest password that is looked at, in characters.
 const PASSWORD_MAX: usize = 1_024;
 
-/// An `Idempotency-Key` changes nothing here: each sign-in issues its own ticket.
+/// A repeated request leads to the same learner, with a ticket of its own.
 pub(crate) async fn sign_in(
     State(app): State<Shared<Store>>,
+    request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
     let mut fields = Fields::of(&payload)?;
@@ -33,18 +35,25 @@ pub(crate) async fn sign_in(
         PasswordHash::match_nothing(&password);
         return Err(refused());
     };
-    let keys = &app.edge.keys;
-    match check(&app.store, &app.clock, keys, &owner.client_id, &email, &password).await? {
-        SignIn::Welcome(learner) => {
-            let url = launch(&app, &owner, learner.learner_id).await?;
-            Ok(Answer::ok(&json!({"launch_url": url})))
+    let (app, owner, keys) = (&app, &owner, &app.edge.keys);
+    let work = |_| async move {
+        let client = &owner.client_id;
+        match check(&app.store, &app.clock, keys, client, &email, &password).await? {
+            SignIn::Welcome(learner) => Ok(Answer::ok(&json!({"learner_id": learner.learner_id}))),
+            SignIn::MustChange(link) => {
+                let url = format!("{}{}", app.edge.page_base_url, link.path(keys));
+                let body = json!({"launch_url": url, "must_change_password": true});
+                Ok(Answer::ok(&body))
+            }
+            SignIn::Refused => Err(refused()),
         }
-        SignIn::MustChange(link) => {
-            let url = format!("{}{}", app.edge.page_base_url, link.path(keys));
-            Ok(Answer::ok(&json!({"launch_url": url, "must_change_password": true})))
-        }
-        SignIn::Refused => Err(refused()),
+    };
+    let mut answer = app.once().answer("public", &request, &payload, work).await?;
+    let learner = answer.body()["learner_id"].as_str().and_then(|id| id.parse().ok());
+    if let Some(learner) = learner {
+        *answer.body_mut() = json!({"launch_url": launch(app, owner, learner).await?});
     }
+    Ok(answer)
 }
 
 /// The client's launch address with a new ticket.
