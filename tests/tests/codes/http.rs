@@ -272,8 +272,8 @@ async fn an_administrator_issues_lists_and_downloads_codes() {
     let first = format!("{code};https://learn.example/acme/{code};redeemed");
     assert_eq!(lines.next(), Some(first.as_str()));
     assert!(lines.all(|line| line.ends_with(";unused")));
-    let path = format!("{CODES}/{batch}/download?format=xlsx");
-    assert_eq!(call(&world, "GET", &path, None).await.status, 501);
+    let workbook = format!("{CODES}/{batch}/download?format=xlsx");
+    assert_eq!(call(&world, "GET", &workbook, None).await.status, 501);
     let patch = json!({"state": "paused"});
     assert_eq!(call(&world, "PATCH", &format!("{CODES}/{batch}"), Some(&patch)).await.status, 501);
 }

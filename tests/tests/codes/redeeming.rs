@@ -18,6 +18,8 @@ use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{Clock as _, CodeBook as _, Ledger as _, PageRequest, People as _};
 use seatkeeper_domain::stock::Delta;
 
+use seatkeeper_testkit::{Fault, When};
+
 use crate::world::{PASSWORD, World};
 
 type Outcome = Result<Redeemed, RedeemCodeError>;
@@ -149,6 +151,28 @@ async fn a_learner_with_a_seat_in_the_pool_keeps_the_code_for_somebody_else() {
     assert_eq!(world.items("mail").len(), 1);
     world.redeem(&world.visit(&codes[1], "otto@example.org")).await.expect("a seat");
     assert_eq!(world.proven_stock().await.used, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_at_any_call_costs_no_seat_and_gives_no_second() {
+    for fault in
+        [Fault::FailBefore, Fault::LoseReply, Fault::ErrorAfter, Fault::TransactionConflict]
+    {
+        for attempt in 1.. {
+            let world = World::with_seats(10).await;
+            let code = world.redemption_codes(2).await.remove(0);
+            world.cloud.restart_trace();
+            world.cloud.inject(When::attempt(attempt), fault.clone());
+            let done = world.redeem(&world.visit(&code, "lise@example.org")).await;
+            assert!(!done.expect("a seat").already, "{fault:?} at {attempt}");
+            let stock = world.proven_stock().await;
+            assert_eq!((stock.used, stock.held), (1, 1), "{fault:?} at {attempt}");
+            assert_eq!((world.items("mail").len(), world.items("redemption").len()), (1, 1));
+            if attempt > world.cloud.attempts().len() as u64 {
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ impl World {
     pub(crate) async fn with_contract(seats: u64, change: impl FnOnce(&mut Contract)) -> Self {
         let mut world = seatkeeper_tests::World::with_seats(0).await;
         world.contract.contract_id = ContractId::from_uuid(world.ids.uuid());
-        world.contract.reference = "2026-002".to_owned();
+        "2026-002".clone_into(&mut world.contract.reference);
         change(&mut world.contract);
         open_contract(&world.store, Actor::System, world.op(), &world.contract, seats)
             .await
