@@ -1,5 +1,7 @@
 //! Invitations over HTTP: the events of the gateway, answered by `invite` and listed by `manage`.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::Path;
 
@@ -312,6 +314,44 @@ async fn a_program_accepts_and_a_repeat_under_the_key_gets_another_ticket() {
     assert_eq!(first.get("stock"), None);
     let without_key = house.play_link("accept_program", &token).await;
     assert_eq!(without_key.json()["code"], "already-accepted");
+}
+
+#[tokio::test]
+async fn the_list_shows_what_is_pending_and_to_a_group_administrator_only_theirs() {
+    let house = House::with_seats(5).await;
+    let (_, cancelled) = house.token("a@example.org").await;
+    let (_, pending) = house.token("b@example.org").await;
+    house.play_on("cancel", &cancelled).await;
+    let read = async |path: &str, query: &str, role: &str| {
+        let file = "../events/manage/list_learners.json";
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let mut event: Value = serde_json::from_str(&text).unwrap();
+        claim(&mut event, "seatkeeper:client", "acme");
+        claim(&mut event, "seatkeeper:role", role);
+        claim(&mut event, "seatkeeper:groups", "[grp_06cyt3v9q4e8h2m6k0x5w1r7zb]");
+        let path = format!("/v1/clients/acme/invitations{path}");
+        event["rawPath"] = json!(path);
+        event["requestContext"]["http"]["path"] = json!(path);
+        event["requestContext"]["http"]["method"] = json!("GET");
+        event["rawQueryString"] = json!(query);
+        answered(edge("manage", seatkeeper_manage::routes(house.app())), &event).await
+    };
+    let list = read("", "status=pending", "client_admin").await;
+    assert_eq!(list.status, 200, "{}", list.text);
+    let (items, next) = (&list.json()["items"], &list.json()["next_cursor"]);
+    assert_eq!((items.as_array().unwrap().len(), next), (1, &Value::Null));
+    assert_eq!(
+        (&items[0]["invitation_id"], &items[0]["status"]),
+        (&json!(pending), &json!("pending"))
+    );
+    let all = read("", "", "service").await.json();
+    assert_eq!(all["items"].as_array().unwrap().len(), 2);
+    let one = read(&format!("/{cancelled}"), "", "client_admin").await;
+    assert_eq!((one.status.as_u16(), &one.json()["status"]), (200, &json!("cancelled")));
+    assert_eq!(read("", "status=lost", "client_admin").await.status, 422);
+    let none = read("", "", "group_admin").await.json();
+    assert!(none["items"].as_array().unwrap().is_empty());
+    assert_eq!(read(&format!("/{pending}"), "", "group_admin").await.status, 404);
 }
 
 #[tokio::test]

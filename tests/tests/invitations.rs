@@ -1,5 +1,7 @@
 //! Inviting, resending, accepting, declining, cancelling and expiring, on the real adapters.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -360,6 +362,32 @@ async fn one_invitation_accepted_by_many_at_once_is_one_seat() {
     assert_eq!(accepted, 1);
     assert_eq!(world.stock().await.used, 1);
     world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_address_created_and_invited_at_once_has_one_seat_and_no_open_invitation() {
+    for _ in 0..5 {
+        let world = Arc::new(World::with_seats(5).await);
+        let tasks: Vec<_> = (0..12)
+            .map(|number| {
+                let world = Arc::clone(&world);
+                tokio::spawn(async move {
+                    if number % 2 == 0 {
+                        let contract = world.contract.contract_id;
+                        account_on(&world, contract, 1, PasswordChoice::Link).await;
+                    } else {
+                        invited(&world, [1]).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let stock = world.stock().await;
+        assert_eq!((stock.used, stock.held), (1, 0));
+        world.assert_seats_are_conserved().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -10,6 +10,7 @@ use http::request::Parts;
 use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::invitations::{LinkClosed, OpenedLink};
+use seatkeeper_domain::client::HttpsUrl;
 use seatkeeper_domain::dates::local_date;
 use seatkeeper_http::body::{Fields, Payload, verbatim};
 use seatkeeper_http::pages::{
@@ -161,7 +162,7 @@ fn site<'a>(app: &'a App<Store>, opened: Option<&'a OpenedLink>, ask: &Ask) -> S
         client: opened.map(|OpenedLink { client, .. }| ClientLook {
             name: &client.name,
             color: client.branding.color,
-            logo_url: client.branding.logo_url.as_ref().map(|url| url.as_str()),
+            logo_url: client.branding.logo_url.as_ref().map(HttpsUrl::as_str),
             launch_url: client.launch_url.as_str(),
         }),
     }
