@@ -123,9 +123,12 @@ pub fn pool(client: &ClientId, pool: PoolId) -> Key {
     Key::new(pool_partition(client, pool), "POOL")
 }
 
+/// Sort key prefix of a pool's blocks.
+pub const BLOCKS: &str = "BLOCK#";
+
 /// A block.
 pub fn block(client: &ClientId, block: &BlockKey) -> Key {
-    let sk = format!("BLOCK#{}#{:03}", block.owner, block.shard);
+    let sk = format!("{BLOCKS}{}#{:03}", block.owner, block.shard);
     Key::new(pool_partition(client, block.pool), sk)
 }
 

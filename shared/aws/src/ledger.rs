@@ -48,7 +48,7 @@ impl Ledger for Store {
     }
 
     async fn blocks(&self, client: &ClientId, pool: PoolId) -> Result<Vec<Block>, StoreError> {
-        let items = self.partition(&keys::pool_partition(client, pool), "BLOCK#").await?;
+        let items = self.partition(&keys::pool_partition(client, pool), keys::BLOCKS).await?;
         items.iter().map(|item| records::block(pool, item)).collect()
     }
 
