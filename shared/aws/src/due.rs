@@ -6,13 +6,12 @@ use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::ids::{ClientId, InvitationId, PoolId};
-use seatkeeper_domain::import_run::ImportRun;
 use seatkeeper_domain::outbox::MailPlace;
 use seatkeeper_domain::ports::{Due, Page, PageRequest, Proof, Proofs, Wake};
 
 use crate::expression::{Expression, s};
 use crate::keys;
-use crate::records::{from_item, to_value};
+use crate::records::{from_item, text, to_value};
 use crate::store::{Store, store_error};
 
 impl Due for Store {
@@ -40,8 +39,8 @@ impl Due for Store {
         for key in self.due("import", now, limit.into()).await? {
             // The index may lag: the record itself says whether a worker has it again.
             let Some(item) = self.get(&key).await? else { continue };
-            let run: ImportRun = from_item(item)?;
-            let over = run.lease_until.filter(|until| *until <= now);
+            let lease = text(&item, "lease_until").and_then(|until| until.parse().ok());
+            let over = lease.filter(|until: &Timestamp| *until <= now);
             let (Some(lapsed_at), Some((client_id, import_id))) = (over, keys::import_at(&key))
             else {
                 continue;

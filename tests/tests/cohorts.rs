@@ -1,0 +1,253 @@
+//! Cohorts: everyone of a pool who starts at one instant opens once, then, and not before.
+
+mod mailroom;
+
+use std::sync::Arc;
+
+use jiff::civil::{Date, date};
+use jiff::{SignedDuration, Timestamp};
+use mailroom::{activate, create, drain, event, notify, only, run_sweep};
+use seatkeeper_activate::ActivateError;
+use seatkeeper_domain::actions::open_cohort::OpenCohortError;
+use seatkeeper_domain::audit::{Action, Actor};
+use seatkeeper_domain::change::{Change, Step};
+use seatkeeper_domain::cohort::CohortKey;
+use seatkeeper_domain::ids::PoolId;
+use seatkeeper_domain::ports::{Clock as _, Ledger as _};
+use seatkeeper_domain::stock::{Delta, Stock};
+use seatkeeper_testkit::{Fault, When};
+use seatkeeper_tests::World;
+use serde_json::json;
+
+/// A Monday, far enough ahead; it begins at 23:00 UTC the day before.
+const START: Date = date(2027, 3, 1);
+const INSTANT: &str = "2027-02-28T23:00:00Z";
+
+fn instant() -> Timestamp {
+    INSTANT.parse().unwrap()
+}
+
+/// A world in which two learners start later and the stream has come to rest.
+async fn waiting() -> World {
+    let world = World::with_seats(5).await;
+    create(&world, 1, Some(START)).await;
+    create(&world, 2, Some(START)).await;
+    drain(&world).await;
+    world
+}
+
+#[tokio::test]
+async fn a_cohort_gets_one_schedule_for_its_instant() {
+    let world = waiting().await;
+    let schedules = world.cloud.schedules();
+    assert_eq!(schedules.len(), 1, "for two learners");
+    let schedule = &schedules[0];
+    assert_eq!(schedule.at(), Some(instant()));
+    assert_eq!(schedule.expression, "at(2027-02-28T23:00:00)");
+    assert_eq!(schedule.timezone, "UTC");
+    assert_eq!(schedule.group, "seatkeeper");
+    assert!(schedule.deleted_after && schedule.dead_letter_arn.is_some());
+    assert_eq!(schedule.target_arn, "arn:aws:lambda:eu-west-3:000000000000:function:activate");
+    let pool = world.pool();
+    let input = json!({
+        "kind": "activate", "client": "acme", "pool": pool, "instant": INSTANT, "version": 1,
+    });
+    assert_eq!(schedule.input, input);
+}
+
+#[tokio::test]
+async fn a_cohort_opens_when_its_schedule_fires_and_everyone_is_told_then() {
+    let world = waiting().await;
+    assert_eq!(world.stock().await.held, 2);
+    assert!(world.cloud.sent_mails().is_empty());
+    world.clock.set(instant());
+    let firings = world.cloud.fire_due();
+    assert_eq!(firings.len(), 1);
+    activate(&world, firings[0].input.clone()).await.unwrap();
+    let stock = world.stock().await;
+    assert_eq!(stock, Stock { total: 5, used: 2, available: 3, ..Stock::default() });
+    drain(&world).await;
+    assert_eq!(world.cloud.sent_mails().len(), 2);
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn eight_firings_at_once_open_a_cohort_once() {
+    let world = Arc::new(waiting().await);
+    world.clock.set(instant());
+    let fired = world.cloud.fire_due().remove(0).input;
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let (world, fired) = (Arc::clone(&world), fired.clone());
+            tokio::spawn(async move { activate(&world, fired).await.unwrap()["opened"].clone() })
+        })
+        .collect();
+    let mut opened = 0;
+    for task in tasks {
+        opened += task.await.unwrap().as_u64().unwrap();
+    }
+    assert_eq!(opened, 2);
+    assert_eq!(world.stock().await.used, 2);
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn a_schedule_that_fires_early_opens_nothing_and_is_tried_again() {
+    let world = waiting().await;
+    let fired = world.cloud.schedules()[0].input.clone();
+    world.clock.set(instant() - SignedDuration::from_micros(1));
+    let early = activate(&world, fired.clone()).await;
+    assert!(matches!(early, Err(ActivateError::Cohort(OpenCohortError::TooEarly))));
+    assert_eq!(world.stock().await.held, 2);
+    world.clock.set(instant());
+    assert_eq!(activate(&world, fired).await.unwrap(), json!({"opened": 2}));
+}
+
+#[tokio::test]
+async fn the_sweep_opens_what_a_schedule_missed_and_sends_its_mails() {
+    let world = World::with_seats(5).await;
+    create(&world, 1, Some(START)).await;
+    world.clock.set(instant() - SignedDuration::from_secs(1));
+    assert_eq!(run_sweep(&world, 1).await.cohorts_opened, 0);
+    world.clock.set(instant());
+    let swept = run_sweep(&world, 2).await;
+    assert_eq!((swept.cohorts_opened, swept.mails_sent), (1, 1));
+    let swept = run_sweep(&world, 3).await;
+    assert_eq!((swept.cohorts_opened, swept.mails_sent), (0, 0));
+    // The stream tells notify of the opening, too late to send anything.
+    drain(&world).await;
+    assert_eq!(world.cloud.sent_mails().len(), 1);
+    assert_eq!(world.stock().await.used, 1);
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn a_cohort_whose_record_comes_late_opens_at_once() {
+    let world = World::with_seats(5).await;
+    create(&world, 1, Some(START)).await;
+    world.clock.set(instant());
+    let late = world.cloud.stream_records();
+    activate(&world, late).await.unwrap();
+    assert!(world.cloud.schedules().is_empty());
+    assert_eq!(world.stock().await.used, 1);
+}
+
+#[tokio::test]
+async fn a_start_within_seconds_is_scheduled_for_when_a_schedule_can_still_fire() {
+    let world = World::with_seats(5).await;
+    create(&world, 1, Some(START)).await;
+    world.clock.set(instant() - SignedDuration::from_millis(1500));
+    activate(&world, world.cloud.stream_records()).await.unwrap();
+    let at = world.cloud.schedules()[0].at().unwrap();
+    assert!(at >= instant() && at > world.clock.now() + SignedDuration::from_secs(5));
+    assert!(at <= instant() + SignedDuration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_single_fault_opens_a_cohort_twice_or_leaves_it_closed() {
+    for fault in [
+        Fault::FailBefore,
+        Fault::LoseReply,
+        Fault::ErrorAfter,
+        Fault::Throttle,
+        Fault::TransactionConflict,
+    ] {
+        let mut points = 0;
+        for attempt in 1.. {
+            let world = World::with_seats(5).await;
+            create(&world, 1, Some(START)).await;
+            create(&world, 2, Some(START)).await;
+            let stream = world.cloud.stream_records();
+            world.cloud.restart_trace();
+            world.cloud.inject(When::attempt(attempt), fault.clone());
+            // As Lambda does: what was not handled comes again.
+            let _ = activate(&world, stream.clone()).await;
+            let _ = activate(&world, stream).await;
+            world.clock.set(instant());
+            for firing in world.cloud.fire_due() {
+                if activate(&world, firing.input.clone()).await.is_err() {
+                    let _ = activate(&world, firing.input).await;
+                }
+            }
+            if world.cloud.attempts().len() < usize::try_from(attempt).unwrap() {
+                break;
+            }
+            points += world.cloud.fired().len();
+            world.cloud.clear_faults();
+            run_sweep(&world, 1).await;
+            run_sweep(&world, 2).await;
+            drain(&world).await;
+            let stock = world.stock().await;
+            assert_eq!((stock.used, stock.held), (2, 0), "{fault:?} at {attempt}");
+            assert_eq!(world.cloud.sent_mails().len(), 2, "{fault:?} at {attempt}");
+            world.assert_seats_are_conserved().await;
+        }
+        // Only a transaction can meet a conflict with another.
+        let least = if fault == Fault::TransactionConflict { 1 } else { 3 };
+        assert!(points >= least, "{fault:?} fired at {points} points only");
+    }
+}
+
+/// The cohort that the stored events are about, with one seat waiting.
+async fn cohort_of_the_events(world: &World) -> CohortKey {
+    let image = event("activate/cohort_appeared");
+    let image = &image["Records"][0]["dynamodb"]["NewImage"];
+    let pool: PoolId = image["pool"]["S"].as_str().unwrap().parse().unwrap();
+    let key = CohortKey { client_id: world.client.clone(), pool, instant: instant() };
+    let now = world.clock.now();
+    let mut change = Change::new(&world.client, world.op(), Actor::System, now);
+    change.step(Step::OpenPool { pool, stock: Stock::of(2) });
+    change.audit(pool, Delta::bought(2), Action::ContractCreated, &[], None);
+    world.store.apply(&change).await.unwrap();
+    let mut change = Change::new(&world.client, world.op(), Actor::System, now);
+    change.move_seats(pool, Delta::held(1), Action::SeatScheduled, &[], None);
+    change.step(Step::JoinCohort { key: key.clone(), start_on: START, count: 1 });
+    world.store.apply(&change).await.unwrap();
+    key
+}
+
+#[tokio::test]
+async fn the_events_of_a_cohorts_life_are_understood() {
+    let world = World::with_seats(1).await;
+    let key = cohort_of_the_events(&world).await;
+    let met = activate(&world, event("activate/cohort_appeared")).await.unwrap();
+    assert_eq!(met, json!({"batchItemFailures": []}));
+    let schedules = world.cloud.schedules();
+    assert_eq!(schedules.len(), 1);
+    assert_eq!(schedules[0].input, event("activate/schedule_fired"), "as it will come back");
+    world.clock.set(key.instant);
+    let opened = activate(&world, event("activate/schedule_fired")).await.unwrap();
+    assert_eq!(opened, json!({"opened": 1}));
+    let stock = world.store.stock(&world.client, key.pool).await.unwrap().unwrap();
+    assert_eq!((stock.held, stock.used), (0, 1));
+}
+
+#[tokio::test]
+async fn a_cohort_that_everyone_left_opens_without_moving_a_seat() {
+    let world = World::with_seats(1).await;
+    let key = cohort_of_the_events(&world).await;
+    let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
+    change.move_seats(key.pool, Delta::let_go(1), Action::SeatReleased, &[], None);
+    change.step(Step::LeaveCohort { key: key.clone() });
+    world.store.apply(&change).await.unwrap();
+    world.clock.set(key.instant);
+    let opened = activate(&world, event("activate/schedule_fired")).await.unwrap();
+    assert_eq!(opened, json!({"opened": 0}));
+    assert_eq!(only(&world, "cohort")["state"], "opened");
+    let stock = world.store.stock(&world.client, key.pool).await.unwrap().unwrap();
+    assert_eq!(stock, Stock::of(2));
+}
+
+#[tokio::test]
+async fn an_event_of_no_known_form_is_an_error_and_so_reaches_the_dead_letters() {
+    let world = World::with_seats(1).await;
+    let mut newer = event("activate/schedule_fired");
+    newer["version"] = json!(2);
+    for bad in [json!({}), json!({"kind": "activate"}), json!({"Records": 1}), newer] {
+        let refused = activate(&world, bad.clone()).await;
+        assert!(matches!(refused, Err(ActivateError::Unreadable)), "{bad}");
+    }
+    let unknown = activate(&world, event("activate/schedule_fired")).await;
+    assert!(matches!(unknown, Err(ActivateError::Cohort(OpenCohortError::UnknownCohort))));
+    assert_eq!(notify(&world, 1, &event("notify/cohort_opened")).await, 0, "no mail waits");
+}
