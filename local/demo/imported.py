@@ -81,8 +81,8 @@ def _check_rows(world: World, import_id: str, wanted: sheet.Sheet) -> None:
             values(found, "email", "verdict", "outcome", "errors"),
         )
         _check_person(world, row)
-        what = f"{found.get('outcome', '?')} {f'from {row.start_on}' if row.later else ''}"
-        stage.say(f"line {row.line}  {row.email:<28}  {what}")
+        when = f", from {row.start_on}" if row.later else ""
+        stage.say(f"line {row.line}  {row.email:<28}  {found.get('outcome')}{when}")
 
 
 def _check_person(world: World, row: sheet.Row) -> None:
