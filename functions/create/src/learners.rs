@@ -28,8 +28,7 @@ pub(crate) async fn create(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
     let wanted = read(&app, &signed_in, client, &payload)?;
     let (app, signed_in, wanted) = (&app, &signed_in, &wanted);
     let work = |op: Op| async move {
@@ -45,8 +44,7 @@ pub(crate) async fn arrive_by_single_sign_on(
     signed_in: SignedIn,
     Path((client, _)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    signed_in.must_see(&client)?;
-    signed_in.must_be(SINGLE_SIGN_ON)?;
+    signed_in.admitted(&client, SINGLE_SIGN_ON)?;
     Err(Problem::new(
         ProblemCode::NotImplemented,
         "Single sign-on is not served yet; create the learner instead.",

@@ -32,8 +32,7 @@ pub(crate) async fn invite(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(INVITATIONS)?;
+    let client = signed_in.admitted(&client, INVITATIONS)?;
     let (app, caller) = (app.as_ref(), signed_in.caller());
     let wanted = &read(app, &signed_in, client, &payload)?;
     let work = |op: Op| async move {
@@ -51,8 +50,7 @@ pub(crate) async fn resend(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(INVITATIONS)?;
+    let client = signed_in.admitted(&client, INVITATIONS)?;
     Fields::of_optional(&payload)?.finish(|| Some(()))?;
     let id = known_id(&invitation)?;
     let (app, caller, client) = (app.as_ref(), signed_in.caller(), &client);
@@ -69,8 +67,7 @@ pub(crate) async fn cancel(
     signed_in: SignedIn,
     Path((client, invitation)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(INVITATIONS)?;
+    let client = signed_in.admitted(&client, INVITATIONS)?;
     let id = known_id(&invitation)?;
     let (keys, caller) = (&app.edge.keys, signed_in.caller());
     let op = Op { id: app.ids.uuid(), guard: None };
@@ -82,8 +79,7 @@ pub(crate) async fn change(
     signed_in: SignedIn,
     Path((client, _)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    signed_in.must_see(&client)?;
-    signed_in.must_be(INVITATIONS)?;
+    signed_in.admitted(&client, INVITATIONS)?;
     Err(Problem::new(
         ProblemCode::NotImplemented,
         "Changing the address is not served yet; cancel the invitation and invite the right one.",

@@ -14,8 +14,7 @@ pub(crate) async fn list(
     Path(client): Path<String>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
     let mut fields = Fields::of_query(&uri);
     let request = page_request(&mut fields);
     let since = fields.optional("since", instant());

@@ -71,8 +71,7 @@ pub(crate) async fn show(
     signed_in: SignedIn,
     Path(client): Path<String>,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     Ok(Answer::ok(&views::client(&known(&app, &client).await?)))
 }
 
@@ -82,8 +81,7 @@ pub(crate) async fn change(
     Path(client): Path<String>,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(VENDOR)?;
+    let client = signed_in.admitted(&client, VENDOR)?;
     let mut fields = Fields::of(&payload)?;
     let name = fields.optional("name", text(1..=NAME_MAX));
     let language = fields.optional("default_language", person::language(&app.edge.languages));

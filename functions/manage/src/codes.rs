@@ -53,8 +53,7 @@ async fn issue(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
     let wanted = &read(&app, client, &payload)?;
     let (app, caller) = (&app, signed_in.caller());
     let work = |op: Op| async move {
@@ -207,8 +206,7 @@ async fn list(
     Path(client): Path<String>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let mut query = Fields::of_query(&uri);
     let page = page_request(&mut query);
     let page = query.finish(|| Some(page))?;
@@ -232,8 +230,7 @@ async fn one(
     signed_in: SignedIn,
     Path((client, batch)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let batch = batch_of(&app, &client, &batch).await?;
     let redeemed = redemptions_of(&app, &client, &batch).await?;
     Ok(Answer::ok(&views::batch(&batch, redeemed)))
@@ -262,8 +259,7 @@ async fn steer(
     signed_in: SignedIn,
     Path((client, _)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    signed_in.admitted(&client, ADMINISTRATION)?;
     let detail = "Pausing, extending and revoking codes is not served yet.";
     Err(Problem::new(ProblemCode::NotImplemented, detail))
 }
@@ -274,8 +270,7 @@ async fn redemptions(
     Path((client, batch)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let mut query = Fields::of_query(&uri);
     let page = page_request(&mut query);
     let page = query.finish(|| Some(page))?;
@@ -302,8 +297,7 @@ async fn download(
     Path((client, batch)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
     let mut query = Fields::of_query(&uri);
     let formats = [("csv", Format::Csv), ("xlsx", Format::Xlsx)];
     let format = query.optional("format", choice(&formats)).unwrap_or(Format::Csv);

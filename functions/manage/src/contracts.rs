@@ -67,8 +67,7 @@ pub(crate) async fn open(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(VENDOR)?;
+    let client = signed_in.admitted(&client, VENDOR)?;
     let app = &app;
     let mut fields = Fields::of(&payload)?;
     let reference = fields.required("reference", text(1..=TEXT_MAX));
@@ -118,8 +117,7 @@ pub(crate) async fn list(
     Path(client): Path<String>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let mut fields = Fields::of_query(&uri);
     let request = page_request(&mut fields);
     fields.finish(|| Some(()))?;
@@ -138,8 +136,7 @@ pub(crate) async fn show(
     signed_in: SignedIn,
     Path((client, contract)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let owner = clients::known(&app, &client).await?;
     let contract = known(&app, &client, &contract).await?;
     Ok(Answer::ok(&view(&app, &owner, &contract).await?))
@@ -152,8 +149,7 @@ pub(crate) async fn add_seats(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(VENDOR)?;
+    let client = signed_in.admitted(&client, VENDOR)?;
     let app = &app;
     let mut fields = Fields::of(&payload)?;
     let add = fields.required("add", integer(-SEATS_MAX..=SEATS_MAX));
@@ -190,8 +186,7 @@ pub(crate) async fn add_modules(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(VENDOR)?;
+    let client = signed_in.admitted(&client, VENDOR)?;
     let app = &app;
     let mut fields = Fields::of(&payload)?;
     let new = modules(&mut fields, "add", 1);

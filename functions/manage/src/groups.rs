@@ -24,8 +24,7 @@ pub(crate) async fn add(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = &signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    let client = &signed_in.admitted(&client, ADMINISTRATION)?;
     let app = &app;
     let mut fields = Fields::of(&payload)?;
     let name = fields.required("name", text(1..=200));
@@ -53,8 +52,7 @@ pub(crate) async fn list(
     Path(client): Path<String>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(GROUP_READS)?;
+    let client = signed_in.admitted(&client, GROUP_READS)?;
     let mut fields = Fields::of_query(&uri);
     let request = page_request(&mut fields);
     fields.finish(|| Some(()))?;

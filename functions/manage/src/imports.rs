@@ -42,8 +42,7 @@ async fn later(
     signed_in: SignedIn,
     Path(path): Path<BTreeMap<String, String>>,
 ) -> Result<Answer, Problem> {
-    signed_in.must_see(path.get("client").map_or("", String::as_str))?;
-    signed_in.must_be(ADMINISTRATION)?;
+    signed_in.admitted(path.get("client").map_or("", String::as_str), ADMINISTRATION)?;
     Err(not_implemented())
 }
 
@@ -53,8 +52,7 @@ async fn list(
     Path(client): Path<String>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let mut query = Fields::of_query(&uri);
     let page = page_request(&mut query);
     let page = query.finish(|| Some(page))?;
@@ -78,8 +76,7 @@ async fn one(
     signed_in: SignedIn,
     Path((client, import)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let run = import_of(&app, &client, &import).await?;
     let stock = app.store.stock(&client, run.pool()).await?;
     Ok(Answer::ok(&views::import(&run, stock)))
@@ -97,8 +94,7 @@ async fn rows(
         ("duplicate", Verdict::Duplicate),
         ("existing", Verdict::Existing),
     ];
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let mut query = Fields::of_query(&uri);
     let page = page_request(&mut query);
     let verdict = query.optional("verdict", choice(&VERDICTS));
@@ -114,8 +110,7 @@ async fn report(
     Extension(files): Extension<S3Files>,
     Path((client, import)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let run = import_of(&app, &client, &import).await?;
     let Some(key) = &run.report_key else {
         let detail = "The report is written when the import ends; ask again then.";

@@ -26,8 +26,7 @@ pub(crate) async fn list(
     Path(client): Path<String>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(GROUP_READS)?;
+    let client = signed_in.admitted(&client, GROUP_READS)?;
     let mut fields = Fields::of_query(&uri);
     let request = page_request(&mut fields);
     let status = fields.optional("status", choice(&STATUSES));
@@ -46,8 +45,7 @@ pub(crate) async fn show(
     signed_in: SignedIn,
     Path((client, invitation)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(GROUP_READS)?;
+    let client = signed_in.admitted(&client, GROUP_READS)?;
     let id = invitation.parse().map_err(|_| Problem::not_found())?;
     let found = visible_invitation(&app.store, signed_in.caller(), &client, id).await?;
     let found = found.ok_or_else(Problem::not_found)?;

@@ -28,8 +28,7 @@ async fn of_client(
     signed_in: SignedIn,
     Path(path): Path<BTreeMap<String, String>>,
 ) -> Result<Answer, Problem> {
-    signed_in.must_see(path.get("client").map_or("", String::as_str))?;
-    signed_in.must_be(ADMINISTRATION)?;
+    signed_in.admitted(path.get("client").map_or("", String::as_str), ADMINISTRATION)?;
     Err(not_implemented())
 }
 

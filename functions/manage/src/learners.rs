@@ -33,8 +33,7 @@ pub(crate) async fn list(
     Path(client): Path<String>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(GROUP_READS)?;
+    let client = signed_in.admitted(&client, GROUP_READS)?;
     let mut fields = Fields::of_query(&uri);
     let request = page_request(&mut fields);
     let email = fields.optional("email", person::email);
@@ -87,8 +86,7 @@ pub(crate) async fn show(
     signed_in: SignedIn,
     Path((client, learner)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(GROUP_READS)?;
+    let client = signed_in.admitted(&client, GROUP_READS)?;
     let learner = known(&app, &client, &learner).await?;
     signed_in.must_see_one_of(&learner.profile.group_ids)?;
     Ok(Answer::ok(&views::learner(&learner, app.clock.now())))
@@ -101,8 +99,7 @@ pub(crate) async fn release(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = &signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    let client = &signed_in.admitted(&client, ADMINISTRATION)?;
     let app = &app;
     Fields::of_optional(&payload)?.finish(|| Some(()))?;
     let learner = known(app, client, &learner).await?;

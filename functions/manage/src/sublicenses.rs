@@ -35,8 +35,7 @@ pub(crate) async fn add(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = &signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    let client = &signed_in.admitted(&client, ADMINISTRATION)?;
     let app = &app;
     let mut fields = Fields::of(&payload)?;
     let name = fields.required("name", text(1..=200));
@@ -65,8 +64,7 @@ pub(crate) async fn list(
     Path((client, contract)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.must_see(&client)?;
-    signed_in.must_be(READS)?;
+    let client = signed_in.admitted(&client, READS)?;
     let mut fields = Fields::of_query(&uri);
     let request = page_request(&mut fields);
     fields.finish(|| Some(()))?;
@@ -87,8 +85,7 @@ pub(crate) async fn add_seats(
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
-    let client = &signed_in.must_see(&client)?;
-    signed_in.must_be(ADMINISTRATION)?;
+    let client = &signed_in.admitted(&client, ADMINISTRATION)?;
     let app = &app;
     let mut fields = Fields::of(&payload)?;
     let add = fields.required("add", integer(-SEATS_MAX..=SEATS_MAX));

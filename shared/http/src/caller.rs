@@ -106,6 +106,14 @@ impl SignedIn {
         &self.0
     }
 
+    /// The client of a path, for a caller who may see it in one of these roles: what every call
+    /// about a client asks first. 404 for a foreign client, then 403 for the role.
+    pub fn admitted(&self, client: &str, roles: &[CallerRole]) -> Result<ClientId, Problem> {
+        let client = self.must_see(client)?;
+        self.must_be(roles)?;
+        Ok(client)
+    }
+
     /// The client that a path names, if it exists for this caller; else 404, as for a client that
     /// does not exist.
     pub fn must_see(&self, client: &str) -> Result<ClientId, Problem> {
