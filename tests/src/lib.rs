@@ -1,6 +1,8 @@
 //! What the tests share: a world with one client and one contract, on the real adapters over the
 //! in-process cloud. The tests themselves stand in `tests/tests`.
 
+pub mod http;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
