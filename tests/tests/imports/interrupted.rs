@@ -1,0 +1,225 @@
+//! Workers that are cut off anywhere, and those who come after them.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
+use seatkeeper_domain::actions::run_import::{ImportEnd, LEASE};
+use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::email::EmailAddress;
+use seatkeeper_domain::import_run::{Chunk, ImportStatus, Outcome, Verdict};
+use seatkeeper_domain::learner::Profile;
+use seatkeeper_domain::ports::{Clock as _, Due as _, ImportLog as _};
+use seatkeeper_testkit::{Fault, StoredObject, When};
+
+use crate::stage::{Stage, people};
+
+/// 200 people in three chunks, every third of them on one of two later dates, with an invalid row
+/// and a duplicate.
+fn list() -> String {
+    let start = |number| match number % 6 {
+        1 => "01/03/2027",
+        4 => "02/03/2027",
+        _ => "",
+    };
+    people(200, start) + "nobody;;\nperson.7@example.fr;;\n"
+}
+
+/// The attempts that a run takes without faults, from the first read on.
+async fn attempts() -> u64 {
+    let stage = Stage::with_seats(300).await;
+    let object = stage.put("a.csv", list());
+    stage.world.cloud.restart_trace();
+    stage.run(&object).await.expect("a run import");
+    stage.world.cloud.attempts().len() as u64
+}
+
+/// Ends what a worker left, as the retries of the event and the sweep would.
+async fn settle(stage: &Stage, object: &StoredObject) {
+    stage.world.cloud.clear_faults();
+    stage.world.clock.advance(SignedDuration::from_mins(1));
+    stage.run(object).await.expect("the retry of the event");
+    stage.world.clock.advance(LEASE);
+    let due = stage.world.store.due_imports(stage.world.clock.now(), 10).await.expect("readable");
+    for _ in due {
+        stage.resume(stage.import_id(object)).await.expect("the sweep's wish");
+    }
+    let due = stage.world.store.due_imports(stage.world.clock.now(), 10).await.expect("readable");
+    assert!(due.is_empty(), "nothing waits for a sweep any more");
+}
+
+/// What the list must have come to, however often its worker was cut off.
+async fn assert_applied_once(stage: &Stage, object: &StoredObject, what: &str) {
+    let run = stage.found(object).await;
+    assert_eq!(run.status, ImportStatus::Completed, "{what}");
+    let totals = run.totals;
+    let counts = (totals.created, totals.scheduled, totals.failed, totals.skipped);
+    assert_eq!(counts, (133, 67, 1, 1), "{what}");
+    let stock = stage.world.stock().await;
+    assert_eq!((stock.used, stock.held, stock.available), (133, 67, 100), "{what}");
+    assert_eq!(stage.mails().len(), 200, "{what}: each person is told once");
+    let dump = stage.world.cloud.dump();
+    let learners = dump.iter().filter(|item| item["kind"] == "learner").count();
+    assert_eq!(learners, 200, "{what}");
+    let cohorts: BTreeSet<_> = dump
+        .iter()
+        .filter(|item| item["kind"] == "cohort")
+        .map(|item| item["count"].as_u64().expect("a count"))
+        .collect();
+    assert_eq!(cohorts, [33, 34].into(), "{what}");
+    stage.assert_at_rest(&run).await;
+}
+
+/// Cuts the worker off from attempt `k` on: `first` befalls that attempt, and nothing gets through
+/// afterwards.
+fn cut_off(stage: &Stage, k: u64, first: Fault) {
+    stage.world.cloud.restart_trace();
+    stage.world.cloud.inject(When::attempt(k), first);
+    for later in k + 1..k + 200 {
+        stage.world.cloud.inject(When::attempt(later), Fault::FailBefore);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_cut_off_before_any_call_is_followed_by_one_that_doubles_nothing() {
+    for k in 1..=attempts().await {
+        let stage = Stage::with_seats(300).await;
+        let object = stage.put("a.csv", list());
+        cut_off(&stage, k, Fault::FailBefore);
+        stage.run(&object).await.expect_err("cut off");
+        settle(&stage, &object).await;
+        assert_applied_once(&stage, &object, &format!("before {k}")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_cut_off_after_any_effect_is_followed_by_one_that_doubles_nothing() {
+    for k in 1..=attempts().await {
+        let stage = Stage::with_seats(300).await;
+        let object = stage.put("a.csv", list());
+        cut_off(&stage, k, Fault::LoseReply);
+        stage.run(&object).await.expect_err("cut off");
+        settle(&stage, &object).await;
+        assert_applied_once(&stage, &object, &format!("after {k}")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_lost_at_any_call_is_not_even_noticed() {
+    for k in 1..=attempts().await {
+        let stage = Stage::with_seats(300).await;
+        let object = stage.put("a.csv", list());
+        stage.world.cloud.restart_trace();
+        stage.world.cloud.inject(When::attempt(k), Fault::LoseReply);
+        let end = stage.run(&object).await.unwrap_or_else(|error| panic!("{k}: {error}"));
+        assert_eq!(stage.world.cloud.fired().len(), 1, "the fault fires");
+        if end == ImportEnd::InOtherHands {
+            settle(&stage, &object).await;
+        }
+        assert_applied_once(&stage, &object, &format!("lost {k}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_time_runs_out_stops_between_chunks_and_the_sweep_goes_on() {
+    let stage = Stage::with_seats(300).await;
+    let object = stage.put("a.csv", list());
+    let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
+    let end = stage.importer(soon).run(&stage.dropped(&object)).await.expect("an end");
+    assert_eq!(end, ImportEnd::HandedOn);
+    let run = stage.found(&object).await;
+    assert_eq!(run.status, ImportStatus::Committing);
+    assert_eq!(stage.world.stock().await.held, 200, "its seats stay reserved");
+    let due = stage.world.store.due_imports(stage.world.clock.now(), 10).await.expect("readable");
+    assert_eq!(due.len(), 1, "the sweep finds it at once");
+    let end = stage.resume(run.import_id).await.expect("an end");
+    assert_eq!(end, ImportEnd::Ended(ImportStatus::Completed));
+    assert_applied_once(&stage, &object, "handed on").await;
+}
+
+#[tokio::test]
+async fn while_one_worker_is_at_it_another_leaves_it_alone() {
+    let stage = Stage::with_seats(300).await;
+    let object = stage.put("a.csv", list());
+    let (one, other) = tokio::join!(stage.run(&object), stage.run(&object));
+    let ends = [one.expect("an end"), other.expect("an end")];
+    assert!(ends.contains(&ImportEnd::Ended(ImportStatus::Completed)), "{ends:?}");
+    assert!(ends.contains(&ImportEnd::InOtherHands), "{ends:?}");
+    assert_applied_once(&stage, &object, "two workers").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_was_thought_dead_writes_nothing_after_its_follower() {
+    let stage = Stage::with_seats(300).await;
+    let object = stage.put("a.csv", list());
+    // The first worker stands still before its first chunk; meanwhile its lease runs out.
+    let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
+    stage.importer(soon).run(&stage.dropped(&object)).await.expect("handed on");
+    let stale = stage.found(&object).await;
+    let chunk = Chunk { import_id: stale.import_id, number: 0, rows: Vec::new() };
+    stage.resume(stale.import_id).await.expect("completed");
+    let before = stage.world.cloud.dump();
+    let (store, client) = (&stage.world.store, &stage.world.client);
+    store.preview_chunk(client, &chunk, stale.epoch).await.expect("left alone");
+    let now = stage.world.clock.now();
+    store.let_go_of_import(client, stale.import_id, stale.epoch, now).await.expect("left alone");
+    use seatkeeper_domain::audit::Actor;
+    use seatkeeper_domain::change::{BlockKey, Change, Step};
+    use seatkeeper_domain::ports::Ledger as _;
+    let owner = stale.import_id.to_string();
+    let key = BlockKey { pool: stage.world.pool(), owner, shard: 0 };
+    let mut late = Change::new(client, stage.world.op(), Actor::System, now);
+    late.step(Step::OpenBlock { key, size: 0, epoch: stale.epoch });
+    late.step(Step::PutImport { run: Box::new(stale.clone()), expects: Some(stale.epoch) });
+    store.apply(&late).await.expect_err("a reservation that arrives too late");
+    assert_eq!(stage.world.cloud.dump(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_who_came_another_way_meanwhile_is_set_aside() {
+    let stage = Stage::with_seats(300).await;
+    let object = stage.put("a.csv", list());
+    let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
+    stage.importer(soon).run(&stage.dropped(&object)).await.expect("handed on");
+    let wanted = CreateLearner {
+        client_id: stage.world.client.clone(),
+        contract_id: stage.world.contract.contract_id,
+        sublicense_id: None,
+        email: EmailAddress::parse("person.3@example.fr").expect("an address"),
+        profile: Profile::default(),
+        password: PasswordChoice::Link,
+        term: TermRequest::default(),
+        notify: true,
+        copy_to: None,
+    };
+    let world = &stage.world;
+    let (clock, ids, keys) = (&world.clock, &world.ids, &world.keys);
+    create_learner(&world.store, clock, ids, keys, &world.administrator(), world.op(), &wanted)
+        .await
+        .expect("a seat");
+    stage.resume(stage.import_id(&object)).await.expect("completed");
+    let run = stage.found(&object).await;
+    let rows = stage.rows(&run).await;
+    assert_eq!((rows[3].verdict, rows[3].outcome), (Verdict::Existing, Some(Outcome::Skipped)));
+    assert_eq!((run.totals.valid, run.totals.existing), (199, 1));
+    let stock = stage.world.stock().await;
+    assert_eq!((stock.used, stock.held, stock.available), (133, 67, 100), "her seat went back");
+    assert_eq!(stage.mails().len(), 200);
+    stage.assert_at_rest(&run).await;
+}
+
+#[tokio::test]
+async fn rows_whose_file_vanished_half_way_fail_and_their_seats_go_back() {
+    let stage = Stage::with_seats(300).await;
+    let object = stage.put("a.csv", list());
+    let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
+    stage.importer(soon).run(&stage.dropped(&object)).await.expect("handed on");
+    let gone = Fault::Refuse { status: 404, code: "NoSuchVersion" };
+    stage.world.cloud.inject(When::every("GetObject"), gone);
+    stage.resume(stage.import_id(&object)).await.expect("completed");
+    let run = stage.found(&object).await;
+    assert_eq!((run.status, run.totals.created), (ImportStatus::Completed, 0));
+    assert_eq!(run.totals.failed, 201);
+    assert_eq!(stage.world.stock().await.available, 300);
+    stage.assert_at_rest(&run).await;
+}

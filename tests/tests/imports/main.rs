@@ -1,0 +1,11 @@
+//! Imports: dropped files, from the event to the report, on the real adapters.
+#![expect(clippy::expect_used, reason = "a test stops at the first thing it did not expect")]
+
+mod events;
+mod interrupted;
+mod people;
+mod samples;
+mod settings;
+mod shortage;
+mod stage;
+mod status;

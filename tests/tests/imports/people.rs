@@ -1,0 +1,148 @@
+//! Who is there already, who is invited, who has a password, who is told.
+
+use jiff::civil::date;
+use seatkeeper_domain::actions::release_seat::release_seat;
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::contract::{HoldOn, Policies};
+use seatkeeper_domain::email::EmailAddress;
+use seatkeeper_domain::import_run::{ImportStatus, Outcome, Verdict};
+use seatkeeper_domain::invitation::InvitationStatus;
+use seatkeeper_domain::ports::People as _;
+use seatkeeper_domain::stock::Stock;
+
+use crate::stage::{Stage, people};
+
+const TODAY: fn(usize) -> &'static str = |_| "";
+
+#[tokio::test]
+async fn the_same_bytes_again_change_nothing_and_tell_nobody() {
+    let stage = Stage::with_seats(10).await;
+    stage.import("a.csv", people(3, TODAY)).await;
+    let (stock, mails) = (stage.world.stock().await, stage.mails());
+    let again = stage.import("b.csv", people(3, TODAY)).await;
+    assert_eq!((again.totals.existing, again.totals.skipped), (3, 3));
+    assert_eq!((stage.world.stock().await, stage.mails()), (stock, mails));
+    stage.assert_at_rest(&again).await;
+}
+
+#[tokio::test]
+async fn blanks_are_filled_or_values_replaced_only_when_asked() {
+    let stage = Stage::with_seats(10).await;
+    stage.import("a.csv", "email;prénom\na@example.fr;Ana\n").await;
+    let wider = "email;prénom;nom;groupe\na@example.fr;Anne;Martin;Paris\n";
+    let names = async || {
+        let profile = stage.learner("a@example.fr").await.expect("an account").profile;
+        (profile.first_name, profile.last_name, profile.group_ids.len())
+    };
+    stage.import_with(wider, &[]).await;
+    assert_eq!(names().await, (Some("Ana".into()), None, 0));
+    let filled = stage.import_with(wider, &[("on-existing", "fill_blank")]).await;
+    assert_eq!(filled.totals.updated, 1);
+    assert_eq!(names().await, (Some("Ana".into()), Some("Martin".into()), 1));
+    let updated = stage.import_with(wider, &[("on-existing", "update")]).await;
+    assert_eq!(updated.totals.updated, 1);
+    assert_eq!(names().await, (Some("Anne".into()), Some("Martin".into()), 1));
+    assert_eq!(stage.mails().len(), 1, "only the first import tells");
+    assert_eq!(stage.world.stock().await.used, 1);
+    stage.assert_at_rest(&updated).await;
+}
+
+#[tokio::test]
+async fn people_who_exist_are_errors_when_asked() {
+    let stage = Stage::with_seats(10).await;
+    stage.import("a.csv", people(1, TODAY)).await;
+    let run = stage.import_with(&people(2, TODAY), &[("on-existing", "error")]).await;
+    let rows = stage.rows(&run).await;
+    assert_eq!(rows[0].verdict, Verdict::Invalid);
+    assert_eq!(rows[0].errors[0].code, "already-exists");
+    assert_eq!(rows[1].outcome, Some(Outcome::Created));
+    stage.assert_at_rest(&run).await;
+}
+
+#[tokio::test]
+async fn a_person_of_the_client_without_a_seat_in_this_pool_is_added() {
+    let stage = Stage::with_seats(10).await;
+    stage.import("a.csv", people(1, TODAY)).await;
+    let learner = stage.learner("person.0@example.fr").await.expect("an account");
+    let (world, op) = (&stage.world, stage.world.op());
+    let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+    let of = (&world.client, &world.contract);
+    let (actor, pool) = (Actor::System, world.pool());
+    let released = release_seat(store, clock, ids, actor, op, of, learner.learner_id, pool);
+    released.await.expect("released");
+    let run = stage.import("b.csv", people(1, TODAY)).await;
+    assert_eq!(run.totals.created, 1);
+    let letters: Vec<_> = stage.mails().into_iter().map(|(_, letter)| letter).collect();
+    assert!(letters.contains(&"added".to_owned()), "{letters:?}");
+    stage.assert_at_rest(&run).await;
+}
+
+#[tokio::test]
+async fn invite_mode_invites_strangers_and_seats_those_who_have_an_account() {
+    let stage = Stage::with_seats(10).await;
+    let text = "email;langue;date de début\na@example.fr;de;\nb@example.fr;;01/03/2027\n";
+    let run = stage.import_with(text, &[("mode", "invite"), ("language", "it")]).await;
+    assert_eq!((run.status, run.totals.invited), (ImportStatus::Completed, 2));
+    assert_eq!(
+        stage.world.stock().await,
+        Stock { total: 10, held: 2, available: 8, ..Stock::default() }
+    );
+    let invitation = async |email: &str| {
+        let email = EmailAddress::parse(email).expect("an address");
+        let id = stage.world.keys.invitation_id(&stage.world.client, stage.world.pool(), &email);
+        let found = stage.world.store.invitation(&stage.world.client, id).await;
+        found.expect("readable").expect("an invitation")
+    };
+    let (a, b) = (invitation("a@example.fr").await, invitation("b@example.fr").await);
+    assert_eq!(a.status, InvitationStatus::Pending);
+    assert!(a.holds_seat);
+    assert_eq!(a.grant.language.expect("a language").as_str(), "de");
+    assert_eq!(b.grant.language.expect("a language").as_str(), "it");
+    assert_eq!(b.grant.start_on, Some(date(2027, 3, 1)));
+    assert_eq!(stage.mails().len(), 2);
+    stage.assert_at_rest(&run).await;
+    let again = stage.import_with(text, &[("mode", "invite")]).await;
+    assert_eq!((again.totals.existing, again.totals.skipped), (2, 2));
+    assert_eq!(stage.mails().len(), 2, "nothing is sent again");
+}
+
+#[tokio::test]
+async fn an_invitation_that_holds_no_seat_takes_none() {
+    let policies = Policies { hold_on: HoldOn::Accept, ..Policies::default() };
+    let stage = Stage::with_policies(1, policies).await;
+    let run = stage.import_with(&people(5, TODAY), &[("mode", "invite")]).await;
+    assert_eq!((run.status, run.totals.invited), (ImportStatus::Completed, 5));
+    assert_eq!(run.seats.needed, 0);
+    assert_eq!(stage.world.stock().await, Stock::of(1));
+    stage.assert_at_rest(&run).await;
+}
+
+#[tokio::test]
+async fn a_typed_password_works_and_stands_nowhere_in_clear() {
+    let stage = Stage::with_seats(10).await;
+    let secret = "Vert-Lagune-47";
+    let text = format!("email;mot de passe\na@example.fr;{secret}\nb@example.fr;\n");
+    let run = stage.import_with(&text, &[]).await;
+    assert_eq!(run.totals.created, 2);
+    let learner = stage.learner("a@example.fr").await.expect("an account");
+    let credential = learner.credential.expect("a password");
+    assert!(credential.hash.matches(secret) && !credential.must_change);
+    assert!(stage.learner("b@example.fr").await.expect("an account").credential.is_none());
+    let letters: Vec<_> = stage.mails().into_iter().map(|(_, letter)| letter).collect();
+    assert_eq!(letters, ["account_created", "account_created_told_otherwise"]);
+    let dump = serde_json::Value::Array(stage.world.cloud.dump()).to_string();
+    assert!(!dump.contains(secret));
+    let report = stage.report(&run);
+    assert!(!report.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()));
+}
+
+#[tokio::test]
+async fn who_is_not_to_be_told_is_not() {
+    let stage = Stage::with_seats(10).await;
+    let text = "email;envoyer l'invitation\na@example.fr;non\nb@example.fr;oui\nc@example.fr;\n";
+    stage.import_with(text, &[]).await;
+    assert_eq!(stage.mails().len(), 2);
+    let text = text.replace("@example.fr", "@example.com");
+    stage.import_with(&text, &[("notify", "no")]).await;
+    assert_eq!(stage.mails().len(), 3, "a row's own answer wins over the file's");
+}
