@@ -42,7 +42,7 @@ pub struct Opener<P, S, C, I> {
 /// Handles an event: records of the table's stream, or a schedule that fired.
 pub async fn handle<P, S, C, I>(
     opener: &Opener<P, S, C, I>,
-    event: Value,
+    event: &Value,
 ) -> Result<Value, ActivateError>
 where
     P: Ledger,
@@ -51,17 +51,16 @@ where
     I: IdSource,
 {
     if event.get("Records").is_some() {
-        let records = stream::read(&event).map_err(|_| ActivateError::Unreadable)?;
+        let records = stream::read(event).map_err(|_| ActivateError::Unreadable)?;
         return Ok(meet(opener, &records).await);
     }
-    let fired = serde_json::from_value(event).map_err(|_| ActivateError::Unreadable)?;
+    let fired = Fired::deserialize(event).map_err(|_| ActivateError::Unreadable)?;
     let Fired::Activate { client, pool, instant, version } = fired;
     if version != 1 {
         return Err(ActivateError::Unreadable);
     }
     let key = CohortKey { client_id: client, pool, instant };
-    let opened = open_cohort(&opener.store, &opener.clock, &opener.ids, &key).await?;
-    let seats = match opened {
+    let seats = match open_cohort(&opener.store, &opener.clock, &opener.ids, &key).await? {
         Opened::Now(seats) => seats,
         Opened::Before => 0,
     };

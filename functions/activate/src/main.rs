@@ -38,7 +38,7 @@ async fn main() -> Result<(), Error> {
     run(service_fn(move |event: LambdaEvent<Value>| async move {
         let (event, context) = event.into_parts();
         let kind = if event.get("Records").is_some() { "stream" } else { "schedule" };
-        let work = Box::pin(seatkeeper_activate::handle(opener, event));
+        let work = Box::pin(seatkeeper_activate::handle(opener, &event));
         telemetry::summarized("activate", kind, &context.request_id, work)
             .await
             .map_err(Error::from)

@@ -213,13 +213,17 @@ fn tags(tag: &MailTag) -> Result<Vec<MessageTag>, BuildError> {
 /// A text in the alphabet of tags (letters, digits, `_`, `-`): whatever else becomes `_` and two
 /// hexadecimal digits a byte, `_` itself becomes `__`.
 fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {
             b'_' => out.push_str("__"),
             b'-' => out.push('-'),
             byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            byte => out.push_str(&format!("_{byte:02x}")),
+            byte => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "_{byte:02x}");
+            }
         }
     }
     out

@@ -123,8 +123,9 @@ fn name(wake: &Wake) -> String {
         }
     };
     let hash = Sha256::digest(text);
-    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("{prefix}-{hex}")
+    let mut first = [0; 16];
+    first.copy_from_slice(&hash[..16]);
+    format!("{prefix}-{:032x}", u128::from_be_bytes(first))
 }
 
 /// The first full second not before `at`, in UTC: schedules know no fractions.

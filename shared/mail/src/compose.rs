@@ -3,10 +3,11 @@
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use seatkeeper_domain::client::Client;
+use seatkeeper_domain::client::{Client, HttpsUrl};
 use seatkeeper_domain::color::Color;
 use seatkeeper_domain::dates::local_date;
 use seatkeeper_domain::invitation::Invitation;
+use seatkeeper_domain::language::Language;
 use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::link::Link as PersonalLink;
 use seatkeeper_domain::outbox::Letter as Saying;
@@ -123,7 +124,7 @@ impl LetterWriter {
             _ => LetterKind::Added,
         };
         let end_on = learner.profile.end_on.or_else(|| Some(last_day(ends_at?, client)));
-        let language = learner.profile.language.as_ref().map(|language| language.as_str());
+        let language = learner.profile.language.as_ref().map(Language::as_str);
         let letter = Letter {
             first_name: learner.profile.first_name.as_deref(),
             access_until: end_on,
@@ -145,7 +146,7 @@ impl LetterWriter {
         });
         let expires_on = last_day(invitation.expires_at, client);
         let kind = LetterKind::Invitation(Link { url: &url, expires_on });
-        let language = invitation.grant.language.as_ref().map(|language| language.as_str());
+        let language = invitation.grant.language.as_ref().map(Language::as_str);
         let letter = Letter {
             inviter: invitation.inviter.as_deref(),
             message: invitation.message.as_deref(),
@@ -193,7 +194,7 @@ fn blank<'a>(
         brand: Brand {
             name: &client.name,
             color: client.branding.color.unwrap_or(Color::DEFAULT),
-            logo_url: client.branding.logo_url.as_ref().map(|url| url.as_str()),
+            logo_url: client.branding.logo_url.as_ref().map(HttpsUrl::as_str),
             from_name: client.branding.from_name.as_deref(),
         },
         email,

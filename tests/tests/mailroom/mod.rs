@@ -73,7 +73,7 @@ pub(crate) async fn activate(world: &World, event: Value) -> Result<Value, Activ
         clock: world.clock.clone(),
         ids: SeededIds::new(CALLS.fetch_add(1, Ordering::Relaxed), &world.clock),
     };
-    seatkeeper_activate::handle(&opener, event).await
+    seatkeeper_activate::handle(&opener, &event).await
 }
 
 /// Runs one sweep.

@@ -23,6 +23,8 @@ use crate::stock::{Delta, Stock};
 
 /// Most items of each kind that one sweep looks at.
 const ITEMS: u16 = 500;
+/// Times in a row that the mail service may be too busy before the sweep leaves it alone.
+const BUSY_MAX: u32 = 5;
 /// Most pools that one sweep proves.
 const POOLS: u16 = 50;
 /// Most records of one trail that one sweep reads.
@@ -264,6 +266,7 @@ where
     C: Clock,
     I: IdSource,
 {
+    let mut busy = 0;
     for place in room.store.due_mails(room.clock.now(), ITEMS).await? {
         if room.clock.now() >= until {
             break;
@@ -271,8 +274,14 @@ where
         match room.send(&place, until).await {
             Ok(posted) => {
                 swept.count(posted);
-                // What holds for one mail holds for all: the account may not send.
-                if matches!(posted.standing, Standing::PutOff(Refusal::Barred, _)) {
+                let refusal = match posted.standing {
+                    Standing::PutOff(refusal, _) => Some(refusal),
+                    _ => None,
+                };
+                busy = if refusal == Some(Refusal::Busy) { busy + 1 } else { 0 };
+                // What holds for one mail holds for all: the account may not send, or the service
+                // is not there.
+                if refusal == Some(Refusal::Barred) || busy == BUSY_MAX {
                     break;
                 }
             }
