@@ -307,6 +307,22 @@ async fn a_mail_whose_seat_was_released_lapses() {
 }
 
 #[tokio::test]
+async fn a_mail_lapses_when_its_seat_was_given_anew() {
+    let world = World::with_seats(3).await;
+    let first = create(&world, 1, None).await;
+    let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+    let place_of = (&world.client, &world.contract);
+    let learner = first.learner.learner_id;
+    let released =
+        release_seat(store, clock, ids, Actor::System, world.op(), place_of, learner, world.pool());
+    released.await.unwrap();
+    create(&world, 1, None).await;
+    notify(&world, 1, &world.cloud.stream_records()).await;
+    assert_eq!(items(&world, "mail").len(), 2);
+    assert_eq!(world.cloud.sent_mails().len(), 1, "the seat of the first mail is gone");
+}
+
+#[tokio::test]
 async fn an_invitation_shows_what_became_of_its_mail_in_whatever_order_news_comes() {
     let world = World::with_seats(3).await;
     let id = invited(&world).await;
