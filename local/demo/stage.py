@@ -150,7 +150,8 @@ class Stage:
             text = self._paint("32", f"{self.checks} checks, all as expected")
             self.say(f"{text}, in {seconds:.0f} s.")
             return True
-        text = self._paint("31", f"{len(self.differences)} differences")
+        count = len(self.differences)
+        text = self._paint("31", f"{count} difference{'' if count == 1 else 's'}")
         self.say(f"{text}, {max(right, 0)} checks as expected, in {seconds:.0f} s:")
         for difference in self.differences:
             self.say(f"- {difference}")
