@@ -45,6 +45,10 @@ pub(crate) fn actions_called() -> BTreeSet<String> {
     if code.contains("version_id(") {
         called.insert("s3:GetObjectVersion".to_owned());
     }
+    if code.contains("\"NoSuchKey\"") {
+        // Only who may list a bucket is told that an object is not there.
+        called.insert("s3:ListBucket".to_owned());
+    }
     called
 }
 

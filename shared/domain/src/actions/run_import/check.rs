@@ -279,13 +279,12 @@ where
 }
 
 /// What a dropped file may grant. Nobody is signed in to answer for it, so that it makes no
-/// administrator of the whole client, whatever the contract lets the client's administrators do.
+/// administrator of the whole client, whatever the contract lets the client's administrators do;
+/// nor an instructor, who belongs to one session's group while a file names groups freely.
 fn grantable(policy: PrivilegedRoles) -> BTreeSet<Role> {
     match policy {
         PrivilegedRoles::Vendor => BTreeSet::from([Role::Learner]),
-        PrivilegedRoles::ClientAdmin => {
-            BTreeSet::from([Role::Learner, Role::Instructor, Role::GroupAdmin])
-        }
+        PrivilegedRoles::ClientAdmin => BTreeSet::from([Role::Learner, Role::GroupAdmin]),
     }
 }
 
