@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import template
-from settings import MAIL_FROM, ROOT, STACK_NAME, Settings, client
+from settings import BINARIES, HOME, MAIL_FROM, ROOT, STACK_NAME, Settings, client
 
 ARTIFACTS = f"{STACK_NAME}-artifacts"
-BINARIES = ROOT / "target" / "debug"
 
 
 def deploy(settings: Settings) -> dict[str, str]:
@@ -113,7 +112,7 @@ def _apply(settings: Settings, expanded: template.Json) -> dict[str, str]:
             raise
     except WaiterError as error:
         raise SystemExit(
-            f"the stack did not deploy: {_failures(cloudformation) or 'see .local/emulator.log'}"
+            f"the stack did not deploy: {_failures(cloudformation) or f'see {HOME}/emulator.log'}"
         ) from error
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}

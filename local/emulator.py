@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
+
 
 def main() -> None:
+    # Not an argument of MiniStack's.
+    if "--until-eof" in sys.argv:
+        sys.argv.remove("--until-eof")
+        threading.Thread(target=_end_at_eof, daemon=True).start()
+
     from ministack.app import main as serve
 
     import iam_resources
@@ -16,6 +26,14 @@ def main() -> None:
     restarts.install()
     stream_retries.install()
     serve()
+
+
+def _end_at_eof() -> None:
+    """Ends this process and those of the functions, which are of its group, when standard input does."""
+    with open(sys.stdin.fileno(), "rb", closefd=False) as pipe:
+        while pipe.read(4096):
+            pass
+    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 if __name__ == "__main__":

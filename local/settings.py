@@ -9,8 +9,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: Everything the local stack writes, except what Cargo builds.
-HOME = ROOT / ".local"
+#: Everything the local stack writes, except what Cargo builds. The tests' own stack has another.
+HOME = Path(os.environ.get("STACK_HOME") or ROOT / ".local")
+
+#: Where Cargo left the functions.
+TARGET = ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target")
+BINARIES = Path(os.environ.get("BINARIES") or TARGET / "debug")
 
 STACK_NAME = "seatkeeper"
 REGION = "us-east-1"

@@ -5,6 +5,11 @@
 `up` starts the emulator on loopback when it is not running, deploys `template.yaml` with the debug
 binaries, and writes `.local/stack.json`. `PORT` and `AUTH` are read from the environment. Data is
 saved by `down` and found again by the next `up`.
+
+    python local/stack.py up --until-eof
+
+The emulator of such a stack ends, with all its functions and without saving anything, as soon as
+nobody holds the other end of standard input any more: also when its user was killed.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-from settings import ACCOUNT, HOME, REGION, ROOT, STACK_NAME, Settings, client
+from settings import ACCOUNT, HOME, REGION, STACK_NAME, Settings, client
 
 STATE = HOME / "state"
 TEMPORARY = HOME / "tmp"
@@ -33,7 +38,7 @@ SECONDS_TO_START = 60
 SECONDS_TO_STOP = 120
 
 
-def up(settings: Settings) -> None:
+def up(settings: Settings, until_eof: bool) -> None:
     """Starts what is not running and deploys what changed."""
     import deploy
 
@@ -41,10 +46,10 @@ def up(settings: Settings) -> None:
     if _running_settings() not in (None, settings):
         down()
     if _running_settings() is None:
-        _start(settings)
+        _start(settings, until_eof)
     stack = deploy.deploy(settings)
     STACK.write_text(json.dumps(stack, indent=2) + "\n", encoding="utf-8")
-    print(f"The stack is up ({time.monotonic() - started:.1f} s): {STACK.relative_to(ROOT)}")
+    print(f"The stack is up ({time.monotonic() - started:.1f} s): {STACK}")
     for name, value in stack.items():
         print(f"  {name:<17} {value}")
 
@@ -98,7 +103,7 @@ def logs(follow: bool) -> None:
         time.sleep(1)
 
 
-def _start(settings: Settings) -> None:
+def _start(settings: Settings, until_eof: bool) -> None:
     if _healthy(settings):
         raise SystemExit(f"port {settings.port} is taken by another stack; choose one with PORT=")
     shutil.rmtree(TEMPORARY, ignore_errors=True)
@@ -113,9 +118,9 @@ def _start(settings: Settings) -> None:
         "GATEWAY_PORT": str(settings.port),
         "BIND_HOST": "127.0.0.1",
         "AUTH": str(settings.enforce_iam).lower(),
-        "PERSIST_STATE": "1",
+        "PERSIST_STATE": "0" if until_eof else "1",
         "STATE_DIR": str(STATE),
-        "S3_PERSIST": "1",
+        "S3_PERSIST": "0" if until_eof else "1",
         "S3_DATA_DIR": str(STATE / "s3"),
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
@@ -127,10 +132,11 @@ def _start(settings: Settings) -> None:
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
     }
+    emulator = [sys.executable, str(Path(__file__).with_name("emulator.py"))]
     with LOG.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("emulator.py"))],
-            stdin=subprocess.DEVNULL,
+            [*emulator, "--until-eof"] if until_eof else emulator,
+            stdin=None if until_eof else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
@@ -184,13 +190,14 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="The local stack.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("up", "down", "clean-data"):
+    commands.add_parser("up").add_argument("--until-eof", action="store_true")
+    for name in ("down", "clean-data"):
         commands.add_parser(name)
     commands.add_parser("logs").add_argument("--follow", action="store_true")
     arguments = parser.parse_args()
     match arguments.command:
         case "up":
-            up(Settings.from_environment())
+            up(Settings.from_environment(), arguments.until_eof)
         case "down":
             down()
         case "clean-data":
