@@ -120,8 +120,11 @@ impl LetterWriter {
             (Saying::AccountCreatedWithPassword, WayIn::Password(password)) => {
                 LetterKind::AccountCreatedPassword { password: password.reveal() }
             }
+            (Saying::Added, WayIn::Link(url, until)) => {
+                LetterKind::Added(Some(link(url, *until)))
+            }
             (_, WayIn::Link(url, until)) => LetterKind::AccountCreatedLink(link(url, *until)),
-            _ => LetterKind::Added,
+            _ => LetterKind::Added(None),
         };
         let end_on = learner.profile.end_on.or_else(|| Some(last_day(ends_at?, client)));
         let language = learner.profile.language.as_ref().map(Language::as_str);

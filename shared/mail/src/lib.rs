@@ -68,8 +68,8 @@ pub enum LetterKind<'a> {
     },
     /// An account was created and its password is given by the administrator, not by mail.
     AccountCreated,
-    /// An existing account was given access.
-    Added,
+    /// An existing account was given access; with a link while it has no password.
+    Added(Option<Link<'a>>),
     /// The start date has come.
     AccessOpened(FirstSignIn<'a>),
     /// A code was redeemed.

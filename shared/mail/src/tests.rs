@@ -48,7 +48,8 @@ fn all() -> Vec<(&'static str, Letter<'static>)> {
             letter(LetterKind::AccountCreatedPassword { password: PASSWORD }),
         ),
         ("account_created", letter(LetterKind::AccountCreated)),
-        ("added", letter(LetterKind::Added)),
+        ("added", letter(LetterKind::Added(None))),
+        ("added_link", letter(LetterKind::Added(Some(link())))),
         ("access_opened_link", opened(FirstSignIn::Link(link()))),
         ("access_opened_password", opened(FirstSignIn::Password(PASSWORD))),
         ("access_opened_as_usual", opened(FirstSignIn::AsUsual)),
@@ -113,7 +114,7 @@ fn the_whole_html_of_a_mail() {
     let branded = Letter {
         brand: Brand {
             logo_url: Some("https://cdn.acme.example/logo.png?v=1&w=2"),
-            ..letter(LetterKind::Added).brand
+            ..letter(LetterKind::Added(None)).brand
         },
         message: Some("Two\nlines"),
         ..letter(LetterKind::AccountCreatedPassword { password: PASSWORD })
@@ -130,6 +131,7 @@ fn a_mail_names_its_language_and_link_in_both_parts() {
             let (link, password) = match letter.kind {
                 LetterKind::Invitation(link)
                 | LetterKind::AccountCreatedLink(link)
+                | LetterKind::Added(Some(link))
                 | LetterKind::AccessOpened(FirstSignIn::Link(link))
                 | LetterKind::PasswordReset(link) => (Some(link.url), None),
                 LetterKind::AccountCreatedPassword { password }
@@ -223,7 +225,7 @@ fn a_hostile_invitation_in_full() {
 #[test]
 fn text_on_the_clients_color_is_readable() {
     for (color, text) in [("#ffffff", "#000000"), ("#ffd400", "#000000"), ("#0b6e4f", "#ffffff")] {
-        let mut letter = letter(LetterKind::Added);
+        let mut letter = letter(LetterKind::Added(None));
         letter.brand.color = Color::parse(color).unwrap();
         let html = render(&letter, MailLanguage::English).unwrap().html;
         assert!(html.contains(&format!("background-color:{color};")));

@@ -84,12 +84,13 @@ fn secrets<'a>(kind: &LetterKind<'a>) -> (Option<Link<'a>>, Option<&'a str>) {
     match *kind {
         LetterKind::Invitation(link)
         | LetterKind::AccountCreatedLink(link)
+        | LetterKind::Added(Some(link))
         | LetterKind::AccessOpened(FirstSignIn::Link(link))
         | LetterKind::PasswordReset(link) => (Some(link), None),
         LetterKind::AccountCreatedPassword { password }
         | LetterKind::AccessOpened(FirstSignIn::Password(password)) => (None, Some(password)),
         LetterKind::AccountCreated
-        | LetterKind::Added
+        | LetterKind::Added(None)
         | LetterKind::AccessOpened(FirstSignIn::AsUsual)
         | LetterKind::Redeemed => (None, None),
     }

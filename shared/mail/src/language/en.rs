@@ -86,7 +86,7 @@ pub(super) fn parts(kind: &LetterKind<'_>, v: &View) -> askama::Result<Parts> {
         LetterKind::AccountCreated => {
             (Subject::AccountCreated { v }, Text::AccountCreated { v }, Html::AccountCreated { v })
         }
-        LetterKind::Added => (Subject::Added { v }, Text::Added { v }, Html::Added { v }),
+        LetterKind::Added(_) => (Subject::Added { v }, Text::Added { v }, Html::Added { v }),
         LetterKind::AccessOpened(_) => {
             (Subject::AccessOpened { v }, Text::AccessOpened { v }, Html::AccessOpened { v })
         }
