@@ -71,11 +71,6 @@ pub fn client(client: &ClientId) -> Key {
     Key::new(client_partition(client), "CLIENT")
 }
 
-/// The partition that lists all clients.
-pub fn clients_partition() -> String {
-    "CLIENTS".to_owned()
-}
-
 /// Sort key prefix of contracts.
 pub const CONTRACTS: &str = "CONTRACT#";
 /// Sort key prefix of sublicenses.
