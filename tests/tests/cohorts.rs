@@ -74,6 +74,9 @@ async fn a_cohort_opens_when_its_schedule_fires_and_everyone_is_told_then() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn eight_firings_at_once_open_a_cohort_once() {
     let world = Arc::new(waiting().await);
+    // Others wait for another day: a second opening would find seats to take up.
+    create(&world, 3, Some(date(2027, 3, 2))).await;
+    create(&world, 4, Some(date(2027, 3, 2))).await;
     world.clock.set(instant());
     let fired = world.cloud.fire_due().remove(0).input;
     let tasks: Vec<_> = (0..8)
@@ -87,7 +90,7 @@ async fn eight_firings_at_once_open_a_cohort_once() {
         opened += task.await.unwrap().as_u64().unwrap();
     }
     assert_eq!(opened, 2);
-    assert_eq!(world.stock().await.used, 2);
+    assert_eq!((world.stock().await.used, world.stock().await.held), (2, 2));
     world.assert_seats_are_conserved().await;
 }
 
