@@ -221,8 +221,8 @@ fn english_whole_file(code: &str) -> &'static str {
             "The file was removed or replaced before it was read. Upload it again."
         }
         "contract-ended" => "The contract has ended. Choose one that runs.",
-        "invalid-language" | "invalid-start-on" | "invalid-notify" | "invalid-groups"
-        | "invalid-sublicense" => {
+        "invalid-mode" | "invalid-on-existing" | "invalid-on-shortage" | "invalid-language"
+        | "invalid-start-on" | "invalid-notify" | "invalid-groups" | "invalid-sublicense" => {
             "A setting that was given with the file is not valid. Mend it and upload again."
         }
         _ => "The file was not imported.",
@@ -262,8 +262,8 @@ fn french_whole_file(code: &str) -> &'static str {
              importez de nouveau."
         }
         "contract-ended" => "Le contrat est terminé. Choisissez-en un qui court encore.",
-        "invalid-language" | "invalid-start-on" | "invalid-notify" | "invalid-groups"
-        | "invalid-sublicense" => {
+        "invalid-mode" | "invalid-on-existing" | "invalid-on-shortage" | "invalid-language"
+        | "invalid-start-on" | "invalid-notify" | "invalid-groups" | "invalid-sublicense" => {
             "Un réglage donné avec le fichier n’est pas valide. Corrigez-le et importez de nouveau."
         }
         "file-gone" | "file-replaced" => {
@@ -299,7 +299,7 @@ mod tests {
         for tag in ["en", "fr"] {
             let told = |code: &str| rejection_hint(code, None, None, &language(tag));
             let refused =
-                ["rows-invalid", "no-seats-left", "file-gone", "contract-ended", "invalid-groups"];
+                ["rows-invalid", "no-seats-left", "file-gone", "contract-ended", "invalid-mode"];
             for code in RejectCode::ALL.map(RejectCode::as_str).into_iter().chain(refused) {
                 assert_ne!(told(code), told("unknown"), "{tag}: {code}");
             }

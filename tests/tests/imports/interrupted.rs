@@ -14,7 +14,7 @@ use seatkeeper_testkit::{Fault, StoredObject, When};
 
 use crate::stage::{Stage, people};
 
-/// 200 people in three chunks, every third of them on one of two later dates, with an invalid row
+/// 96 people in two chunks, every third of them on one of two later dates, with an invalid row
 /// and a duplicate.
 fn list() -> String {
     let start = |number| match number % 6 {
@@ -22,12 +22,12 @@ fn list() -> String {
         4 => "02/03/2027",
         _ => "",
     };
-    people(200, start) + "nobody;;\nperson.7@example.fr;;\n"
+    people(96, start) + "nobody;;\nperson.7@example.fr;;\n"
 }
 
 /// The attempts that a run takes without faults, from the first read on.
 async fn attempts() -> u64 {
-    let stage = Stage::with_seats(300).await;
+    let stage = Stage::with_seats(100).await;
     let object = stage.put("a.csv", list());
     stage.world.cloud.restart_trace();
     stage.run(&object).await.expect("a run import");
@@ -52,21 +52,22 @@ async fn settle(stage: &Stage, object: &StoredObject) {
 async fn assert_applied_once(stage: &Stage, object: &StoredObject, what: &str) {
     let run = stage.found(object).await;
     assert_eq!(run.status, ImportStatus::Completed, "{what}");
+    assert_eq!(run.chunks, 2, "there is a chunk to come after the first");
     let totals = run.totals;
     let counts = (totals.created, totals.scheduled, totals.failed, totals.skipped);
-    assert_eq!(counts, (133, 67, 1, 1), "{what}");
+    assert_eq!(counts, (64, 32, 1, 1), "{what}");
     let stock = stage.world.stock().await;
-    assert_eq!((stock.used, stock.held, stock.available), (133, 67, 100), "{what}");
-    assert_eq!(stage.mails().len(), 200, "{what}: each person is told once");
+    assert_eq!((stock.used, stock.held, stock.available), (64, 32, 4), "{what}");
+    assert_eq!(stage.mails().len(), 96, "{what}: each person is told once");
     let dump = stage.world.cloud.dump();
     let learners = dump.iter().filter(|item| item["kind"] == "learner").count();
-    assert_eq!(learners, 200, "{what}");
+    assert_eq!(learners, 96, "{what}");
     let cohorts: BTreeSet<_> = dump
         .iter()
         .filter(|item| item["kind"] == "cohort")
         .map(|item| item["count"].as_u64().expect("a count"))
         .collect();
-    assert_eq!(cohorts, [33, 34].into(), "{what}");
+    assert_eq!(cohorts, [16].into(), "{what}");
     stage.assert_at_rest(&run).await;
 }
 
@@ -83,7 +84,7 @@ fn cut_off(stage: &Stage, k: u64, first: Fault) {
 #[tokio::test(start_paused = true)]
 async fn a_worker_cut_off_before_any_call_is_followed_by_one_that_doubles_nothing() {
     for k in 1..=attempts().await {
-        let stage = Stage::with_seats(300).await;
+        let stage = Stage::with_seats(100).await;
         let object = stage.put("a.csv", list());
         cut_off(&stage, k, Fault::FailBefore);
         stage.run(&object).await.expect_err("cut off");
@@ -95,7 +96,7 @@ async fn a_worker_cut_off_before_any_call_is_followed_by_one_that_doubles_nothin
 #[tokio::test(start_paused = true)]
 async fn a_worker_cut_off_after_any_effect_is_followed_by_one_that_doubles_nothing() {
     for k in 1..=attempts().await {
-        let stage = Stage::with_seats(300).await;
+        let stage = Stage::with_seats(100).await;
         let object = stage.put("a.csv", list());
         cut_off(&stage, k, Fault::LoseReply);
         stage.run(&object).await.expect_err("cut off");
@@ -107,7 +108,7 @@ async fn a_worker_cut_off_after_any_effect_is_followed_by_one_that_doubles_nothi
 #[tokio::test(start_paused = true)]
 async fn an_answer_lost_at_any_call_is_not_even_noticed() {
     for k in 1..=attempts().await {
-        let stage = Stage::with_seats(300).await;
+        let stage = Stage::with_seats(100).await;
         let object = stage.put("a.csv", list());
         stage.world.cloud.restart_trace();
         stage.world.cloud.inject(When::attempt(k), Fault::LoseReply);
@@ -122,14 +123,14 @@ async fn an_answer_lost_at_any_call_is_not_even_noticed() {
 
 #[tokio::test]
 async fn a_worker_whose_time_runs_out_stops_between_chunks_and_the_sweep_goes_on() {
-    let stage = Stage::with_seats(300).await;
+    let stage = Stage::with_seats(100).await;
     let object = stage.put("a.csv", list());
     let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
     let end = stage.importer(soon).run(&stage.dropped(&object)).await.expect("an end");
     assert_eq!(end, ImportEnd::HandedOn);
     let run = stage.found(&object).await;
     assert_eq!(run.status, ImportStatus::Committing);
-    assert_eq!(stage.world.stock().await.held, 200, "its seats stay reserved");
+    assert_eq!(stage.world.stock().await.held, 96, "its seats stay reserved");
     let due = stage.world.store.due_imports(stage.world.clock.now(), 10).await.expect("readable");
     assert_eq!(due.len(), 1, "the sweep finds it at once");
     let end = stage.resume(run.import_id).await.expect("an end");
@@ -139,7 +140,7 @@ async fn a_worker_whose_time_runs_out_stops_between_chunks_and_the_sweep_goes_on
 
 #[tokio::test]
 async fn while_one_worker_is_at_it_another_leaves_it_alone() {
-    let stage = Stage::with_seats(300).await;
+    let stage = Stage::with_seats(100).await;
     let object = stage.put("a.csv", list());
     let (one, other) = tokio::join!(stage.run(&object), stage.run(&object));
     let ends = [one.expect("an end"), other.expect("an end")];
@@ -150,7 +151,7 @@ async fn while_one_worker_is_at_it_another_leaves_it_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_was_thought_dead_writes_nothing_after_its_follower() {
-    let stage = Stage::with_seats(300).await;
+    let stage = Stage::with_seats(100).await;
     let object = stage.put("a.csv", list());
     // The first worker stands still before its first chunk; meanwhile its lease runs out.
     let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
@@ -177,7 +178,7 @@ async fn a_worker_that_was_thought_dead_writes_nothing_after_its_follower() {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_who_came_another_way_meanwhile_is_set_aside() {
-    let stage = Stage::with_seats(300).await;
+    let stage = Stage::with_seats(100).await;
     let object = stage.put("a.csv", list());
     let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
     stage.importer(soon).run(&stage.dropped(&object)).await.expect("handed on");
@@ -201,16 +202,16 @@ async fn a_person_who_came_another_way_meanwhile_is_set_aside() {
     let run = stage.found(&object).await;
     let rows = stage.rows(&run).await;
     assert_eq!((rows[3].verdict, rows[3].outcome), (Verdict::Existing, Some(Outcome::Skipped)));
-    assert_eq!((run.totals.valid, run.totals.existing), (199, 1));
+    assert_eq!((run.totals.valid, run.totals.existing), (95, 1));
     let stock = stage.world.stock().await;
-    assert_eq!((stock.used, stock.held, stock.available), (133, 67, 100), "her seat went back");
-    assert_eq!(stage.mails().len(), 200);
+    assert_eq!((stock.used, stock.held, stock.available), (64, 32, 4), "her seat went back");
+    assert_eq!(stage.mails().len(), 96);
     stage.assert_at_rest(&run).await;
 }
 
 #[tokio::test]
 async fn rows_whose_file_vanished_half_way_fail_and_their_seats_go_back() {
-    let stage = Stage::with_seats(300).await;
+    let stage = Stage::with_seats(100).await;
     let object = stage.put("a.csv", list());
     let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
     stage.importer(soon).run(&stage.dropped(&object)).await.expect("handed on");
@@ -219,7 +220,7 @@ async fn rows_whose_file_vanished_half_way_fail_and_their_seats_go_back() {
     stage.resume(stage.import_id(&object)).await.expect("completed");
     let run = stage.found(&object).await;
     assert_eq!((run.status, run.totals.created), (ImportStatus::Completed, 0));
-    assert_eq!(run.totals.failed, 201);
-    assert_eq!(stage.world.stock().await.available, 300);
+    assert_eq!(run.totals.failed, 97);
+    assert_eq!(stage.world.stock().await.available, 100);
     stage.assert_at_rest(&run).await;
 }
