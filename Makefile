@@ -40,7 +40,10 @@ clean-data: ## Forget the local stack's data
 build: ## Build the functions for the local stack
 	cargo build --locked --bins
 
-test: .local/nextest ## Run the tests
+# One build for the tests and for the functions that the end-to-end tests deploy: with features of
+# its own each of the two would compile the AWS SDK again.
+test: .local/nextest $(VENV)/.installed ## Run the tests
+	cargo build --workspace --bins --tests --locked
 	cargo nextest run --workspace --locked
 
 fmt: ## Format the code
