@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 
-use zip::ZipArchive;
 use zip::result::ZipError;
+use zip::{ZipArchive, ZipWriter};
 
 use crate::reject::{RejectCode, Rejection};
 
@@ -14,6 +14,9 @@ pub(crate) struct Package<'a> {
     /// Index by name, as [`part_key`] writes it.
     parts: HashMap<String, usize>,
     budget: Budget,
+    /// Bytes of the file, and those of parts that were copied.
+    bytes: u64,
+    copied: u64,
 }
 
 /// How much the parts have inflated to. Reading a part again costs nothing.
@@ -42,7 +45,7 @@ impl<'a> Package<'a> {
             }
         }
         let budget = Budget { limit: max_inflated, total: 0, furthest: HashMap::new() };
-        Ok(Self { archive, parts, budget })
+        Ok(Self { archive, parts, budget, bytes: bytes.len() as u64, copied: 0 })
     }
 
     /// Whether there is such a part.
@@ -55,9 +58,30 @@ impl<'a> Package<'a> {
         self.parts.keys().map(String::as_str)
     }
 
+    /// Copies a part, compressed as it is, into another package.
+    pub(crate) fn copy_part(
+        &mut self,
+        name: &str,
+        target: &mut ZipWriter<Cursor<Vec<u8>>>,
+        target_name: &str,
+    ) -> Result<(), Rejection> {
+        let index = self.index(name)?;
+        let file = self.archive.by_index_raw(index).map_err(|_| Rejection::unreadable())?;
+        // Parts that share bytes could be copied to more than the file ever held.
+        self.copied = self.copied.saturating_add(file.compressed_size());
+        if self.copied > self.bytes {
+            return Err(Rejection::unreadable());
+        }
+        target.raw_copy_file_rename(file, target_name).map_err(|_| Rejection::unreadable())
+    }
+
+    fn index(&self, name: &str) -> Result<usize, Rejection> {
+        self.parts.get(&part_key(name)).copied().ok_or_else(Rejection::unreadable)
+    }
+
     /// Opens a part; one that is missing makes the file unreadable.
     pub(crate) fn part(&mut self, name: &str) -> Result<Part<'_>, Rejection> {
-        let index = *self.parts.get(&part_key(name)).ok_or_else(Rejection::unreadable)?;
+        let index = self.index(name)?;
         let file = self.archive.by_index(index).map_err(|error| match error {
             ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED)
             | ZipError::InvalidPassword => Rejection::from(RejectCode::EncryptedFile),

@@ -221,8 +221,14 @@ fn english_whole_file(code: &str) -> &'static str {
             "The file was removed or replaced before it was read. Upload it again."
         }
         "contract-ended" => "The contract has ended. Choose one that runs.",
-        "invalid-mode" | "invalid-on-existing" | "invalid-on-shortage" | "invalid-language"
-        | "invalid-start-on" | "invalid-notify" | "invalid-groups" | "invalid-sublicense" => {
+        "invalid-mode"
+        | "invalid-on-existing"
+        | "invalid-on-shortage"
+        | "invalid-language"
+        | "invalid-start-on"
+        | "invalid-notify"
+        | "invalid-groups"
+        | "invalid-sublicense" => {
             "A setting that was given with the file is not valid. Mend it and upload again."
         }
         _ => "The file was not imported.",
@@ -262,8 +268,14 @@ fn french_whole_file(code: &str) -> &'static str {
              importez de nouveau."
         }
         "contract-ended" => "Le contrat est terminé. Choisissez-en un qui court encore.",
-        "invalid-mode" | "invalid-on-existing" | "invalid-on-shortage" | "invalid-language"
-        | "invalid-start-on" | "invalid-notify" | "invalid-groups" | "invalid-sublicense" => {
+        "invalid-mode"
+        | "invalid-on-existing"
+        | "invalid-on-shortage"
+        | "invalid-language"
+        | "invalid-start-on"
+        | "invalid-notify"
+        | "invalid-groups"
+        | "invalid-sublicense" => {
             "Un réglage donné avec le fichier n’est pas valide. Corrigez-le et importez de nouveau."
         }
         "file-gone" | "file-replaced" => {

@@ -6,19 +6,22 @@
 //! not predefined, NUL, tags that do not match.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memchr;
 
 use crate::package::Part;
 use crate::reject::Rejection;
 
-/// Bytes inflated at a time.
-const BLOCK: usize = 64 * 1024;
+/// Bytes held at a time; a tag fits into half of them.
+const BLOCK: usize = 128 * 1024;
 /// Most bytes of one tag.
 const MAX_TAG: usize = 64 * 1024;
 /// Most bytes of text kept between two calls of [`Scanner::clear_text`]. A spreadsheet's cell has
 /// at most 32,767 characters.
 const MAX_TEXT: usize = 1024 * 1024;
+/// Most bytes of a reference behind its ampersand; the longest sensible one is `&#x10FFFF;`.
+const MAX_REFERENCE: usize = 12;
 /// Deepest nesting.
 const MAX_DEPTH: usize = 128;
 
@@ -34,13 +37,17 @@ pub(crate) enum Event {
 }
 
 /// The scanner.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Scanner<'p> {
     part: Part<'p>,
+    /// What of the part is at hand: a window, the bytes from `at` to `filled` not yet scanned.
     block: Box<[u8]>,
     at: usize,
     filled: usize,
-    /// The tag being looked at, without its angle brackets.
-    tag: Vec<u8>,
+    /// Bytes of the part before the window.
+    before: u64,
+    /// Where in the window the tag being looked at stands, without its angle brackets.
+    tag: Range<usize>,
     name_len: usize,
     /// Names of the open elements, one behind the other, and where each begins.
     open: Vec<u8>,
@@ -50,6 +57,12 @@ pub(crate) struct Scanner<'p> {
     text: Vec<u8>,
     keeps_text: bool,
     text_overflows: bool,
+    /// Whether the text is read by another parser too; see [`Scanner::for_another_parser`].
+    is_strict: bool,
+    refuses_sections: bool,
+    /// Where the run of bytes between two tags began, and the longest one.
+    run_began: u64,
+    longest_run: u64,
 }
 
 impl<'p> Scanner<'p> {
@@ -59,7 +72,8 @@ impl<'p> Scanner<'p> {
             block: vec![0; BLOCK].into_boxed_slice(),
             at: 0,
             filled: 0,
-            tag: Vec::new(),
+            before: 0,
+            tag: 0..0,
             name_len: 0,
             open: Vec::new(),
             starts: Vec::new(),
@@ -67,7 +81,23 @@ impl<'p> Scanner<'p> {
             text: Vec::new(),
             keeps_text: false,
             text_overflows: false,
+            is_strict: false,
+            refuses_sections: false,
+            run_began: 0,
+            longest_run: 0,
         }
+    }
+
+    /// A scanner of a part that a general parser reads afterwards: references are checked in all
+    /// text, whoever asked for it, and what two parsers could take differently is refused: an
+    /// encoding other than UTF-8, comments that begin with their end.
+    pub(crate) fn for_another_parser(part: Part<'p>) -> Self {
+        Self { is_strict: true, ..Self::new(part) }
+    }
+
+    /// Refuses CDATA sections from here on.
+    pub(crate) fn refuse_sections(&mut self) {
+        self.refuses_sections = true;
     }
 
     /// The next tag. Text before it is kept if asked for, else skipped.
@@ -77,25 +107,69 @@ impl<'p> Scanner<'p> {
             self.close();
             return Ok(Event::End);
         }
+        self.run_began = self.position();
         loop {
             if !self.text_to_tag()? {
+                self.end_run();
                 return if self.starts.is_empty() { Ok(Event::Eof) } else { Err(broken()) };
             }
             match self.peek()? {
-                b'?' => self.skip_past(b"?>")?,
+                b'?' => self.instruction()?,
                 b'!' => self.markup()?,
                 b'/' => {
+                    self.end_run();
                     self.at += 1;
                     return self.end_tag();
                 }
-                _ => return self.start_tag(),
+                _ => {
+                    self.end_run();
+                    return self.start_tag();
+                }
             }
         }
     }
 
+    /// The text of the element that began just now, if nothing but text stands in it: then the
+    /// element's end is passed too. Else nothing is passed.
+    pub(crate) fn leaf_text(&mut self) -> Result<Option<&[u8]>, Rejection> {
+        if self.ends_itself {
+            self.ends_itself = false;
+            self.close();
+            return Ok(Some(&[]));
+        }
+        let mut searched = 0;
+        let length = loop {
+            let rest = &self.block[self.at..self.filled];
+            match memchr(b'<', &rest[searched..]) {
+                // What is looked at behind the text has to be at hand too.
+                Some(length) if searched + length + self.name_len + 3 <= rest.len() => {
+                    break searched + length;
+                }
+                Some(length) => searched += length,
+                None => searched = rest.len(),
+            }
+            if searched > MAX_TAG || !self.refill()? {
+                return Ok(None);
+            }
+        };
+        let (text, behind) = self.block[self.at..self.filled].split_at(length);
+        let name = &self.open[self.starts.last().copied().unwrap_or_default()..];
+        let ends = behind[1] == b'/' && behind[2..].starts_with(name);
+        if !ends || behind[2 + name.len()] != b'>' {
+            return Ok(None);
+        }
+        if self.is_strict {
+            check_references(text)?;
+        }
+        let begin = self.at;
+        self.at += length + name.len() + 3;
+        self.close();
+        Ok(Some(&self.block[begin..begin + length]))
+    }
+
     /// The element's qualified name.
     pub(crate) fn name(&self) -> &[u8] {
-        &self.tag[..self.name_len]
+        &self.block[self.tag.start..self.tag.start + self.name_len]
     }
 
     /// The element's name without its prefix.
@@ -106,7 +180,7 @@ impl<'p> Scanner<'p> {
 
     /// The attributes of the element that began: qualified names and raw values.
     pub(crate) fn attributes(&self) -> Attributes<'_> {
-        Attributes { rest: &self.tag[self.name_len..] }
+        Attributes { rest: &self.block[self.tag.start + self.name_len..self.tag.end] }
     }
 
     /// The value of an attribute by its qualified name.
@@ -118,6 +192,21 @@ impl<'p> Scanner<'p> {
             }
         }
         Ok(None)
+    }
+
+    /// How many bytes of the part have been passed.
+    pub(crate) fn position(&self) -> u64 {
+        self.before + self.at as u64
+    }
+
+    /// Where the tag begins and ends that [`Scanner::next`] gave, angle brackets included.
+    pub(crate) fn tag_range(&self) -> Range<u64> {
+        self.before + self.tag.start as u64 - 1..self.position()
+    }
+
+    /// The most bytes that stood between two tags.
+    pub(crate) fn longest_run(&self) -> u64 {
+        self.longest_run
     }
 
     /// Forgets the kept text.
@@ -138,11 +227,6 @@ impl<'p> Scanner<'p> {
         self.text.extend(std::iter::repeat_n(character, count.min(room)));
     }
 
-    /// Whether nothing has been kept.
-    pub(crate) fn text_is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
-
     /// The text kept since it was cleared; `None` when it was more than is ever kept.
     pub(crate) fn text(&self) -> Result<Option<&str>, Rejection> {
         if self.text_overflows {
@@ -160,17 +244,27 @@ impl<'p> Scanner<'p> {
         Ok(())
     }
 
-    /// Inflates the next block; false at the end.
+    fn end_run(&mut self) {
+        self.longest_run = self.longest_run.max(self.position() - self.run_began);
+    }
+
+    /// Makes sure of a byte to look at; false at the end.
     fn fill(&mut self) -> Result<bool, Rejection> {
-        if self.at < self.filled {
-            return Ok(true);
-        }
+        if self.at < self.filled { Ok(true) } else { self.refill() }
+    }
+
+    /// Inflates more behind what is at hand; false at the end of the part.
+    fn refill(&mut self) -> Result<bool, Rejection> {
+        self.block.copy_within(self.at..self.filled, 0);
+        self.before += self.at as u64;
+        self.filled -= self.at;
         self.at = 0;
-        self.filled = self.part.read(&mut self.block)?;
-        if memchr(0, &self.block[..self.filled]).is_some() {
+        let count = self.part.read(&mut self.block[self.filled..])?;
+        if memchr(0, &self.block[self.filled..self.filled + count]).is_some() {
             return Err(broken());
         }
-        Ok(self.filled > 0)
+        self.filled += count;
+        Ok(count > 0)
     }
 
     /// The next byte, which has to exist.
@@ -191,7 +285,20 @@ impl<'p> Scanner<'p> {
             let rest = &self.block[self.at..self.filled];
             let length = memchr(b'<', rest);
             found = length.is_some();
-            let piece = &rest[..length.unwrap_or(rest.len())];
+            let mut piece = &rest[..length.unwrap_or(rest.len())];
+            if self.is_strict {
+                if !found && let Some(cut) = cut_reference(piece) {
+                    // Its end has not been inflated yet.
+                    if cut == 0 {
+                        if self.refill()? {
+                            continue;
+                        }
+                        return Err(broken());
+                    }
+                    piece = &piece[..cut];
+                }
+                check_references(piece)?;
+            }
             if self.keeps_text {
                 append(&mut self.text, piece, &mut self.text_overflows);
             }
@@ -204,12 +311,43 @@ impl<'p> Scanner<'p> {
         Ok(found)
     }
 
+    /// A processing instruction, or the declaration of the encoding.
+    fn instruction(&mut self) -> Result<(), Rejection> {
+        if !self.is_strict {
+            return self.skip_past(b"?>");
+        }
+        self.at += 1;
+        self.read_tag()?;
+        let instruction = &self.block[self.tag.clone()];
+        let Some(declaration) = instruction.strip_suffix(b"?").filter(|text| !text.is_empty())
+        else {
+            return Err(broken());
+        };
+        let declared = declaration.strip_prefix(b"xml").unwrap_or_default();
+        if !declared.first().is_some_and(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        for attribute in (Attributes { rest: declared }) {
+            let (name, value) = attribute?;
+            if name == b"encoding" && !value.eq_ignore_ascii_case(b"utf-8") {
+                return Err(broken());
+            }
+        }
+        Ok(())
+    }
+
     /// A comment or a CDATA section; nothing else may begin with `<!`.
     fn markup(&mut self) -> Result<(), Rejection> {
         self.at += 1;
         if self.peek()? == b'-' {
             self.expect(b"--")?;
+            if self.is_strict && matches!(self.peek()?, b'-' | b'>') {
+                return Err(broken());
+            }
             return self.skip_past(b"-->");
+        }
+        if self.refuses_sections {
+            return Err(broken());
         }
         self.expect(b"[CDATA[")?;
         let begin = self.text.len();
@@ -258,10 +396,10 @@ impl<'p> Scanner<'p> {
 
     fn end_tag(&mut self) -> Result<Event, Rejection> {
         self.read_tag()?;
-        self.tag.truncate(self.tag.trim_ascii_end().len());
-        self.name_len = self.tag.len();
+        let tag = &self.block[self.tag.clone()];
+        self.name_len = tag.trim_ascii_end().len();
         let start = *self.starts.last().ok_or_else(broken)?;
-        if self.open[start..] != self.tag[..] {
+        if self.open[start..] != tag[..self.name_len] {
             return Err(broken());
         }
         self.close();
@@ -270,17 +408,17 @@ impl<'p> Scanner<'p> {
 
     fn start_tag(&mut self) -> Result<Event, Rejection> {
         self.read_tag()?;
-        if self.tag.last() == Some(&b'/') {
-            self.tag.pop();
+        if self.block[self.tag.clone()].last() == Some(&b'/') {
+            self.tag.end -= 1;
             self.ends_itself = true;
         }
-        let end = self.tag.iter().position(u8::is_ascii_whitespace);
-        self.name_len = end.unwrap_or(self.tag.len());
+        let tag = &self.block[self.tag.clone()];
+        self.name_len = position(tag, |byte| byte.is_ascii_whitespace()).unwrap_or(tag.len());
         if self.name_len == 0 || self.starts.len() == MAX_DEPTH {
             return Err(broken());
         }
         self.starts.push(self.open.len());
-        self.open.extend_from_slice(&self.tag[..self.name_len]);
+        self.open.extend_from_slice(&tag[..self.name_len]);
         Ok(Event::Start)
     }
 
@@ -292,33 +430,24 @@ impl<'p> Scanner<'p> {
 
     /// Reads to behind the `>` that ends the tag; one inside quotes does not.
     fn read_tag(&mut self) -> Result<(), Rejection> {
-        self.tag.clear();
-        let mut quote = None;
+        let (mut quote, mut scanned) = (None, 0);
         loop {
-            if !self.fill()? {
+            for (place, byte) in self.block[self.at + scanned..self.filled].iter().enumerate() {
+                match (quote, *byte) {
+                    (None, b'>') => {
+                        self.tag = self.at..self.at + scanned + place;
+                        self.at = self.tag.end + 1;
+                        return Ok(());
+                    }
+                    (None, b'"' | b'\'') => quote = Some(*byte),
+                    (Some(open), byte) if open == byte => quote = None,
+                    _ => {}
+                }
+            }
+            scanned = self.filled - self.at;
+            if scanned > MAX_TAG || !self.refill()? {
                 return Err(broken());
             }
-            let rest = &self.block[self.at..self.filled];
-            let stop = match quote {
-                Some(quote) => position(rest, |byte| byte == quote),
-                None => position(rest, |byte| matches!(byte, b'>' | b'"' | b'\'')),
-            };
-            let length = stop.unwrap_or(rest.len());
-            self.tag.extend_from_slice(&rest[..length]);
-            if self.tag.len() > MAX_TAG {
-                return Err(broken());
-            }
-            self.at += length;
-            if stop.is_none() {
-                continue;
-            }
-            let byte = self.block[self.at];
-            self.at += 1;
-            if byte == b'>' && quote.is_none() {
-                return Ok(());
-            }
-            self.tag.push(byte);
-            quote = if quote.is_some() { None } else { Some(byte) };
         }
     }
 }
@@ -363,6 +492,11 @@ pub(crate) fn unescaped(raw: &[u8]) -> Result<Cow<'_, str>, Rejection> {
     String::from_utf8(text).map(Cow::Owned).map_err(|_| broken())
 }
 
+/// A text as an attribute's value, between double quotes.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 /// Appends `piece` as far as there is room.
 fn append(text: &mut Vec<u8>, piece: &[u8], overflows: &mut bool) {
     let room = MAX_TEXT.saturating_sub(text.len());
@@ -376,14 +510,29 @@ fn unescape_into(raw: &[u8], text: &mut Vec<u8>) -> Result<(), Rejection> {
     while let Some(start) = memchr(b'&', rest) {
         text.extend_from_slice(&rest[..start]);
         let reference = &rest[start + 1..];
-        // The longest sensible reference is `&#x10FFFF;`.
-        let end = memchr(b';', &reference[..reference.len().min(12)]).ok_or_else(broken)?;
+        let end = memchr(b';', &reference[..reference.len().min(MAX_REFERENCE)]);
+        let end = end.ok_or_else(broken)?;
         let character = referenced(&reference[..end]).ok_or_else(broken)?;
         text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         rest = &reference[end + 1..];
     }
     text.extend_from_slice(rest);
     Ok(())
+}
+
+/// Refuses references that are none.
+fn check_references(text: &[u8]) -> Result<(), Rejection> {
+    if memchr(b'&', text).is_none() {
+        return Ok(());
+    }
+    unescape_into(text, &mut Vec::new())
+}
+
+/// Where a text ends within a reference.
+fn cut_reference(text: &[u8]) -> Option<usize> {
+    let tail = text.len().saturating_sub(MAX_REFERENCE);
+    let start = tail + text[tail..].iter().rposition(|byte| *byte == b'&')?;
+    memchr(b';', &text[start..]).is_none().then_some(start)
 }
 
 fn referenced(name: &[u8]) -> Option<char> {

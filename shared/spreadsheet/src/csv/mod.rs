@@ -36,7 +36,7 @@ impl Source for CsvFile<'_> {
             row.begin(0, false);
             let next = records.next_record(|line, column, field| {
                 row.line = line;
-                row.put_text(column, &field)
+                row.put_text(column, field)
             })?;
             let Some(line) = next else { break };
             if self.separator.is_declared && line == 1 {

@@ -1,94 +1,87 @@
-//! Records of separated text.
+//! Records of separated text, numbered as a spreadsheet numbers them.
 
-use std::borrow::Cow;
-
-use memchr::{memchr, memchr3};
+use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
 use crate::reject::{RejectCode, Rejection};
 
+/// Room for a field at first.
+const FIELD: usize = 4096;
+
 /// Splits a text into records: fields by a separator, quoted ones by RFC 4180, ends by CR, LF or
-/// CRLF. Unlike the usual reader it counts empty lines, which have numbers in a spreadsheet too.
+/// CRLF. Splitting is `csv_core`'s; it passes over empty lines, which are counted here, and takes
+/// quotes that nothing closes for a field, which is refused here. Only a field is held at a time.
 pub(crate) struct Records<'t> {
     text: &'t str,
     at: usize,
-    separator: u8,
     line: u32,
+    reader: Reader,
+    field: Vec<u8>,
 }
 
 impl<'t> Records<'t> {
     pub(crate) fn new(text: &'t str, separator: u8) -> Self {
-        Self { text, at: 0, separator, line: 0 }
+        let reader = ReaderBuilder::new().delimiter(separator).build();
+        Self { text, at: 0, line: 0, reader, field: vec![0; FIELD] }
     }
 
     /// The next record's number, its fields given to `each` with their place; `None` at the end.
+    /// Empty lines have numbers, but no record.
     pub(crate) fn next_record<E: From<Rejection>>(
         &mut self,
-        mut each: impl FnMut(u32, usize, Cow<'t, str>) -> Result<(), E>,
+        mut each: impl FnMut(u32, usize, &str) -> Result<(), E>,
     ) -> Result<Option<u32>, E> {
-        if self.at >= self.text.len() {
+        self.pass_empty_lines();
+        if self.at == self.text.len() {
             return Ok(None);
         }
         self.line = self.line.saturating_add(1);
         for column in 0.. {
-            let field = self.field()?;
-            each(self.line, column, field)?;
-            match self.text.as_bytes().get(self.at) {
-                Some(byte) if *byte == self.separator => self.at += 1,
-                _ => break,
+            let (length, is_last) = self.next_field()?;
+            let field = std::str::from_utf8(&self.field[..length]);
+            each(self.line, column, field.map_err(|_| Rejection::unreadable())?)?;
+            if is_last {
+                break;
             }
         }
-        self.end_record();
         Ok(Some(self.line))
     }
 
-    fn end_record(&mut self) {
-        let rest = &self.text.as_bytes()[self.at..];
-        self.at += match rest {
-            [b'\r', b'\n', ..] => 2,
-            [_, ..] => 1,
-            [] => 0,
-        };
-    }
-
-    /// Reads to the next separator or end of line.
-    fn field(&mut self) -> Result<Cow<'t, str>, Rejection> {
-        let rest = &self.text[self.at..];
-        if !rest.starts_with('"') {
-            return Ok(Cow::Borrowed(self.unquoted()));
-        }
-        let mut quoted = Cow::Borrowed("");
-        self.at += 1;
-        loop {
-            let rest = &self.text[self.at..];
-            let Some(length) = memchr(b'"', rest.as_bytes()) else {
-                // Nothing closes the quotes: rows would vanish inside them.
-                return Err(Rejection::on_line(RejectCode::UnreadableFile, self.line));
-            };
-            join(&mut quoted, &rest[..length]);
-            self.at += length + 1;
-            if !self.text[self.at..].starts_with('"') {
-                break;
-            }
-            join(&mut quoted, "\"");
+    fn pass_empty_lines(&mut self) {
+        let bytes = self.text.as_bytes();
+        // The second half of a CRLF that ended the record before.
+        if self.at > 0 && bytes[self.at - 1..].starts_with(b"\r\n") {
             self.at += 1;
         }
-        join(&mut quoted, self.unquoted());
-        Ok(quoted)
+        loop {
+            self.at += match &bytes[self.at..] {
+                [b'\r', b'\n', ..] => 2,
+                [b'\r' | b'\n', ..] => 1,
+                _ => return,
+            };
+            self.line = self.line.saturating_add(1);
+        }
     }
 
-    fn unquoted(&mut self) -> &'t str {
-        let rest = &self.text[self.at..];
-        let length = memchr3(self.separator, b'\r', b'\n', rest.as_bytes()).unwrap_or(rest.len());
-        self.at += length;
-        &rest[..length]
-    }
-}
-
-fn join<'t>(field: &mut Cow<'t, str>, piece: &'t str) {
-    if field.is_empty() {
-        *field = Cow::Borrowed(piece);
-    } else if !piece.is_empty() {
-        field.to_mut().push_str(piece);
+    /// Reads a field; gives its length and whether it is its record's last.
+    fn next_field(&mut self) -> Result<(usize, bool), Rejection> {
+        let mut length = 0;
+        loop {
+            // The text's end ends the last line, unless quotes are open.
+            let is_over = self.at == self.text.len();
+            let rest = if is_over { b"\n" } else { &self.text.as_bytes()[self.at..] };
+            let (result, read, written) = self.reader.read_field(rest, &mut self.field[length..]);
+            self.at += if is_over { 0 } else { read };
+            length += written;
+            match result {
+                ReadFieldResult::Field { record_end } => return Ok((length, record_end)),
+                ReadFieldResult::OutputFull => self.field.resize(self.field.len() * 2, 0),
+                ReadFieldResult::InputEmpty if !is_over => {}
+                ReadFieldResult::InputEmpty | ReadFieldResult::End => {
+                    // Nothing closes the quotes: rows would vanish inside them.
+                    return Err(Rejection::on_line(RejectCode::UnreadableFile, self.line));
+                }
+            }
+        }
     }
 }
 
@@ -103,12 +96,12 @@ mod tests {
         loop {
             let mut fields = Vec::new();
             let more = reader.next_record(|_, _, field| -> Result<(), Rejection> {
-                fields.push(field.into_owned());
+                fields.push(field.to_owned());
                 Ok(())
             })?;
-            if more.is_none() {
-                return Ok(records);
-            }
+            let Some(line) = more else { return Ok(records) };
+            // Empty lines before it.
+            records.resize(line as usize - 1, vec![String::new()]);
             records.push(fields);
         }
     }

@@ -65,23 +65,22 @@ fn declared(text: &str) -> Option<u8> {
 fn first_rows(text: &str, separator: u8) -> Result<Vec<Vec<Cell>>, Rejection> {
     let mut records = Records::new(text, separator);
     let mut rows = Vec::new();
-    while rows.len() < HEADER_ROWS as usize {
+    loop {
         let mut row = Vec::new();
-        let more = records.next_record(|_, _, field| -> Result<(), Rejection> {
+        let line = records.next_record(|_, _, field| -> Result<(), Rejection> {
             if row.len() < MAX_COLUMNS {
-                row.push(match trim_invisible(&field) {
+                row.push(match trim_invisible(field) {
                     "" => Cell::Blank,
                     text => Cell::Text(text.to_owned()),
                 });
             }
             Ok(())
         })?;
-        if more.is_none() {
-            break;
+        if line.is_none_or(|line| line > HEADER_ROWS) {
+            return Ok(rows);
         }
         rows.push(row);
     }
-    Ok(rows)
 }
 
 /// How many records have the most common number of fields, if that is more than one.

@@ -9,7 +9,6 @@ use super::globals::Globals;
 use crate::number::{DateSystem, digits};
 use crate::reject::Rejection;
 use crate::row::Row;
-use crate::strings::Shared;
 use crate::table::{Flow, Table};
 
 /// Gives the rows of the substream that begins at `at`. Rows have to come in order.
@@ -162,10 +161,8 @@ impl SheetRows<'_, '_, '_> {
             kind::LABEL_SST => {
                 let index = reader.u32()? as usize;
                 let globals = self.globals;
-                match globals.strings.get(index).ok_or_else(Rejection::unreadable)? {
-                    Shared::Text(text) => self.put_text(column, text),
-                    Shared::TooLong => Err(self.row.refuse_long(column)),
-                }
+                let text = globals.strings.get(index).ok_or_else(Rejection::unreadable)?;
+                self.put_text(column, text)
             }
             kind::BOOL_ERR => {
                 let (value, is_error) = (reader.u8()?, reader.u8()? != 0);

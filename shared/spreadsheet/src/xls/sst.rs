@@ -99,7 +99,6 @@ impl<'s> Blocks<'s, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strings::Shared;
 
     #[test]
     fn a_text_continues_in_the_next_block_with_another_width() {
@@ -107,9 +106,9 @@ mod tests {
         let second = [&[1][..], &[0xe9, 0], &[2, 0, 8, 1, 0], b"ab", &[0; 2]].concat();
         let third = [&[0, 0][..], &[1, 0, 0], b"z"].concat();
         let table = read(&[&first, &second, &third]).unwrap();
-        assert_eq!(table.get(0), Some(Shared::Text("José")));
-        assert_eq!(table.get(1), Some(Shared::Text("ab")));
-        assert_eq!(table.get(2), Some(Shared::Text("z")));
+        assert_eq!(table.get(0), Some("José"));
+        assert_eq!(table.get(1), Some("ab"));
+        assert_eq!(table.get(2), Some("z"));
         assert_eq!(table.get(3), None);
         assert!(read(&[&first]).is_err());
     }

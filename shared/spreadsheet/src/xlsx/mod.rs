@@ -1,20 +1,27 @@
-//! Office Open XML workbooks (ECMA-376).
+//! Office Open XML workbooks (ECMA-376): guarded here, their cells read by `calamine`.
+//!
+//! Calamine never opens the uploaded package. It opens one that is made here, of the few parts it
+//! needs: those that list and name things are written anew, the shared texts and the worksheets
+//! are the uploaded bytes, which the guard has walked through before.
 
-mod sheet;
-mod strings;
+mod cells;
+mod guard;
+mod retold;
 mod styles;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io::Cursor;
 use std::str::FromStr;
+
+use calamine::{Reader as _, Xlsx};
 
 use crate::number::DateSystem;
 use crate::package::{Package, part_key};
 use crate::reject::{RejectCode, Rejection};
 use crate::source::{SheetDetails, Source};
-use crate::strings::StringTable;
 use crate::table::Table;
 use crate::xml::{Event, Scanner, unescaped};
-use sheet::Context;
+use guard::{Bounds, SharedTexts, SheetFacts};
 use styles::Styles;
 
 /// The content type of a workbook without macros.
@@ -67,18 +74,21 @@ impl ContentTypes {
     }
 }
 
-/// A workbook whose shared parts are read.
+/// A workbook whose shared parts are guarded and read.
 pub(crate) struct Workbook<'b> {
     package: Package<'b>,
-    /// Visible worksheets, in order.
     sheets: Vec<Sheet>,
-    context: Context,
+    bounds: Bounds,
+    dates: DateSystem,
+    cells: Xlsx<Cursor<Vec<u8>>>,
 }
 
-/// A worksheet and where it is.
+/// A visible worksheet and where it is.
 struct Sheet {
     name: String,
     part: String,
+    /// What the guard found, once it has walked through.
+    facts: Option<SheetFacts>,
 }
 
 impl<'b> Workbook<'b> {
@@ -86,23 +96,44 @@ impl<'b> Workbook<'b> {
         let part = workbook_part(&mut package)?;
         let links = Relationships::of(&mut package, &part)?;
         let (sheets, dates) = read_workbook(&mut Scanner::new(package.part(&part)?), &links)?;
+        let mut parts = HashSet::new();
+        if !sheets.iter().all(|sheet| parts.insert(sheet.part.as_str())) {
+            return Err(Rejection::unreadable());
+        }
         let styles = match links.by_kind("styles") {
-            Some(part) => Styles::read(&mut Scanner::new(package.part(part)?))?,
-            None => Styles::default(),
+            Some(part) => Some(Styles::read(&mut Scanner::new(package.part(part)?))?),
+            None => None,
         };
-        let strings = match links.by_kind("sharedStrings") {
-            Some(part) => strings::read(&mut Scanner::new(package.part(part)?))?,
-            None => StringTable::default(),
+        let texts = match links.by_kind("sharedStrings") {
+            Some(part) => Some(SharedTexts::guard(part, &mut package)?),
+            None => None,
         };
-        Ok(Self { package, sheets, context: Context { strings, styles, dates } })
+        let bounds = Bounds {
+            texts: texts.as_ref().map_or(0, |texts| texts.count),
+            formats: styles.as_ref().map(Styles::count),
+        };
+        let retold =
+            retold::package(&mut package, &sheets, texts.as_ref(), styles.as_ref(), dates)?;
+        let cells = Xlsx::new(Cursor::new(retold)).map_err(|_| Rejection::unreadable())?;
+        Ok(Self { package, sheets, bounds, dates, cells })
     }
 }
 
 impl Source for Workbook<'_> {
     fn read(&mut self, table: &mut Table<'_>) -> Result<SheetDetails, Rejection> {
-        for sheet in &self.sheets {
-            let mut scanner = Scanner::new(self.package.part(&sheet.part)?);
-            sheet::read(&mut scanner, &self.context, table)?;
+        for (index, sheet) in self.sheets.iter_mut().enumerate() {
+            let facts = match &mut sheet.facts {
+                Some(facts) => facts,
+                none => none.insert(SheetFacts::guard(
+                    &mut Scanner::for_another_parser(self.package.part(&sheet.part)?),
+                    &self.bounds,
+                )?),
+            };
+            let cells = self
+                .cells
+                .worksheet_cells_reader(&retold::sheet_name(index))
+                .map_err(|_| Rejection::unreadable())?;
+            cells::read(cells, facts, self.dates, table)?;
             if table.is_found() {
                 return Ok(SheetDetails::of_sheet(&sheet.name));
             }
@@ -155,8 +186,11 @@ fn visible_worksheet(
     let link = link.ok_or_else(Rejection::unreadable)?;
     let target = links.by_id.get(&link).ok_or_else(Rejection::unreadable)?;
     let is_worksheet = target.kind == "worksheet";
-    Ok((visible && is_worksheet)
-        .then(|| Sheet { name: name.unwrap_or_default(), part: target.part.clone() }))
+    Ok((visible && is_worksheet).then(|| Sheet {
+        name: name.unwrap_or_default(),
+        part: target.part.clone(),
+        facts: None,
+    }))
 }
 
 /// What a part refers to.
