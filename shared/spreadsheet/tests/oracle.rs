@@ -1,4 +1,4 @@
-//! Another reader of workbooks, calamine, sees the same cells in the samples.
+//! Another reader of ods and xls files, calamine, sees the same cells in the samples.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -67,15 +67,16 @@ fn assert_same_cells(file: &str) {
 }
 
 #[test]
-fn calamine_sees_the_same_cells_in_every_good_sample() {
+fn calamine_sees_the_same_cells_in_every_good_ods_and_xls_sample() {
     let mut files = 0;
     for entry in std::fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let is_workbook = [".xlsx", ".ods", ".xls"].iter().any(|end| name.ends_with(end));
-        if is_workbook && !name.starts_with("hostile_") {
+        // The cells of xlsx files are calamine's own.
+        let is_ours = [".ods", ".xls"].iter().any(|end| name.ends_with(end));
+        if is_ours && !name.starts_with("hostile_") {
             assert_same_cells(&name);
             files += 1;
         }
     }
-    assert!(files >= 7, "only {files} workbooks were compared");
+    assert!(files >= 2, "only {files} workbooks were compared");
 }

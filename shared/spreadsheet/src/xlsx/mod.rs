@@ -11,7 +11,6 @@ mod styles;
 
 use std::collections::{HashMap, HashSet};
 use std::io::Cursor;
-use std::str::FromStr;
 
 use calamine::{Reader as _, Xlsx};
 
@@ -265,7 +264,7 @@ fn resolve(folder: &str, target: &str) -> String {
 }
 
 /// An attribute that is a number, if it is there.
-fn attribute_number<T: FromStr>(
+fn attribute_number<T: TryFrom<u64>>(
     scanner: &Scanner<'_>,
     name: &[u8],
 ) -> Result<Option<T>, Rejection> {
@@ -276,9 +275,17 @@ fn attribute_number<T: FromStr>(
 }
 
 /// Digits as a number.
-fn number<T: FromStr>(digits: &[u8]) -> Result<T, Rejection> {
-    let text = digits.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(digits).ok());
-    text.flatten().and_then(|text| text.parse().ok()).ok_or_else(Rejection::unreadable)
+fn number<T: TryFrom<u64>>(digits: &[u8]) -> Result<T, Rejection> {
+    let mut number = 0_u64;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || digits.len() > 18 {
+            return Err(Rejection::unreadable());
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    let number = T::try_from(number).ok().filter(|_| !digits.is_empty());
+    number.ok_or_else(Rejection::unreadable)
 }
 
 /// A truth value as XML Schema writes it.

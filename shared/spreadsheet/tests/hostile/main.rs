@@ -91,6 +91,119 @@ fn what_no_spreadsheet_program_writes_makes_a_workbook_unreadable() {
 }
 
 #[test]
+fn what_calamine_would_misread_is_refused_before_it_sees_it() {
+    let cells = [
+        ("an index with a space", r#"<c r="A3" t="s"><v> 1</v></c>"#),
+        ("an index beyond all numbers", r#"<c r="A3" t="s"><v>99999999999999999999</v></c>"#),
+        ("an index behind a comment", r#"<c r="A3" t="s"><v><!-- -->1</v></c>"#),
+        ("a number in two pieces", r#"<c r="A3"><v>1<?x?>2</v></c>"#),
+        ("a number in a section", r#"<c r="A3"><v><![CDATA[1]]></v></c>"#),
+        ("a text in a section", r#"<c r="A3" t="str"><v><![CDATA[a@b.fr]]></v></c>"#),
+        ("a style of letters", r#"<c r="A3" s="x"><v>1</v></c>"#),
+        ("letters that overflow", r#"<c r="AAAAAAAAAAAA3"><v>1</v></c>"#),
+        ("two references", r#"<c r="A3" r="B3"><v>1</v></c>"#),
+        ("two kinds", r#"<c r="A3" t="s" t="n"><v>1</v></c>"#),
+        ("a cell in a cell", r#"<c r="A3"><c r="B3"><v>1</v></c></c>"#),
+        ("a value outside a cell", "<v>1</v>"),
+        ("a comment that begins with its end", "<!--><c r=\"A3\"/>"),
+        ("an unknown error without place", r#"<c t="e"><v>#SPILL!</v></c>"#),
+    ];
+    for (what, cells) in cells {
+        let book = Xlsx::of_rows(&(good_rows() + &format!(r#"<row r="3">{cells}</row>"#)));
+        assert_refused(what, &book.bytes(), RejectCode::UnreadableFile);
+    }
+    let data = format!("<sheetData>{}</sheetData>", good_rows());
+    let parts = [
+        ("a size backwards", format!(r#"<worksheet><dimension ref="B2:A1"/>{data}</worksheet>"#)),
+        (
+            "a size that overflows",
+            format!(r#"<worksheet><dimension ref="A9999999999"/>{data}</worksheet>"#),
+        ),
+        (
+            "another encoding",
+            format!(r#"<?xml version="1.0" encoding="iso-2022-jp"?><worksheet>{data}</worksheet>"#),
+        ),
+        (
+            "eight megabytes of spaces",
+            format!("<worksheet>{}{data}</worksheet>", " ".repeat(9 << 20)),
+        ),
+        (
+            "eight megabytes of a comment",
+            format!("<worksheet><!--{}-->{data}</worksheet>", " ".repeat(9 << 20)),
+        ),
+        ("a cell of nine megabytes", {
+            let runs = "<r><t>x</t></r>".repeat(9 << 16);
+            format!(
+                r#"<worksheet><sheetData><row><c t="inlineStr"><is>{runs}</is></c></row></sheetData></worksheet>"#
+            )
+        }),
+    ];
+    for (what, part) in parts {
+        let book = Xlsx::of_rows("").with("xl/worksheets/s1.xml", part);
+        assert_refused(what, &book.bytes(), RejectCode::UnreadableFile);
+    }
+}
+
+#[test]
+fn what_calamine_would_hold_in_memory_is_bounded() {
+    let texts = "<si/>".repeat((1 << 20) + 1);
+    let book = Xlsx::of_rows(&good_rows()).with("xl/strings.xml", format!("<sst>{texts}</sst>"));
+    assert_refused("a million texts", &book.bytes(), RejectCode::InflatesTooLarge);
+    let formats = |count: usize| {
+        let formats = "<xf numFmtId=\"0\"/>".repeat(count);
+        let styles = format!("<styleSheet><cellXfs>{formats}</cellXfs></styleSheet>");
+        Xlsx::of_rows(&good_rows()).with("xl/styles.xml", styles).bytes()
+    };
+    assert_eq!(emails(&formats(65_536)), ["a@b.fr"]);
+    assert_refused("formats", &formats(65_537), RejectCode::UnreadableFile);
+    let sheets = r#"<sheet name="A" r:id="r1"/><sheet name="B" r:id="r1"/>"#;
+    let twice = Xlsx::of_rows(&good_rows()).with("xl/workbook.xml", workbook("", sheets));
+    assert_refused("a part twice", &twice.bytes(), RejectCode::UnreadableFile);
+}
+
+#[test]
+fn a_number_of_shared_texts_that_is_a_lie_changes_nothing() {
+    let rows = r#"<row><c t="s"><v>0</v></c></row><row><c t="s"><v>1</v></c></row>"#;
+    for count in ["4294967295", "18446744073709551615", "99999999999999999999", "1", "-1", "x"] {
+        for before in ["", "<?xml version=\"1.0\"?>\n"] {
+            let filler = "<si><t>filler</t></si>".repeat(10_000);
+            let texts = format!(
+                r#"{before}<x:sst uniqueCount="{count}" xmlns:x="y"><x:si><x:t>email</x:t></x:si><x:si><x:t>a@b.fr</x:t></x:si>{filler}</x:sst>"#
+            );
+            let book = Xlsx::of_rows(rows).with("xl/strings.xml", texts);
+            assert_eq!(emails(&book.bytes()), ["a@b.fr"], "{count}");
+        }
+    }
+}
+
+#[test]
+fn errors_that_calamine_does_not_know_are_error_cells() {
+    let rows = r#"<row r="3"><c r="B3" t="e"><v>#SPILL!</v></c></row><row r="4">
+        <c r="A4" t="str"><v>c@d.fr</v></c><c r="B4" t="e"><v>#GETTING_DATA</v></c></row>"#;
+    let (_, rows) = outcome(&Xlsx::of_rows(&(good_rows() + rows)).bytes()).unwrap();
+    let lines: Vec<_> = rows.iter().map(|row| row.line).collect();
+    assert_eq!(lines, [2, 3, 4]);
+    assert!(rows[1].cells[Field::FirstName] == Cell::Error);
+    assert!(rows[2].cells[Field::Email] == Cell::Text("c@d.fr".to_owned()));
+    assert!(rows[2].cells[Field::FirstName] == Cell::Error);
+}
+
+#[test]
+fn parts_are_found_by_their_links_and_sheets_by_their_place() {
+    let links = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let list = r#"<sheet name="Same" state="hidden" r:id="r2"/><sheet name="Same" r:id="r1"/>"#;
+    let targets = format!(
+        r#"<Relationships><Relationship Id="r1" Type="{links}/worksheet" Target="./worksheets/../Seite.XML"/><Relationship Id="r2" Type="{links}/worksheet" Target="worksheets/s1.xml"/></Relationships>"#
+    );
+    let visible = format!("<worksheet><sheetData>{}</sheetData></worksheet>", good_rows());
+    let book = Xlsx::of_rows(&row(1, &["nothing"]))
+        .with("xl/workbook.xml", workbook("", list))
+        .with("xl/_rels/workbook.xml.rels", targets)
+        .with("xl/seite.xml", visible);
+    assert_eq!(emails(&book.bytes()), ["a@b.fr"]);
+}
+
+#[test]
 fn parts_that_are_missing_broken_or_dangerous_make_a_workbook_unreadable() {
     let good = || Xlsx::of_rows(&good_rows());
     assert!(outcome(&good().bytes()).is_ok());
