@@ -4,6 +4,7 @@ use std::path::Path;
 
 use seatkeeper_domain::actions::run_import::RunImportError;
 use seatkeeper_domain::import_run::ImportStatus;
+use seatkeeper_domain::ports::ImportLog as _;
 use seatkeeper_import::{HandleError, Trigger, UnreadableEvent, triggers};
 use serde_json::{Value, json};
 
@@ -132,7 +133,6 @@ async fn without_versions_a_file_that_was_replaced_is_left_to_its_own_event() {
     let mut file = stage.dropped(&first);
     file.source.version_id = None;
     let import = file.import_id(&stage.world.keys);
-    use seatkeeper_domain::ports::ImportLog as _;
     let run = stage.world.store.import(&stage.world.client, import).await;
     let run = run.expect("readable").expect("an import");
     assert_eq!(run.reject_code.as_deref(), Some("file-replaced"));

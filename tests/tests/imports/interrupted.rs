@@ -6,10 +6,12 @@ use jiff::SignedDuration;
 use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
 use seatkeeper_domain::actions::run_import::{ImportEnd, LEASE};
 use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::change::{BlockKey, Change, Step};
 use seatkeeper_domain::email::EmailAddress;
-use seatkeeper_domain::import_run::{Chunk, ImportStatus, Outcome, Verdict};
+use seatkeeper_domain::import_run::{Chunk, ImportRun, ImportStatus, Outcome, Verdict};
 use seatkeeper_domain::learner::Profile;
-use seatkeeper_domain::ports::{Clock as _, Due as _, ImportLog as _};
+use seatkeeper_domain::ports::{Clock as _, Due as _, ImportLog as _, Ledger as _};
 use seatkeeper_testkit::{Fault, StoredObject, When};
 
 use crate::stage::{Stage, people};
@@ -164,16 +166,30 @@ async fn a_worker_that_was_thought_dead_writes_nothing_after_its_follower() {
     store.preview_chunk(client, &chunk, stale.epoch).await.expect("left alone");
     let now = stage.world.clock.now();
     store.let_go_of_import(client, stale.import_id, stale.epoch, now).await.expect("left alone");
-    use seatkeeper_domain::audit::Actor;
-    use seatkeeper_domain::change::{BlockKey, Change, Step};
-    use seatkeeper_domain::ports::Ledger as _;
+    late_reservation(&stage, &stale).await;
+    assert_eq!(stage.world.cloud.dump(), before);
+}
+
+#[tokio::test]
+async fn a_write_that_arrives_after_its_own_worker_ended_changes_nothing() {
+    let stage = Stage::with_seats(100).await;
+    let object = stage.put("a.csv", list());
+    stage.run(&object).await.expect("completed");
+    let before = stage.world.cloud.dump();
+    let first = ImportRun { epoch: 1, ..stage.found(&object).await };
+    late_reservation(&stage, &first).await;
+    assert_eq!(stage.world.cloud.dump(), before);
+}
+
+/// What a worker's reservation does that arrives long after it was sent: nothing.
+async fn late_reservation(stage: &Stage, stale: &ImportRun) {
     let owner = stale.import_id.to_string();
     let key = BlockKey { pool: stage.world.pool(), owner, shard: 0 };
+    let (client, now) = (&stage.world.client, stage.world.clock.now());
     let mut late = Change::new(client, stage.world.op(), Actor::System, now);
     late.step(Step::OpenBlock { key, size: 0, epoch: stale.epoch });
     late.step(Step::PutImport { run: Box::new(stale.clone()), expects: Some(stale.epoch) });
-    store.apply(&late).await.expect_err("a reservation that arrives too late");
-    assert_eq!(stage.world.cloud.dump(), before);
+    stage.world.store.apply(&late).await.expect_err("too late");
 }
 
 #[tokio::test(start_paused = true)]
