@@ -56,6 +56,18 @@ async fn a_cohort_gets_one_schedule_for_its_instant() {
 }
 
 #[tokio::test]
+async fn a_record_that_comes_again_makes_no_second_schedule_and_is_no_failure() {
+    let world = World::with_seats(5).await;
+    create(&world, 1, Some(START)).await;
+    let stream = world.cloud.stream_records();
+    for _ in 0..3 {
+        let met = activate(&world, stream.clone()).await.unwrap();
+        assert_eq!(met, json!({"batchItemFailures": []}));
+    }
+    assert_eq!(world.cloud.schedules().len(), 1);
+}
+
+#[tokio::test]
 async fn a_cohort_opens_when_its_schedule_fires_and_everyone_is_told_then() {
     let world = waiting().await;
     assert_eq!(world.stock().await.held, 2);
