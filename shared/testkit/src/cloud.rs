@@ -1,6 +1,7 @@
 //! The simulated account: its services, its clients and what a test asks of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -17,10 +18,13 @@ use serde_json::{Value, json};
 use crate::connector::Connector;
 use crate::dynamodb::DynamoDb;
 use crate::fault::Trace;
+use crate::reply::Call;
 use crate::s3::S3;
 use crate::scheduler::Scheduler;
 use crate::ses::Ses;
-use crate::{Attempt, Fault, Firing, Schedule, SentMail, StoredObject, VirtualClock, When};
+use crate::{
+    Attempt, Fault, Firing, Schedule, SentMail, Service, StoredObject, VirtualClock, When,
+};
 
 /// The most the SDK waits before it tries again. Below the runtime timer's millisecond, so that the
 /// SDK's jitter cannot change the order of events.
@@ -157,6 +161,40 @@ impl Cloud {
     /// prepares does not shift the numbers of what it examines.
     pub fn restart_trace(&self) {
         self.0.trace().restart();
+        self.0.dynamodb.mark();
+    }
+
+    /// Lets somebody else act before the attempt that `when` names. Their own attempts are numbered
+    /// behind it.
+    pub fn let_first<F>(&self, when: When, act: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.0.trace().let_first(when, Box::new(|| Box::pin(act())));
+    }
+
+    /// Runs `work` until it ends or a fault ends who runs it; `None` then, and `work` is dropped at
+    /// the very attempt.
+    pub async fn until_killed<F: Future>(&self, work: F) -> Option<F::Output> {
+        self.0.trace().set_killed(false);
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            // The attempt that ended it was polled just now.
+            Poll::Pending if self.0.trace().set_killed(false) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Lets the writes that were held back arrive, in order, and returns the status that each was
+    /// answered to nobody.
+    pub fn apply_late(&self) -> Vec<u16> {
+        let late = self.0.trace().take_late();
+        let arrives = |(service, operation, call): &(Service, String, Call)| {
+            self.0.serve(*service, operation, call).map_or(400, |reply| reply.status)
+        };
+        late.iter().map(arrives).collect()
     }
 
     /// Every attempt so far, in order.

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::byte_stream::ByteStream;
 
 use crate::cloud::Inner;
-use crate::fault::{Fault, Service};
+use crate::fault::{Begun, Fault, Service, shorten};
 use crate::reply::{Call, Reply, percent_decoded};
 use crate::{dynamodb, s3, scheduler, ses};
 
@@ -41,7 +41,7 @@ impl HttpConnector for Connector {
         let inner = Arc::clone(&self.0);
         HttpConnectorFuture::new(async move {
             let call = read(request).await?;
-            attempt(&inner, &call).await
+            attempt(&inner, call).await
         })
     }
 }
@@ -67,29 +67,77 @@ async fn read(request: HttpRequest) -> Result<Call, ConnectorError> {
 }
 
 /// One attempt: it is numbered, meets its fault, takes effect, is answered.
-async fn attempt(inner: &Inner, call: &Call) -> Result<HttpResponse, ConnectorError> {
+async fn attempt(inner: &Inner, mut call: Call) -> Result<HttpResponse, ConnectorError> {
     // A real call takes time in which others run.
     tokio::task::yield_now().await;
-    let Some((service, operation)) = addressee(call) else {
+    let Some((service, operation)) = addressee(&call) else {
         let what = format!("nothing here answers {} {}{}", call.method, call.host, call.path);
         return Err(ConnectorError::user(what.into()));
     };
-    let (id, fault) = inner.trace().begin(service, &operation);
-    if let Some(refusal) = fault.as_ref().and_then(|f| before(f, service, &operation, call)) {
+    let Begun { id, fault, first } = inner.trace().begin(service, &operation, &call);
+    if let Some(act) = first {
+        act().await;
+    }
+    if let Some(refusal) = fault.as_ref().and_then(|f| before(f, service, &operation, &call)) {
         return refusal.map(Reply::into_response);
     }
-    let reply = match service {
-        Service::DynamoDb => inner.dynamodb.answer(&operation, call, inner.now()),
-        Service::S3 => inner.s3().answer(&operation, call, inner.now()),
-        Service::Ses => inner.ses().answer(&operation, call),
-        Service::Scheduler => inner.scheduler().answer(&operation, call, inner.now()),
+    let mut rest = None;
+    match fault {
+        Some(Fault::KillBefore | Fault::Hang) => {
+            return never(inner, fault == Some(Fault::KillBefore)).await;
+        }
+        Some(Fault::Late) => {
+            inner.trace().hold_back(service, &operation, call);
+            return Err(broken_connection());
+        }
+        Some(Fault::KillLate) => {
+            inner.trace().hold_back(service, &operation, call);
+            return never(inner, true).await;
+        }
+        Some(Fault::ForgetToken) => call.edit(|body| {
+            body.as_object_mut().and_then(|body| body.remove("ClientRequestToken"));
+        }),
+        Some(Fault::Partial) => call.edit(|body| rest = shorten(&operation, body)),
+        _ => {}
+    }
+    let reply = match fault {
+        Some(Fault::StaleRead) => inner.dynamodb.answer_stale(&operation, &call, inner.now()),
+        _ => inner.serve(service, &operation, &call),
     };
     let Some(reply) = reply else {
         let what = format!("the simulated {service} has no {operation}");
         return Err(ConnectorError::user(what.into()));
     };
     inner.trace().served(id, reply.status);
+    if fault == Some(Fault::KillAfter) {
+        return never(inner, true).await;
+    }
+    let reply = rest.map_or(reply.clone(), |rest| rest.told_in(reply));
     after(fault.as_ref(), service, reply).map(Reply::into_response)
+}
+
+/// An attempt that does not return; `killed` says that nobody waits for it any more.
+async fn never(inner: &Inner, killed: bool) -> Result<HttpResponse, ConnectorError> {
+    if killed {
+        inner.trace().set_killed(true);
+    }
+    std::future::pending().await
+}
+
+fn broken_connection() -> ConnectorError {
+    ConnectorError::io(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into())
+}
+
+impl Inner {
+    /// Does what a request asks; `None` for an operation that is not simulated.
+    pub(crate) fn serve(&self, service: Service, operation: &str, call: &Call) -> Option<Reply> {
+        match service {
+            Service::DynamoDb => self.dynamodb.answer(operation, call, self.now()),
+            Service::S3 => self.s3().answer(operation, call, self.now()),
+            Service::Ses => self.ses().answer(operation, call),
+            Service::Scheduler => self.scheduler().answer(operation, call, self.now()),
+        }
+    }
 }
 
 /// The service a request is for and the operation it asks.
@@ -121,17 +169,14 @@ fn before(
         Fault::Throttle => Some(Ok(Reply::throttle(service))),
         Fault::TransactionConflict => Some(Ok(dynamodb::conflict(operation, call))),
         Fault::Refuse { status, code } => Some(Ok(Reply::error(service, *status, code, "refused"))),
-        Fault::LoseReply | Fault::ErrorAfter => None,
+        _ => None,
     }
 }
 
 /// What a fault leaves of an answer.
 fn after(fault: Option<&Fault>, service: Service, reply: Reply) -> Result<Reply, ConnectorError> {
     match fault {
-        Some(Fault::LoseReply) => {
-            let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-            Err(ConnectorError::io(reset.into()))
-        }
+        Some(Fault::LoseReply | Fault::ForgetToken) => Err(broken_connection()),
         Some(Fault::ErrorAfter) => Ok(Reply::server_error(service)),
         _ => Ok(reply),
     }

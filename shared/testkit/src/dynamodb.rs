@@ -4,7 +4,7 @@
 //! done here: a write is bracketed by reads of the items it names, and the difference is its stream
 //! records. As on AWS, a write that changes nothing leaves none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +34,8 @@ struct Log {
     sequence: u64,
     /// When each request token was first used, and how often it has been forgotten since.
     tokens: HashMap<String, (Timestamp, u32)>,
+    /// What each write since the last mark replaced, in order.
+    replaced: Vec<(Value, Option<Value>)>,
 }
 
 /// Who deletes an item whose time to live is over.
@@ -121,6 +123,35 @@ impl DynamoDb {
             Err(error) => Reply::new(error.status_code(), error.to_json()),
         };
         Some(reply.with("content-type", "application/x-amz-json-1.0"))
+    }
+
+    /// Answers a read from a copy as the table was at the last mark.
+    pub(crate) fn answer_stale(
+        &self,
+        operation: &str,
+        call: &Call,
+        now: Timestamp,
+    ) -> Option<Reply> {
+        let key = |item: &Value| (item["pk"].to_string(), item["sk"].to_string());
+        let mut items: BTreeMap<_, _> =
+            self.items().into_iter().map(|item| (key(&item), item)).collect();
+        for (written, before) in self.log().replaced.iter().rev() {
+            match before {
+                Some(item) => items.insert(key(written), item.clone()),
+                None => items.remove(&key(written)),
+            };
+        }
+        let copy = Self::new();
+        for item in items.into_values() {
+            let put = json!({"TableName": Cloud::TABLE, "Item": item});
+            ask(put, |request| copy.database.put_item(request)).expect("an item once written");
+        }
+        copy.answer(operation, call, now)
+    }
+
+    /// Makes the table as it is now what stale reads see.
+    pub(crate) fn mark(&self) {
+        self.log().replaced.clear();
     }
 
     fn write(&self, operation: &str, mut body: Value, now: Timestamp) -> Outcome {
@@ -233,6 +264,7 @@ impl Log {
             (Some(old), Some(new)) if old != new => "MODIFY",
             _ => return,
         };
+        self.replaced.push((key.clone(), old.clone()));
         self.sequence += 1;
         let size: usize = [&old, &new].into_iter().flatten().map(|i| i.to_string().len()).sum();
         let mut change = json!({

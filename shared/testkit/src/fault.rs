@@ -1,7 +1,14 @@
 //! Which attempt goes wrong, and how.
 
+mod partial;
+
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::Pin;
+
+pub(crate) use partial::shorten;
+
+use crate::reply::Call;
 
 /// One of the services a [`Cloud`](crate::Cloud) simulates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,14 +57,40 @@ pub enum Fault {
         /// The service's name for the error, such as `MessageRejected`.
         code: &'static str,
     },
+    /// Who made the request ends before it arrives: no effect, and the attempt never returns. Run
+    /// the work under [`Cloud::until_killed`](crate::Cloud::until_killed), which drops it.
+    KillBefore,
+    /// Who made the request ends after the effect: the attempt never returns.
+    KillAfter,
+    /// The request is lost and the connection stays open: no effect, and the attempt never returns.
+    /// Ends by the caller's own deadline.
+    Hang,
+    /// The connection breaks and the write arrives later: with
+    /// [`Cloud::apply_late`](crate::Cloud::apply_late). Fires at writes only.
+    Late,
+    /// Who made the request ends, and the write arrives later. Fires at writes only.
+    KillLate,
+    /// The transaction reaches the service without its request token and the answer is lost: a
+    /// retry is a transaction that the service has not seen. Fires at `TransactWriteItems` only.
+    ForgetToken,
+    /// The read is answered from a copy that lacks every write since the trace was restarted. Fires
+    /// at DynamoDB's eventually consistent reads only, those of an index included.
+    StaleRead,
+    /// A batch is done in part, its rest unprocessed; a query or scan answers with one item and
+    /// where to go on. Fires at batches of two or more, queries and scans.
+    Partial,
+    /// Nothing goes wrong with the attempt itself: somebody else acts before it. Put by
+    /// [`Cloud::let_first`](crate::Cloud::let_first).
+    OtherFirst,
 }
 
 impl Fault {
     /// Whether this fault can happen to such a request at all.
-    fn befalls(&self, service: Service, operation: &str) -> bool {
+    fn befalls(&self, service: Service, operation: &str, call: &Call) -> bool {
+        let dynamodb = service == Service::DynamoDb;
         match self {
             Self::TransactionConflict => {
-                service == Service::DynamoDb
+                dynamodb
                     && matches!(
                         operation,
                         "TransactWriteItems"
@@ -67,12 +100,52 @@ impl Fault {
                             | "DeleteItem"
                     )
             }
+            Self::Late | Self::KillLate => writes(operation),
+            Self::ForgetToken => dynamodb && operation == "TransactWriteItems",
+            Self::StaleRead => dynamodb && reads_eventually(operation, call),
+            Self::Partial => dynamodb && partial::can_be_partial(operation, call),
+            Self::OtherFirst => false,
             Self::FailBefore
             | Self::LoseReply
             | Self::ErrorAfter
             | Self::Throttle
-            | Self::Refuse { .. } => true,
+            | Self::Refuse { .. }
+            | Self::KillBefore
+            | Self::KillAfter
+            | Self::Hang => true,
         }
+    }
+}
+
+/// Whether an operation of any of the services changes something.
+fn writes(operation: &str) -> bool {
+    ["Put", "Update", "Delete", "BatchWrite", "TransactWrite", "Send", "Create"]
+        .iter()
+        .any(|verb| operation.starts_with(verb))
+}
+
+fn reads_eventually(operation: &str, call: &Call) -> bool {
+    let body = call.json();
+    let consistent = |place: &serde_json::Value| place["ConsistentRead"] == true;
+    match operation {
+        "GetItem" | "Query" | "Scan" => !consistent(&body),
+        "BatchGetItem" => !consistent(&body["RequestItems"][crate::Cloud::TABLE]),
+        _ => false,
+    }
+}
+
+/// What somebody else does, once.
+pub(crate) type Act = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// Somebody else who acts before an attempt.
+struct Other {
+    when: When,
+    act: Act,
+}
+
+impl fmt::Debug for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "somebody else before {:?}", self.when)
     }
 }
 
@@ -159,6 +232,11 @@ pub(crate) struct Trace {
     attempts: Vec<Attempt>,
     calls: HashMap<String, u64>,
     plan: Vec<(When, Fault)>,
+    others: Vec<Other>,
+    /// Writes that arrive later.
+    late: Vec<(Service, String, Call)>,
+    /// Whether who runs under this trace has been ended.
+    killed: bool,
     /// Counts the restarts, so that an answer to an attempt of before is not noted on a later one.
     era: u64,
 }
@@ -170,13 +248,17 @@ pub(crate) struct AttemptId {
     index: usize,
 }
 
+/// What a new attempt meets.
+pub(crate) struct Begun {
+    pub(crate) id: AttemptId,
+    pub(crate) fault: Option<Fault>,
+    /// What somebody else does first.
+    pub(crate) first: Option<Act>,
+}
+
 impl Trace {
-    /// Numbers a new attempt and returns the fault that befalls it.
-    pub(crate) fn begin(
-        &mut self,
-        service: Service,
-        operation: &str,
-    ) -> (AttemptId, Option<Fault>) {
+    /// Numbers a new attempt and says what befalls it.
+    pub(crate) fn begin(&mut self, service: Service, operation: &str, request: &Call) -> Begun {
         let call = self.calls.entry(operation.to_owned()).or_default();
         *call += 1;
         let index = self.attempts.len();
@@ -188,13 +270,32 @@ impl Trace {
             fault: None,
             served: None,
         };
-        let due =
-            |(when, fault): &(When, Fault)| when.is(&attempt) && fault.befalls(service, operation);
-        attempt.fault =
-            self.plan.iter().find(|planned| due(planned)).map(|(_, fault)| fault.clone());
-        let fault = attempt.fault.clone();
+        let other = self.others.iter().position(|other| other.when.is(&attempt));
+        let first = other.map(|place| self.others.remove(place).act);
+        let due = |(when, fault): &(When, Fault)| {
+            when.is(&attempt) && fault.befalls(service, operation, request)
+        };
+        let fault = self.plan.iter().find(|planned| due(planned)).map(|(_, fault)| fault.clone());
+        attempt.fault = fault.clone().or(first.is_some().then_some(Fault::OtherFirst));
         self.attempts.push(attempt);
-        (AttemptId { era: self.era, index }, fault)
+        Begun { id: AttemptId { era: self.era, index }, fault, first }
+    }
+
+    pub(crate) fn let_first(&mut self, when: When, act: Act) {
+        self.others.push(Other { when, act });
+    }
+
+    pub(crate) fn hold_back(&mut self, service: Service, operation: &str, call: Call) {
+        self.late.push((service, operation.to_owned(), call));
+    }
+
+    pub(crate) fn take_late(&mut self) -> Vec<(Service, String, Call)> {
+        std::mem::take(&mut self.late)
+    }
+
+    /// Sets whether who runs has been ended; returns whether it was so.
+    pub(crate) fn set_killed(&mut self, killed: bool) -> bool {
+        std::mem::replace(&mut self.killed, killed)
     }
 
     /// Notes what the service answered.
@@ -210,6 +311,7 @@ impl Trace {
 
     pub(crate) fn clear_plan(&mut self) {
         self.plan.clear();
+        self.others.clear();
     }
 
     pub(crate) fn attempts(&self) -> &[Attempt] {

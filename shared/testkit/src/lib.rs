@@ -35,6 +35,7 @@ mod cloud;
 mod connector;
 mod dynamodb;
 mod fault;
+pub mod model;
 mod reply;
 mod s3;
 mod scheduler;

@@ -34,6 +34,13 @@ impl Call {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
+
+    /// Changes the JSON of the body.
+    pub(crate) fn edit(&mut self, change: impl FnOnce(&mut Value)) {
+        let mut body = self.json();
+        change(&mut body);
+        self.body = body.to_string().into();
+    }
 }
 
 /// Text without its percent-encoding.

@@ -200,3 +200,156 @@ async fn two_runs_with_the_same_faults_leave_the_same_trace() {
     assert_eq!(first.0.len(), 5);
     assert_eq!(first, Box::pin(run()).await);
 }
+
+fn put(
+    cloud: &Cloud,
+    pk: &str,
+    said: &str,
+) -> aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder {
+    let put = cloud.dynamodb().put_item().table_name(Cloud::TABLE);
+    put.item("pk", S(pk.into())).item("sk", S("b".into())).item("said", S(said.into()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_ended_before_an_attempt_leaves_nothing_and_after_it_the_effect() {
+    for (fault, items) in [(Fault::KillBefore, 0), (Fault::KillAfter, 1)] {
+        let cloud = Cloud::new();
+        cloud.inject(When::attempt(1), fault.clone());
+        let work = cloud.until_killed(async {
+            put(&cloud, "a", "x").send().await.unwrap();
+            unreachable!("nobody is there any more");
+        });
+        assert!(work.await.is_none(), "{fault:?}");
+        assert_eq!(cloud.dump().len(), items, "{fault:?}");
+        assert_eq!(cloud.attempts().len(), 1, "dropped at that attempt: no retry");
+        let next = cloud.until_killed(async { put(&cloud, "c", "y").send().await.is_ok() });
+        assert_eq!(next.await, Some(true), "the next one lives");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_hangs_has_no_effect_and_ends_by_its_callers_deadline() {
+    let cloud = Cloud::new();
+    cloud.inject(When::attempt(1), Fault::Hang);
+    let deadline = std::time::Duration::from_secs(1);
+    let call = cloud.until_killed(put(&cloud, "a", "x").send());
+    assert!(tokio::time::timeout(deadline, call).await.is_err());
+    assert_eq!((cloud.fired().len(), cloud.attempts().len()), (1, 1));
+    assert!(cloud.dump().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_write_arrives_when_it_is_let_and_not_before() {
+    let cloud = Cloud::new();
+    cloud.inject(When::attempt(1), Fault::Late);
+    let once = aws_sdk_dynamodb::config::Builder::default().retry_config(RetryConfig::disabled());
+    let late = put(&cloud, "a", "late").customize().config_override(once).send().await;
+    assert!(matches!(late, Err(SdkError::DispatchFailure(_))));
+    assert!(cloud.dump().is_empty());
+    put(&cloud, "a", "soon").send().await.unwrap();
+    assert_eq!(cloud.dump()[0]["said"], "soon");
+    assert_eq!(cloud.apply_late(), [200]);
+    assert_eq!(cloud.dump()[0]["said"], "late");
+    assert_eq!(cloud.apply_late(), [0; 0], "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_can_outlive_who_made_it_and_a_read_is_never_late() {
+    let cloud = Cloud::new();
+    cloud.inject(When::attempt(1), Fault::KillLate);
+    assert!(cloud.until_killed(put(&cloud, "a", "late").send()).await.is_none());
+    assert!(cloud.dump().is_empty());
+    assert_eq!(cloud.apply_late(), [200]);
+    assert_eq!(cloud.dump().len(), 1);
+    cloud.inject(When::every("Scan"), Fault::Late);
+    cloud.dynamodb().scan().table_name(Cloud::TABLE).send().await.unwrap();
+    assert_eq!(cloud.fired().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_request_token_makes_a_retry_another_transaction() {
+    for (fault, refused) in [(Fault::LoseReply, false), (Fault::ForgetToken, true)] {
+        let cloud = Cloud::new();
+        cloud.inject(When::attempt(1), fault.clone());
+        let put = Put::builder().table_name(Cloud::TABLE).item("pk", S("a".into()));
+        let put = put.item("sk", S("b".into())).condition_expression("attribute_not_exists(pk)");
+        let write = cloud.dynamodb().transact_write_items().client_request_token("one");
+        let write =
+            write.transact_items(TransactWriteItem::builder().put(put.build().unwrap()).build());
+        assert_eq!(write.send().await.is_err(), refused, "{fault:?}");
+        assert_eq!((cloud.attempts().len(), cloud.dump().len()), (2, 1), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_read_lacks_the_last_writes_and_a_consistent_one_does_not() {
+    let cloud = Cloud::new();
+    put(&cloud, "a", "old").send().await.unwrap();
+    cloud.restart_trace();
+    put(&cloud, "a", "new").send().await.unwrap();
+    put(&cloud, "z", "new").send().await.unwrap();
+    cloud.inject(When::every("GetItem"), Fault::StaleRead);
+    cloud.inject(When::every("Query"), Fault::StaleRead);
+    let get = |pk: &str, consistent| {
+        let get = cloud.dynamodb().get_item().table_name(Cloud::TABLE).consistent_read(consistent);
+        get.key("pk", S(pk.into())).key("sk", S("b".into())).send()
+    };
+    assert_eq!(get("a", false).await.unwrap().item.unwrap()["said"], S("old".into()));
+    assert_eq!(get("z", false).await.unwrap().item, None);
+    assert_eq!(get("a", true).await.unwrap().item.unwrap()["said"], S("new".into()));
+    assert_eq!(cloud.fired().len(), 2);
+    let due = cloud.dynamodb().query().table_name(Cloud::TABLE).index_name("due");
+    let due = due.key_condition_expression("due_shard = :s");
+    due.expression_attribute_values(":s", S("mail".into())).send().await.unwrap();
+    assert_eq!(cloud.fired().len(), 3, "an index is never consistent");
+    assert_eq!(cloud.dump()[0]["said"], "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partial_batch_names_its_rest_and_a_short_page_where_to_go_on() {
+    use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
+    let cloud = Cloud::new();
+    cloud.inject(When::call("BatchWriteItem", 1), Fault::Partial);
+    let write = |pk: &str| {
+        let put = PutRequest::builder().item("pk", S(pk.into())).item("sk", S("b".into()));
+        WriteRequest::builder().put_request(put.build().unwrap()).build()
+    };
+    let batch = cloud.dynamodb().batch_write_item();
+    let batch = batch.request_items(Cloud::TABLE, vec![write("a"), write("b"), write("c")]);
+    let answer = batch.send().await.unwrap();
+    assert_eq!(answer.unprocessed_items.unwrap()[Cloud::TABLE], [write("c")]);
+    assert_eq!(cloud.dump().len(), 2);
+
+    cloud.inject(When::call("BatchGetItem", 1), Fault::Partial);
+    let key = |pk: &str| [("pk".to_owned(), S(pk.into())), ("sk".to_owned(), S("b".into()))].into();
+    let keys = KeysAndAttributes::builder().keys(key("a")).keys(key("b")).consistent_read(true);
+    let batch =
+        cloud.dynamodb().batch_get_item().request_items(Cloud::TABLE, keys.build().unwrap());
+    let answer = batch.send().await.unwrap();
+    assert_eq!(answer.responses.unwrap()[Cloud::TABLE], [key("a")]);
+    let rest = &answer.unprocessed_keys.unwrap()[Cloud::TABLE];
+    assert_eq!((rest.keys(), rest.consistent_read()), (&[key("b")][..], Some(true)));
+
+    cloud.inject(When::call("Scan", 1), Fault::Partial);
+    let page = cloud.dynamodb().scan().table_name(Cloud::TABLE).send().await.unwrap();
+    assert_eq!(page.count, 1);
+    assert!(page.last_evaluated_key.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_else_can_act_just_before_an_attempt() {
+    let cloud = Cloud::new();
+    let other = cloud.clone();
+    cloud.let_first(When::call("PutItem", 2), move || async move {
+        put(&other, "a", "theirs").send().await.unwrap();
+    });
+    put(&cloud, "a", "mine").send().await.unwrap();
+    let second = put(&cloud, "a", "mine again").condition_expression("said = :mine");
+    let second = second.expression_attribute_values(":mine", S("mine".into())).send().await;
+    assert!(second.is_err(), "they came first");
+    assert_eq!(cloud.dump()[0]["said"], "theirs");
+    let numbers: Vec<_> = cloud.fired().iter().map(|attempt| attempt.number).collect();
+    assert_eq!((numbers, cloud.attempts().len()), (vec![2], 3));
+    put(&cloud, "a", "once").send().await.unwrap();
+    assert_eq!(cloud.dump()[0]["said"], "once");
+}

@@ -1,0 +1,532 @@
+//! What each step demands and what it writes, after the words beside it in the domain.
+
+use std::collections::BTreeSet;
+
+use seatkeeper_domain::change::{Block, Change, Presence, Refused, Step};
+use seatkeeper_domain::code::BatchState;
+use seatkeeper_domain::cohort::{Cohort, CohortState};
+use seatkeeper_domain::ids::PoolId;
+use seatkeeper_domain::invitation::InvitationStatus;
+use seatkeeper_domain::learner::{Learner, Profile, Seat, SeatState};
+use seatkeeper_domain::stock::{Delta, Stock};
+use uuid::Uuid;
+
+use super::{Marked, Model, Rule, Tenant, broken};
+
+/// A change writes or checks a record once.
+pub(super) fn check_targets(change: &Change) -> Result<(), Refused> {
+    let mut seen = BTreeSet::new();
+    for (place, step) in change.steps.iter().enumerate() {
+        if !seen.insert(target(place, step)) {
+            return Err(Refused::Store(broken("a change with two steps on one record")));
+        }
+    }
+    Ok(())
+}
+
+fn target(place: usize, step: &Step) -> String {
+    match step {
+        Step::AddClient(_) | Step::ReplaceClient(_) => "client".to_owned(),
+        Step::AddContract(record) => format!("contract {}", record.contract_id),
+        Step::AddModules { contract_id, .. } => format!("contract {contract_id}"),
+        Step::TakeReference { reference, .. } => format!("reference {reference}"),
+        Step::AddSublicense(record) => format!("sublicense {}", record.sublicense_id),
+        Step::AddGroup(group) => format!("group {}", group.group_id),
+        Step::TakeGroupName { folded, .. } => format!("group name {folded}"),
+        Step::TakeOrder { contract_id, order, .. } => format!("order {contract_id} {order}"),
+        Step::OpenPool { pool, .. } | Step::MovePool { pool, .. } => format!("pool {pool}"),
+        Step::OpenBlock { key, .. }
+        | Step::DrawBlock { key, .. }
+        | Step::FenceBlock { key, .. }
+        | Step::CloseBlock(Block { key, .. }) => format!("block {key:?}"),
+        Step::SeatLearner(seating) => format!("learner {}", seating.learner_id),
+        Step::ReleaseSeat { learner_id, .. }
+        | Step::NoLiveSeat { learner_id, .. }
+        | Step::UpdateProfile { learner_id, .. }
+        | Step::SetPassword { learner_id, .. } => format!("learner {learner_id}"),
+        Step::PutInvitation { invitation, .. } => {
+            format!("invitation {}", invitation.invitation_id)
+        }
+        Step::CloseInvitation { invitation_id, .. } | Step::NoLiveInvitation { invitation_id } => {
+            format!("invitation {invitation_id}")
+        }
+        Step::JoinCohort { key, .. }
+        | Step::LeaveCohort { key }
+        | Step::OpenCohort { key, .. }
+        | Step::CohortHasOpened { key } => format!("cohort {key}"),
+        Step::AddBatch(batch) | Step::SetBatchState { batch, .. } => {
+            format!("batch {}", batch.batch_id)
+        }
+        Step::CountRedemption { batch_id, .. } => format!("batch {batch_id}"),
+        Step::AddCode { hash, .. } | Step::RemoveCode { hash, .. } | Step::UseCode { hash, .. } => {
+            format!("code {hash}")
+        }
+        Step::AddSealedCodes { batch_id, run, .. } => format!("sealed {batch_id} {run}"),
+        Step::ListRedemption { batch_id, redemption } => {
+            format!("redemption {batch_id} {} {}", redemption.at, redemption.learner_id)
+        }
+        Step::PutImport { run, .. } => format!("import {}", run.import_id),
+        Step::ListImport { import_id, created_at } => format!("listing {created_at} {import_id}"),
+        Step::PutChunk(chunk) => format!("chunk {} {}", chunk.import_id, chunk.number),
+        Step::Mail(intent) => format!("mail {}", intent.key),
+        Step::Audit(_) => format!("audit {place}"),
+    }
+}
+
+impl Model {
+    /// Whether what a step demands is so.
+    #[expect(clippy::too_many_lines, reason = "one arm a step, nothing shared between them")]
+    pub(super) fn holds(&self, of: &Tenant, change: &Change, place: usize, step: &Step) -> bool {
+        let left_out = |rule: Rule| self.omitted == Some(rule);
+        match step {
+            Step::AddClient(_) => !self.clients.contains_key(&change.client_id),
+            Step::ReplaceClient(_) => self.clients.contains_key(&change.client_id),
+            Step::AddContract(record) => !of.contracts.contains_key(&record.contract_id),
+            Step::TakeReference { reference, .. } => !of.references.contains_key(reference),
+            Step::AddModules { contract_id, .. } => of.contracts.contains_key(contract_id),
+            Step::AddSublicense(record) => !of.sublicenses.contains_key(&record.sublicense_id),
+            Step::AddGroup(group) => !of.groups.contains_key(&group.group_id),
+            Step::TakeGroupName { folded, .. } => !of.group_names.contains_key(folded),
+            Step::TakeOrder { contract_id, order, .. } => {
+                left_out(Rule::OrderOnce) || !of.orders.contains_key(&(*contract_id, order.clone()))
+            }
+            Step::OpenPool { pool, .. } => !of.pools.contains_key(pool),
+            Step::MovePool { pool, delta } => of.pools.get(pool).is_some_and(|counters| {
+                let before = counters.value.parts().into_iter().zip(delta.parts());
+                let mut leaving = before.filter(|(_, (_, seats))| *seats < 0);
+                left_out(Rule::Quantity) || leaving.all(|((_, has), (_, seats))| has + seats >= 0)
+            }),
+            Step::OpenBlock { key, .. } => !of.blocks.contains_key(key),
+            Step::DrawBlock { key, used, kept, cursor } => {
+                of.blocks.get(key).map(|block| &block.value).is_some_and(|block| {
+                    let enough = left_out(Rule::BlockRemainder) || used + kept <= block.rem;
+                    let mine =
+                        cursor.is_none_or(|cut| cut.lo == block.cursor && cut.epoch == block.epoch);
+                    enough && mine
+                })
+            }
+            Step::FenceBlock { key, epoch } => {
+                of.blocks.get(key).is_some_and(|block| block.value.epoch < *epoch)
+            }
+            Step::CloseBlock(seen) => of.blocks.get(&seen.key).is_some_and(|block| {
+                let is = &block.value;
+                (is.size, is.used, is.kept, is.epoch)
+                    == (seen.size, seen.used, seen.kept, seen.epoch)
+            }),
+            Step::SeatLearner(seating) => {
+                let known = of.learners.get(&seating.learner_id);
+                let expected = match seating.presence {
+                    Presence::New => known.is_none() || left_out(Rule::NewAccount),
+                    Presence::Existing => known.is_some(),
+                };
+                let live = known.is_some_and(|known| known.live_seat(seating.pool).is_some());
+                expected && (!live || left_out(Rule::LiveSeat))
+            }
+            Step::ReleaseSeat { learner_id, pool, op, .. } => {
+                let seat = of.learners.get(learner_id).and_then(|known| known.seats.get(pool));
+                seat.is_some_and(|seat| {
+                    (seat.is_live() && seat.op == *op) || left_out(Rule::SeatAsSeen)
+                })
+            }
+            Step::NoLiveSeat { learner_id, pool } => {
+                let known = of.learners.get(learner_id);
+                known.is_none_or(|known| known.live_seat(*pool).is_none())
+                    || left_out(Rule::NoLiveSeat)
+            }
+            Step::UpdateProfile { learner_id, .. } => of.learners.contains_key(learner_id),
+            Step::SetPassword { learner_id, serial, .. } => {
+                of.learners.get(learner_id).is_some_and(|known| known.password_serial == *serial)
+            }
+            Step::PutInvitation { invitation, replaces } => {
+                let known = of.invitations.get(&invitation.invitation_id);
+                known.map(|known| (known.version, known.status)) == *replaces
+                    || left_out(Rule::InvitationAsSeen)
+            }
+            Step::CloseInvitation { invitation_id, version, .. } => {
+                of.invitations.get(invitation_id).is_some_and(|known| {
+                    (known.version == *version && known.status == InvitationStatus::Pending)
+                        || left_out(Rule::InvitationAsSeen)
+                })
+            }
+            Step::NoLiveInvitation { invitation_id } => {
+                let known = of.invitations.get(invitation_id);
+                known.is_none_or(|known| known.status != InvitationStatus::Pending)
+                    || left_out(Rule::NoLiveInvitation)
+            }
+            Step::JoinCohort { key, .. } => {
+                of.waits(key) != Some(false) || left_out(Rule::CohortWaiting)
+            }
+            Step::LeaveCohort { key } => {
+                let known = of.cohorts.get(key).map(|cohort| &cohort.value);
+                known.is_some_and(|known| {
+                    (known.state == CohortState::Waiting || left_out(Rule::CohortWaiting))
+                        && known.count > 0
+                })
+            }
+            Step::OpenCohort { key, count } => {
+                let known = of.cohorts.get(key).map(|cohort| &cohort.value);
+                known.is_some_and(|known| {
+                    known.state == CohortState::Waiting
+                        && (known.count == *count || left_out(Rule::CohortCount))
+                })
+            }
+            Step::CohortHasOpened { key } => of.waits(key) == Some(false),
+            Step::AddBatch(batch) => !of.batches.contains_key(&batch.batch_id),
+            Step::SetBatchState { batch, .. } => {
+                let known = of.batches.get(&batch.batch_id);
+                known.is_some_and(|known| known.value.state == batch.state)
+            }
+            Step::AddCode { hash, .. } => !of.codes.contains_key(&hash.to_string()),
+            Step::RemoveCode { hash, batch_id } => of
+                .codes
+                .get(&hash.to_string())
+                .is_none_or(|code| code.batch_id == *batch_id && code.redeemed_by.is_none()),
+            Step::AddSealedCodes { batch_id, run, .. } => {
+                !of.sealed_codes.contains_key(&(*batch_id, *run))
+            }
+            Step::UseCode { hash, .. } => of
+                .codes
+                .get(&hash.to_string())
+                .is_some_and(|code| code.redeemed_by.is_none() || left_out(Rule::CodeUnused)),
+            Step::CountRedemption { batch_id, max } => {
+                of.batches.get(batch_id).map(|batch| &batch.value).is_some_and(|batch| {
+                    let below = max.is_none_or(|max| batch.redeemed < max)
+                        || left_out(Rule::RedemptionMaximum);
+                    batch.state == BatchState::Active && below
+                })
+            }
+            Step::ListRedemption { batch_id, redemption } => {
+                let key = (*batch_id, redemption.at, redemption.learner_id);
+                !of.redemptions.contains_key(&key)
+            }
+            Step::PutImport { run, expects } => {
+                of.imports.get(&run.import_id).map(|known| known.epoch) == *expects
+            }
+            Step::ListImport { import_id, created_at } => {
+                !of.import_list.contains_key(&(*created_at, *import_id))
+            }
+            Step::PutChunk(_) => true,
+            Step::Mail(intent) => !of.mails.contains_key(&intent.key) || left_out(Rule::MailInside),
+            Step::Audit(record) => {
+                let key = (record.pool, record.at, change.op.id, change.part, place);
+                !of.audit.contains_key(&key)
+            }
+        }
+    }
+
+    /// The operation that wrote what stands in a step's way, where records keep that.
+    pub(super) fn mark(&self, of: &Tenant, change: &Change, step: &Step) -> Option<Uuid> {
+        match step {
+            Step::AddClient(_) | Step::ReplaceClient(_) => self.clients.get(&change.client_id)?.op,
+            Step::AddContract(record) => of.contracts.get(&record.contract_id)?.op,
+            Step::AddModules { contract_id, .. } => of.contracts.get(contract_id)?.op,
+            Step::TakeReference { reference, .. } => of.references.get(reference)?.op,
+            Step::AddSublicense(record) => of.sublicenses.get(&record.sublicense_id)?.op,
+            Step::AddGroup(group) => of.groups.get(&group.group_id)?.op,
+            Step::TakeGroupName { folded, .. } => of.group_names.get(folded)?.op,
+            Step::TakeOrder { contract_id, order, .. } => {
+                of.orders.get(&(*contract_id, order.clone()))?.op
+            }
+            Step::OpenPool { pool, .. } | Step::MovePool { pool, .. } => of.pools.get(pool)?.op,
+            Step::OpenBlock { key, .. }
+            | Step::DrawBlock { key, .. }
+            | Step::FenceBlock { key, .. }
+            | Step::CloseBlock(Block { key, .. }) => of.blocks.get(key)?.op,
+            Step::SeatLearner(seating) => {
+                Some(of.learners.get(&seating.learner_id)?.seats.get(&seating.pool)?.op)
+            }
+            Step::ReleaseSeat { learner_id, pool, .. } => {
+                let seat = of.learners.get(learner_id)?.seats.get(pool)?;
+                (!seat.is_live()).then_some(seat.op)
+            }
+            Step::PutInvitation { invitation, .. } => {
+                Some(of.invitations.get(&invitation.invitation_id)?.op)
+            }
+            Step::CloseInvitation { invitation_id, .. }
+            | Step::NoLiveInvitation { invitation_id } => {
+                Some(of.invitations.get(invitation_id)?.op)
+            }
+            Step::JoinCohort { key, .. }
+            | Step::LeaveCohort { key }
+            | Step::OpenCohort { key, .. }
+            | Step::CohortHasOpened { key } => of.cohorts.get(key)?.op,
+            Step::AddBatch(batch) | Step::SetBatchState { batch, .. } => {
+                of.batches.get(&batch.batch_id)?.op
+            }
+            Step::CountRedemption { batch_id, .. } => of.batches.get(batch_id)?.op,
+            Step::AddCode { hash, .. }
+            | Step::RemoveCode { hash, .. }
+            | Step::UseCode { hash, .. } => Some(of.codes.get(&hash.to_string())?.op),
+            Step::AddSealedCodes { batch_id, run, .. } => {
+                of.sealed_codes.get(&(*batch_id, *run))?.op
+            }
+            Step::ListRedemption { batch_id, redemption } => {
+                of.redemptions.get(&(*batch_id, redemption.at, redemption.learner_id))?.op
+            }
+            Step::ListImport { import_id, created_at } => {
+                of.import_list.get(&(*created_at, *import_id)).copied()
+            }
+            // The trail's key holds the operation.
+            Step::Audit(_) => Some(change.op.id),
+            Step::NoLiveSeat { .. }
+            | Step::UpdateProfile { .. }
+            | Step::SetPassword { .. }
+            | Step::PutImport { .. }
+            | Step::PutChunk(_)
+            | Step::Mail(_) => None,
+        }
+    }
+}
+
+impl Tenant {
+    pub(super) fn blocks_of(&self, pool: PoolId) -> impl Iterator<Item = &Block> {
+        self.blocks.values().map(|block| &block.value).filter(move |block| block.key.pool == pool)
+    }
+
+    /// Whether a cohort that is there waits still.
+    fn waits(&self, key: &seatkeeper_domain::cohort::CohortKey) -> Option<bool> {
+        self.cohorts.get(key).map(|cohort| cohort.value.state == CohortState::Waiting)
+    }
+
+    /// Writes what a step says. Its condition holds.
+    #[expect(clippy::too_many_lines, reason = "one arm a step, nothing shared between them")]
+    pub(super) fn perform(&mut self, change: &Change, place: usize, step: &Step) {
+        let op = change.op.id;
+        match step {
+            // Clients stand apart.
+            Step::AddClient(_) | Step::ReplaceClient(_) => {}
+            Step::AddContract(record) => {
+                let contract = Marked::by(change, (**record).clone());
+                self.contracts.insert(record.contract_id, contract);
+            }
+            Step::TakeReference { reference, contract_id } => {
+                self.references.insert(reference.clone(), Marked::by(change, *contract_id));
+            }
+            Step::AddModules { contract_id, modules } => {
+                if let Some(contract) = self.contracts.get_mut(contract_id) {
+                    contract.value.modules = modules.iter().cloned().collect();
+                    contract.value.version += 1;
+                }
+            }
+            Step::AddSublicense(record) => {
+                self.sublicenses.insert(record.sublicense_id, Marked::by(change, record.clone()));
+            }
+            Step::AddGroup(group) => {
+                self.groups.insert(group.group_id, Marked::by(change, group.clone()));
+            }
+            Step::TakeGroupName { folded, group_id } => {
+                self.group_names.insert(folded.clone(), Marked::by(change, *group_id));
+            }
+            Step::TakeOrder { contract_id, order, add } => {
+                self.orders.insert((*contract_id, order.clone()), Marked::by(change, *add));
+            }
+            Step::OpenPool { pool, stock } => {
+                self.pools.insert(*pool, Marked::by(change, counters(*stock)));
+            }
+            Step::MovePool { pool, delta } => {
+                if let Some(counters) = self.pools.get_mut(pool) {
+                    counters.value = counters.value.and(*delta);
+                }
+            }
+            Step::OpenBlock { key, size, epoch } => {
+                let block = Block {
+                    key: key.clone(),
+                    size: *size,
+                    used: 0,
+                    kept: 0,
+                    rem: *size,
+                    cursor: 0,
+                    epoch: *epoch,
+                };
+                self.blocks.insert(key.clone(), Marked::by(change, block));
+            }
+            Step::DrawBlock { key, used, kept, cursor } => {
+                if let Some(Marked { value: block, .. }) = self.blocks.get_mut(key) {
+                    block.used += used;
+                    block.kept += kept;
+                    block.rem = block.rem.saturating_sub(used + kept);
+                    block.cursor = cursor.map_or(block.cursor, |cut| cut.hi);
+                }
+            }
+            Step::FenceBlock { key, epoch } => {
+                if let Some(block) = self.blocks.get_mut(key) {
+                    block.value.epoch = *epoch;
+                }
+            }
+            Step::CloseBlock(block) => {
+                self.blocks.remove(&block.key);
+            }
+            Step::SeatLearner(seating) => {
+                let known = self.learners.entry(seating.learner_id).or_insert_with(|| Learner {
+                    learner_id: seating.learner_id,
+                    email: seating.email.clone(),
+                    profile: Profile::default(),
+                    credential: None,
+                    password_serial: 0,
+                    created_at: change.at,
+                    seats: std::collections::BTreeMap::new(),
+                });
+                write_profile(&mut known.profile, &seating.profile, true);
+                if known.credential.is_none() {
+                    known.credential.clone_from(&seating.credential);
+                }
+                known.seats.insert(seating.pool, seating.seat.clone());
+            }
+            Step::ReleaseSeat { learner_id, pool, seat, .. } => {
+                if let Some(known) = self.learners.get_mut(learner_id) {
+                    known.seats.insert(*pool, seat.clone());
+                }
+            }
+            Step::UpdateProfile { learner_id, profile, fill_only } => {
+                if let Some(known) = self.learners.get_mut(learner_id) {
+                    write_profile(&mut known.profile, profile, *fill_only);
+                }
+            }
+            Step::SetPassword { learner_id, serial, credential } => {
+                if let Some(known) = self.learners.get_mut(learner_id) {
+                    known.credential = Some(credential.clone());
+                    known.password_serial = serial + 1;
+                }
+            }
+            Step::PutInvitation { invitation, .. } => {
+                self.invitations.insert(invitation.invitation_id, (**invitation).clone());
+            }
+            Step::CloseInvitation { invitation_id, to, .. } => {
+                if let Some(known) = self.invitations.get_mut(invitation_id) {
+                    known.status = *to;
+                    known.holds_seat = false;
+                    known.op = op;
+                }
+            }
+            Step::JoinCohort { key, start_on, count } => {
+                let new = || Marked {
+                    value: Cohort {
+                        key: key.clone(),
+                        start_on: *start_on,
+                        count: 0,
+                        state: CohortState::Waiting,
+                    },
+                    op: None,
+                };
+                self.cohorts.entry(key.clone()).or_insert_with(new).value.count += count;
+            }
+            Step::LeaveCohort { key } => {
+                if let Some(cohort) = self.cohorts.get_mut(key) {
+                    cohort.value.count -= 1;
+                }
+            }
+            Step::OpenCohort { key, .. } => {
+                if let Some(cohort) = self.cohorts.get_mut(key) {
+                    cohort.value.state = CohortState::Opened;
+                    cohort.op = Some(op);
+                }
+            }
+            Step::NoLiveSeat { .. }
+            | Step::NoLiveInvitation { .. }
+            | Step::CohortHasOpened { .. } => {}
+            Step::AddBatch(batch) => {
+                self.batches.insert(batch.batch_id, Marked::by(change, (**batch).clone()));
+            }
+            Step::SetBatchState { batch, to } => {
+                if let Some(known) = self.batches.get_mut(&batch.batch_id) {
+                    known.value.state = *to;
+                    known.op = Some(op);
+                }
+            }
+            Step::AddCode { hash, record } => {
+                self.codes.insert(hash.to_string(), record.clone());
+            }
+            Step::RemoveCode { hash, .. } => {
+                self.codes.remove(&hash.to_string());
+            }
+            Step::AddSealedCodes { batch_id, run, sealed } => {
+                let sealed = Marked::by(change, sealed.clone());
+                self.sealed_codes.insert((*batch_id, *run), sealed);
+            }
+            Step::UseCode { hash, learner_id } => {
+                if let Some(code) = self.codes.get_mut(&hash.to_string()) {
+                    code.redeemed_by = Some(*learner_id);
+                    code.op = op;
+                }
+            }
+            Step::CountRedemption { batch_id, .. } => {
+                if let Some(batch) = self.batches.get_mut(batch_id) {
+                    batch.value.redeemed += 1;
+                }
+            }
+            Step::ListRedemption { batch_id, redemption } => {
+                let key = (*batch_id, redemption.at, redemption.learner_id);
+                self.redemptions.insert(key, Marked::by(change, redemption.clone()));
+            }
+            Step::PutImport { run, .. } => {
+                self.imports.insert(run.import_id, (**run).clone());
+            }
+            Step::ListImport { import_id, created_at } => {
+                self.import_list.insert((*created_at, *import_id), op);
+            }
+            Step::PutChunk(chunk) => {
+                let key = (chunk.import_id, chunk.number);
+                self.chunks.insert(key, Marked::by(change, (**chunk).clone()));
+            }
+            Step::Mail(intent) => {
+                self.mails.entry(intent.key.clone()).or_default().push(intent.clone());
+            }
+            Step::Audit(record) => {
+                let key = (record.pool, record.at, op, change.part, place);
+                self.audit.insert(key, record.clone());
+            }
+        }
+    }
+}
+
+fn counters(stock: Stock) -> Delta {
+    let seats = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    Delta {
+        total: seats(stock.total),
+        allocated: seats(stock.allocated),
+        held: seats(stock.held),
+        used: seats(stock.used),
+        spent: seats(stock.spent),
+        available: seats(stock.available),
+    }
+}
+
+/// Blanks of the new values change nothing; sets grow.
+fn write_profile(known: &mut Profile, new: &Profile, fill_only: bool) {
+    fn write<T: Clone>(known: &mut Option<T>, new: Option<&T>, fill_only: bool) {
+        if new.is_some() && (known.is_none() || !fill_only) {
+            *known = new.cloned();
+        }
+    }
+    write(&mut known.first_name, new.first_name.as_ref(), fill_only);
+    write(&mut known.last_name, new.last_name.as_ref(), fill_only);
+    write(&mut known.language, new.language.as_ref(), fill_only);
+    write(&mut known.external_id, new.external_id.as_ref(), fill_only);
+    write(&mut known.additional_info, new.additional_info.as_ref(), fill_only);
+    write(&mut known.end_on, new.end_on.as_ref(), fill_only);
+    write(&mut known.delete_on, new.delete_on.as_ref(), fill_only);
+    known.roles.extend(new.roles.iter().copied());
+    known.group_ids.extend(new.group_ids.iter().copied());
+    known.labels.extend(new.labels.iter().cloned());
+}
+
+/// Whether a seat is counted as used: in use since it was given, or opened with its cohort.
+pub(super) fn counts_as_used(
+    of: &Tenant,
+    client: &seatkeeper_domain::ids::ClientId,
+    pool: PoolId,
+    seat: &Seat,
+) -> Option<bool> {
+    match seat.state {
+        SeatState::Released { .. } => None,
+        SeatState::Active { .. } => Some(true),
+        SeatState::Scheduled { opens_at } => {
+            let key = seatkeeper_domain::cohort::CohortKey {
+                client_id: client.clone(),
+                pool,
+                instant: opens_at,
+            };
+            Some(of.waits(&key) == Some(false))
+        }
+    }
+}
