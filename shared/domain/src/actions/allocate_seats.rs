@@ -75,8 +75,9 @@ async fn finish(ports: &impl Ledger, change: &Change, add: i64) -> Result<(), Al
     let Err(refused) = ports.apply(change).await else { return Ok(()) };
     match met(change, refused) {
         Met::Repeated => Ok(()),
-        Met::NoSeats if add < 0 => Err(AllocateError::InUse),
-        // Also a contract's `allocated` that would fall below zero: nothing of it is there.
+        // Also where the contract's `allocated` would fall below zero: more is asked back than the
+        // sublicense was ever given.
+        Met::NoSeats | Met::Raced(_) if add < 0 => Err(AllocateError::InUse),
         Met::NoSeats | Met::Raced(_) => Err(AllocateError::NoSeatsLeft),
         Met::Failed(error) => Err(error.into()),
     }
