@@ -498,10 +498,14 @@ fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
+/// Longest cursor. The longest that is given out has less than half of it, and a sort key of
+/// DynamoDB takes 1,024 bytes.
+const CURSOR_MAX: usize = 200;
+
 /// Reads `limit` (1 to 100, 50 when not said) and `cursor` of a query.
 pub fn page_request(fields: &mut Fields) -> PageRequest {
     let limit = fields.optional("limit", integer(1..=100)).unwrap_or(50);
-    let cursor = fields.optional("cursor", verbatim(1..=2048));
+    let cursor = fields.optional("cursor", verbatim(1..=CURSOR_MAX));
     PageRequest { limit, cursor }
 }
 
