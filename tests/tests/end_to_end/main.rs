@@ -10,6 +10,7 @@
 mod http;
 mod logs;
 mod office;
+mod signature;
 mod stack;
 mod stories;
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 use crate::http::{Answer, agent, send};
+use crate::signature::AccessKey;
 use crate::stack::Stack;
 
 /// In every address, name, password and file name of these tests: one search finds them all.
@@ -270,7 +271,10 @@ impl<'stack> Office<'stack> {
     ) -> Answer {
         let url = format!("{}{path}", self.stack.address("aws_endpoint_url"));
         let region = self.stack.address("region");
-        let signed = signature("test", service, region);
+        let signed = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/{region}/{service}/aws4_request, \
+             SignedHeaders=host, Signature=0"
+        );
         let mut all = vec![("authorization", signed.as_str())];
         all.extend(headers);
         send(&self.agent, method, &url, &all, Some(body))
@@ -286,26 +290,28 @@ impl<'stack> Office<'stack> {
         };
         iam("Action=CreateUser&Version=2010-05-08&UserName=stranger");
         let made = iam("Action=CreateAccessKey&Version=2010-05-08&UserName=stranger");
-        let (_, key) = made.split_once("<AccessKeyId>").expect("an access key");
-        let (key, _) = key.split_once('<').expect("its end");
-        let signed = signature(key, "dynamodb", self.stack.address("region"));
-        let headers = [
-            ("authorization", signed.as_str()),
+        let key = AccessKey {
+            id: between(&made, "<AccessKeyId>", "<").to_owned(),
+            secret: between(&made, "<SecretAccessKey>", "<").to_owned(),
+        };
+        let body = json!({"TableName": self.stack.address("table")}).to_string();
+        let endpoint = self.stack.address("aws_endpoint_url");
+        let (_, host) = endpoint.split_once("://").expect("an address");
+        let scope = ("dynamodb", self.stack.address("region"));
+        let signed = key.sign(scope, host, &body, now());
+        let mut headers = vec![
             ("x-amz-target", "DynamoDB_20120810.Scan"),
             ("content-type", "application/x-amz-json-1.0"),
         ];
-        let body = json!({"TableName": self.stack.address("table")}).to_string();
-        let endpoint = self.stack.address("aws_endpoint_url");
+        headers.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
         send(&self.agent, "POST", endpoint, &headers, Some(body.as_bytes()))
     }
 }
 
-/// The header of a signed call, as far as the emulator reads it: who calls what where.
-fn signature(key: &str, service: &str, region: &str) -> String {
-    format!(
-        "AWS4-HMAC-SHA256 Credential={key}/20260101/{region}/{service}/aws4_request, \
-         SignedHeaders=host, Signature=0"
-    )
+/// What stands between two marks.
+fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
+    let (_, rest) = text.split_once(start).expect("the start");
+    rest.split_once(end).expect("the end").0
 }
 
 /// Looks until there is something.
