@@ -158,15 +158,15 @@ async fn a_worker_that_was_thought_dead_writes_nothing_after_its_follower() {
     // The first worker stands still before its first chunk; meanwhile its lease runs out.
     let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
     stage.importer(soon).run(&stage.dropped(&object)).await.expect("handed on");
-    let stale = stage.found(&object).await;
-    let chunk = Chunk { import_id: stale.import_id, number: 0, rows: Vec::new() };
-    stage.resume(stale.import_id).await.expect("completed");
+    let former = stage.found(&object).await;
+    let chunk = Chunk { import_id: former.import_id, number: 0, rows: Vec::new() };
+    stage.resume(former.import_id).await.expect("completed");
     let before = stage.world.cloud.dump();
     let (store, client) = (&stage.world.store, &stage.world.client);
-    store.preview_chunk(client, &chunk, stale.epoch).await.expect("left alone");
+    store.preview_chunk(client, &chunk, former.epoch).await.expect("left alone");
     let now = stage.world.clock.now();
-    store.let_go_of_import(client, stale.import_id, stale.epoch, now).await.expect("left alone");
-    late_reservation(&stage, &stale).await;
+    store.let_go_of_import(client, former.import_id, former.epoch, now).await.expect("left alone");
+    late_reservation(&stage, &former).await;
     assert_eq!(stage.world.cloud.dump(), before);
 }
 
@@ -182,13 +182,13 @@ async fn a_write_that_arrives_after_its_own_worker_ended_changes_nothing() {
 }
 
 /// What a worker's reservation does that arrives long after it was sent: nothing.
-async fn late_reservation(stage: &Stage, stale: &ImportRun) {
-    let owner = stale.import_id.to_string();
+async fn late_reservation(stage: &Stage, former: &ImportRun) {
+    let owner = former.import_id.to_string();
     let key = BlockKey { pool: stage.world.pool(), owner, shard: 0 };
     let (client, now) = (&stage.world.client, stage.world.clock.now());
     let mut late = Change::new(client, stage.world.op(), Actor::System, now);
-    late.step(Step::OpenBlock { key, size: 0, epoch: stale.epoch });
-    late.step(Step::PutImport { run: Box::new(stale.clone()), expects: Some(stale.epoch) });
+    late.step(Step::OpenBlock { key, size: 0, epoch: former.epoch });
+    late.step(Step::PutImport { run: Box::new(former.clone()), expects: Some(former.epoch) });
     stage.world.store.apply(&late).await.expect_err("too late");
 }
 

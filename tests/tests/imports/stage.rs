@@ -150,15 +150,18 @@ impl Stage {
     }
 
     pub(crate) async fn handle(&self, event: &Value) -> Result<(), HandleError> {
-        seatkeeper_import::handle(&self.importer(self.deadline()), UPLOADS, event).await
+        let importer = self.importer(self.deadline());
+        Box::pin(seatkeeper_import::handle(&importer, UPLOADS, event)).await
     }
 
     pub(crate) async fn run(&self, object: &StoredObject) -> Result<ImportEnd, RunImportError> {
-        self.importer(self.deadline()).run(&self.dropped(object)).await
+        let importer = self.importer(self.deadline());
+        Box::pin(importer.run(&self.dropped(object))).await
     }
 
     pub(crate) async fn resume(&self, import: ImportId) -> Result<ImportEnd, RunImportError> {
-        self.importer(self.deadline()).resume(&self.world.client, import).await
+        let importer = self.importer(self.deadline());
+        Box::pin(importer.resume(&self.world.client, import)).await
     }
 
     /// Drops a file and delivers its event.
