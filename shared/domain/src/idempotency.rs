@@ -41,6 +41,15 @@ pub struct Op {
     pub guard: Option<Guard>,
 }
 
+impl Op {
+    /// Whether a record that the operation `by` wrote is another attempt's work under the same
+    /// key. Receipts tell of what was done before this attempt began, so that what it meets later
+    /// was done by one that has taken over.
+    pub fn wrote(&self, by: Uuid) -> bool {
+        self.guard.is_some() && self.id == by
+    }
+}
+
 /// The condition that lets only the attempt holding a record have its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
 use crate::actions::seating::{Seating, Take, TermError, TermRequest, give_seat, term};
-use crate::actions::{Met, ROUNDS, gave_up, met};
+use crate::actions::{Met, ROUNDS, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Presence, StoreError};
 use crate::dates::Opening;
@@ -158,7 +158,10 @@ async fn seat(
         let learner = ports.learner(client, learner_id).await?;
         let new_account = learner.is_none();
         let done = Done { learner: learner_id, seated_before: false, new_account };
-        if learner.as_ref().is_some_and(|learner| learner.live_seat(ground.pool).is_some()) {
+        if let Some(seat) = learner.as_ref().and_then(|learner| learner.live_seat(ground.pool)) {
+            if op.wrote(seat.op) {
+                return Err(overtaken().into());
+            }
             return Ok(Done { seated_before: true, ..done });
         }
         let invitation = ports.invitation(client, invitation_id).await?;

@@ -10,7 +10,7 @@ use crate::actions::invitations::expires_at;
 use crate::actions::seating::{
     Term, TermError, TermRequest, close, cohort_key, copy_of, new_seat, term,
 };
-use crate::actions::{Met, ROUNDS, gave_up, met};
+use crate::actions::{Met, ROUNDS, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Presence, SeatLearner, Step, StoreError};
 use crate::contract::HoldOn;
@@ -403,21 +403,27 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             let learner = learners.get(learner_id);
             let invitation = invitations.remove(invitation_id);
             let learner_id = *learner_id;
-            if learner.is_some_and(|learner| learner.live_seat(pool).is_some()) {
-                return Standing::Active;
+            if let Some(seat) = learner.and_then(|learner| learner.live_seat(pool)) {
+                if self.op.wrote(seat.op) {
+                    return Err(overtaken());
+                }
+                return Ok(Standing::Active);
             }
-            if invitation.as_ref().is_some_and(|found| found.is_live(now)) {
-                return Standing::Invited;
+            if let Some(found) = invitation.as_ref().filter(|found| found.is_live(now)) {
+                if self.op.wrote(found.op) {
+                    return Err(overtaken());
+                }
+                return Ok(Standing::Invited);
             }
-            match learner {
+            Ok(match learner {
                 None => Standing::Unknown { learner_id, over: invitation },
                 Some(_) => Standing::Account {
                     learner_id,
                     waiting: invitation.filter(|found| found.status == InvitationStatus::Pending),
                 },
-            }
+            })
         };
-        Ok(learner_ids.iter().zip(&invitation_ids).map(standing).collect())
+        learner_ids.iter().zip(&invitation_ids).map(standing).collect()
     }
 
     /// Whether serving it takes a seat that is not held for it already.

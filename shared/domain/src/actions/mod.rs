@@ -51,9 +51,15 @@ pub fn met(change: &Change, refused: Refused) -> Met {
             _ => Met::Raced(place),
         },
         Refused::Repeated => Met::Repeated,
-        Refused::Overtaken => Met::Failed(StoreError::Unavailable(Box::new(Refused::Overtaken))),
+        Refused::Overtaken => Met::Failed(overtaken()),
         Refused::Store(error) => Met::Failed(error),
     }
+}
+
+/// The error of an attempt that has been overtaken by another one under the same key, or that finds
+/// the effect of its own operation without having had it: the other attempt knows the answer.
+pub fn overtaken() -> StoreError {
+    StoreError::Unavailable(Box::new(Refused::Overtaken))
 }
 
 /// The error of an action that lost every round.
