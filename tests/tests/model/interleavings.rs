@@ -1,0 +1,467 @@
+//! Every order in which the calls of two or three actions can take effect.
+
+use std::time::Instant;
+
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use seatkeeper_domain::actions::issue_codes::Wanted;
+use seatkeeper_testkit::VirtualClock;
+use seatkeeper_testkit::model::{Broken, Explored, Failure, Rule, Run, explore};
+
+use crate::setting::{Outcome, Setting, Verdict, Who};
+
+/// Whether everything is explored, or what fits into a test run. `SEATKEEPER_MODEL=full` asks for
+/// everything.
+pub(crate) fn full() -> bool {
+    std::env::var("SEATKEEPER_MODEL").is_ok_and(|depth| depth == "full")
+}
+
+type Found = Result<Explored, Box<Failure>>;
+
+/// Explores, and demands of every end what holds whatever was done: a refusal had no effect, a
+/// success had one (I11), and nobody failed.
+fn every_order(
+    setting: &Setting,
+    make: impl Fn() -> Run<Outcome>,
+    more: impl Fn(&Run<Outcome>) -> Result<(), Broken>,
+) -> Found {
+    every_order_with_failures(setting, make, |run| {
+        demand(count(run, Verdict::Failed) == 0, "I11", "an actor gave up", run)?;
+        more(run)
+    })
+}
+
+fn every_order_with_failures(
+    setting: &Setting,
+    make: impl Fn() -> Run<Outcome>,
+    more: impl Fn(&Run<Outcome>) -> Result<(), Broken>,
+) -> Found {
+    explore(make, |run| {
+        for outcome in run.outcomes().into_iter().flatten() {
+            let Some(op) = outcome.op else { continue };
+            let effects = run.ports().model().audited(&setting.client, op);
+            let right = match outcome.verdict {
+                Verdict::Done => effects > 0,
+                Verdict::Already | Verdict::Refused => effects == 0,
+                Verdict::Failed => true,
+            };
+            demand(right, "I11", &format!("{outcome:?} left {effects} records"), run)?;
+        }
+        more(run)
+    })
+}
+
+fn demand(
+    holds: bool,
+    invariant: &'static str,
+    what: &str,
+    run: &Run<Outcome>,
+) -> Result<(), Broken> {
+    if holds {
+        return Ok(());
+    }
+    Err(Broken { invariant, found: format!("{what}: {:?}", run.outcomes()) })
+}
+
+fn count(run: &Run<Outcome>, verdict: Verdict) -> usize {
+    run.outcomes().into_iter().flatten().filter(|outcome| outcome.verdict == verdict).count()
+}
+
+fn seated(setting: &Setting, run: &Run<Outcome>) -> usize {
+    run.ports().model().seated(&setting.client, setting.pool()).len()
+}
+
+/// Exactly one of the actors had its effect, and one seat is taken.
+fn one_seat(setting: &Setting) -> impl Fn(&Run<Outcome>) -> Result<(), Broken> {
+    move |run| {
+        let one = count(run, Verdict::Done) == 1 && seated(setting, run) == 1;
+        demand(one, "I1", "not exactly one seat was given", run)
+    }
+}
+
+/// Adds an actor that does one thing.
+macro_rules! actor {
+    ($run:ident, $setting:expr, $clock:expr, $seed:expr, $name:literal, $who:ident, $ports:ident => $act:expr) => {{
+        let $who = Who::by($setting, $seed, $clock);
+        $run.add($name, move |$ports| async move { $act.await });
+    }};
+}
+
+/// Two creations and a registration code want the last seat.
+pub(crate) fn last_seat(rule: Option<Rule>) -> Found {
+    let registration = Wanted::Registration { own: None, max_redemptions: None, guaranteed: false };
+    let setting = Setting::with_seats(1).with_account(3);
+    let (setting, codes) = setting.with_codes(registration);
+    let setting = setting.without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        let code = codes[0].clone();
+        actor!(run, &setting, &clock, 1, "create", who, ports => who.create_by_number(&ports, 1, None));
+        actor!(run, &setting, &clock, 2, "create", who, ports => who.create_by_number(&ports, 2, None));
+        actor!(run, &setting, &clock, 3, "redeem", who, ports => who.redeem(&ports, 3, &code));
+        run
+    };
+    every_order(&setting, make, one_seat(&setting))
+}
+
+/// Three accounts come with one redemption code of a batch of three.
+pub(crate) fn same_code(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(3).with_account(1).with_account(2).with_account(3);
+    let (setting, codes) = setting.with_codes(Wanted::Generated(3));
+    let setting = setting.without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        for number in 1..=(if full() { 3 } else { 2 }) {
+            let code = codes[0].clone();
+            actor!(run, &setting, &clock, u64::from(number), "redeem", who, ports => who.redeem(&ports, number, &code));
+        }
+        run
+    };
+    every_order(&setting, make, one_seat(&setting))
+}
+
+/// Two accounts come with a registration code that allows one; guaranteed or not.
+pub(crate) fn last_redemption(rule: Option<Rule>, guaranteed: bool) -> Found {
+    let setting = Setting::with_seats(3).with_account(1).with_account(2);
+    let wanted = Wanted::Registration { own: None, max_redemptions: Some(1), guaranteed };
+    let (setting, codes) = setting.with_codes(wanted);
+    let setting = setting.without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        for number in 1..=2 {
+            let code = codes[0].clone();
+            actor!(run, &setting, &clock, u64::from(number), "redeem", who, ports => who.redeem(&ports, number, &code));
+        }
+        run
+    };
+    every_order(&setting, make, one_seat(&setting))
+}
+
+/// An account without a seat is created, invited, and created again at once.
+pub(crate) fn same_account(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(3).with_account(1).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "create", who, ports => who.create_by_number(&ports, 1, None));
+        actor!(run, &setting, &clock, 2, "invite", who, ports => who.invite(&ports, 1));
+        actor!(run, &setting, &clock, 3, "create", who, ports => who.create_by_number(&ports, 1, None));
+        run
+    };
+    every_order(&setting, make, one_seat(&setting))
+}
+
+/// A new address is created and invited at once, and created again for a later day.
+pub(crate) fn same_address(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(3).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        let later = Some(Date::constant(2026, 12, 1));
+        actor!(run, &setting, &clock, 1, "create", who, ports => who.create_by_number(&ports, 1, None));
+        actor!(run, &setting, &clock, 2, "invite", who, ports => who.invite(&ports, 1));
+        actor!(run, &setting, &clock, 3, "create later", who, ports => who.create_by_number(&ports, 1, later));
+        run
+    };
+    every_order(&setting, make, |run| {
+        let made: usize = run
+            .outcomes()
+            .into_iter()
+            .flatten()
+            .filter(|outcome| outcome.told.ends_with("true)"))
+            .count();
+        demand(made <= 1, "I3", "the account was made twice", run)?;
+        demand(seated(&setting, run) == 1, "I1", "not one seat", run)
+    })
+}
+
+/// An account is created in the contract and in its sublicense at once.
+pub(crate) fn two_pools(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(1).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        let mut other = setting.creation(1, None);
+        other.sublicense_id = Some(setting.sublicense.sublicense_id);
+        actor!(run, &setting, &clock, 1, "create", who, ports => who.create_by_number(&ports, 1, None));
+        actor!(run, &setting, &clock, 2, "create in the sublicense", who, ports => who.create(&ports, who.op(), &other));
+        run
+    };
+    every_order(&setting, make, |run| {
+        let made = run
+            .outcomes()
+            .into_iter()
+            .flatten()
+            .filter(|outcome| outcome.told.ends_with("true)"))
+            .count();
+        demand(made == 1, "I3", "the account was not made once", run)
+    })
+}
+
+/// An invited account is created and invited again while it accepts.
+pub(crate) fn invited_address(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(2).with_invitation(1).with_account(1).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "create", who, ports => who.create_by_number(&ports, 1, None));
+        actor!(run, &setting, &clock, 2, "invite", who, ports => who.invite(&ports, 1));
+        actor!(run, &setting, &clock, 3, "accept", who, ports => who.accept(&ports, 1));
+        run
+    };
+    every_order(&setting, make, one_seat(&setting))
+}
+
+/// An invitation is accepted, cancelled and declined at once.
+pub(crate) fn answers(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(2).with_invitation(1).with_invitation(2).with_account(1);
+    let setting = setting.without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "accept", who, ports => who.accept(&ports, 1));
+        actor!(run, &setting, &clock, 2, "cancel", who, ports => who.cancel(&ports, 1));
+        actor!(run, &setting, &clock, 3, "decline", who, ports => who.decline(&ports, 1));
+        run
+    };
+    every_order(&setting, make, |run| {
+        demand(count(run, Verdict::Done) == 1, "I11", "not exactly one answer counts", run)
+    })
+}
+
+/// Two attempts under one key, the second after the first one's lease; and the client who asks
+/// again at the end is told the same.
+pub(crate) fn same_key(rule: Option<Rule>, lost: u32) -> Found {
+    let setting = Setting::with_seats(3).without(rule);
+    let make = || {
+        let mut run = setting.begin().with_lost_replies(lost);
+        for (place, late) in [0, 61, 122].into_iter().enumerate().take(if full() { 3 } else { 2 }) {
+            let clock = VirtualClock::new(setting.start + SignedDuration::from_secs(late));
+            actor!(run, &setting, &clock, 1 + place as u64, "create", who, ports => who.create_keyed(&ports, 1));
+        }
+        run
+    };
+    every_order_with_failures(&setting, make, |run| {
+        same_answer(run).and_then(|answered| {
+            let effects = seated(&setting, run);
+            demand(effects == 1 || (effects == 0 && !answered), "I6", "not one seat", run)
+        })
+    })
+}
+
+/// The same, with a call for two addresses.
+pub(crate) fn same_key_inviting(rule: Option<Rule>, lost: u32) -> Found {
+    let setting = Setting::with_seats(4).without(rule);
+    let make = || {
+        let mut run = setting.begin().with_lost_replies(lost);
+        for (place, late) in [0, 61].into_iter().enumerate() {
+            let clock = VirtualClock::new(setting.start + SignedDuration::from_secs(late));
+            actor!(run, &setting, &clock, 1 + place as u64, "invite", who, ports => who.invite_keyed(&ports, 1));
+        }
+        run
+    };
+    every_order_with_failures(&setting, make, |run| {
+        same_answer(run).and_then(|answered| {
+            let held = run
+                .ports()
+                .model()
+                .stock(&setting.client, setting.pool())
+                .map_or(0, |stock| stock.held);
+            demand(held == 2 || (held == 0 && !answered), "I6", "not two invitations", run)
+        })
+    })
+}
+
+/// The same, with an action that only the idempotency record protects from repetition.
+pub(crate) fn same_key_allocating(rule: Option<Rule>, lost: u32) -> Found {
+    let setting = Setting::with_seats(6).without(rule);
+    let make = || {
+        let mut run = setting.begin().with_lost_replies(lost);
+        for (place, late) in [0, 61, 122].into_iter().enumerate() {
+            let clock = VirtualClock::new(setting.start + SignedDuration::from_secs(late));
+            actor!(run, &setting, &clock, 1 + place as u64, "allocate", who, ports => who.allocate_keyed(&ports, 1));
+        }
+        run
+    };
+    every_order_with_failures(&setting, make, |run| {
+        same_answer(run).and_then(|answered| {
+            let stock = run.ports().model().stock(&setting.client, setting.pool());
+            let allocated = stock.map_or(0, |stock| stock.allocated);
+            demand(allocated == 5 || (allocated == 4 && !answered), "I6", "not allocated once", run)
+        })
+    })
+}
+
+/// All answers are the same; says whether there is one.
+fn same_answer(run: &Run<Outcome>) -> Result<bool, Broken> {
+    let mut answers: Vec<_> = run
+        .outcomes()
+        .into_iter()
+        .flatten()
+        .filter(|outcome| matches!(outcome.verdict, Verdict::Done | Verdict::Already))
+        .map(|outcome| &outcome.told)
+        .collect();
+    answers.dedup();
+    demand(answers.len() <= 1, "I6", "the same request was answered in two ways", run)?;
+    demand(count(run, Verdict::Refused) == 0, "I6", "a request that succeeds was refused", run)?;
+    Ok(!answers.is_empty())
+}
+
+/// The only seat is released, twice, while somebody new wants it.
+pub(crate) fn release_and_create(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(1).with_seat(1, None).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "release", who, ports => who.release(&ports, 1));
+        actor!(run, &setting, &clock, 2, "create", who, ports => who.create_by_number(&ports, 2, None));
+        actor!(run, &setting, &clock, 3, "release", who, ports => who.release(&ports, 1));
+        run
+    };
+    every_order(&setting, make, |run| {
+        demand(seated(&setting, run) <= 1, "I1", "two seats of one", run)?;
+        let done = count(run, Verdict::Done);
+        demand((1..=2).contains(&done), "I11", "not one release", run)
+    })
+}
+
+/// A cohort opens while one of its seats is released, somebody joins it, and its instant comes.
+/// All three at once take long: a test run has them two by two.
+pub(crate) fn cohort(rule: Option<Rule>, releases: bool, joins: bool) -> Found {
+    let day = Some(Date::constant(2026, 11, 24));
+    let mut setting = Setting::with_seats(3).with_seat(1, day).with_seat(2, day).without(rule);
+    // A minute before midnight in Paris.
+    setting.start = "2026-11-23T22:59:00Z".parse().expect("an instant");
+    let key = setting.cohort("2026-11-23T23:00:00Z");
+    let make = || {
+        let clock = setting.clock();
+        let mut run = setting.begin().with_clock(&clock);
+        let key = key.clone();
+        actor!(run, &setting, &clock, 1, "time", who, ports => who.wait(&ports, 60));
+        actor!(run, &setting, &clock, 2, "open", who, ports => who.open(&ports, &key));
+        if releases {
+            actor!(run, &setting, &clock, 3, "release", who, ports => who.release(&ports, 1));
+        }
+        if joins {
+            actor!(run, &setting, &clock, 4, "join", who, ports => who.create_by_number(&ports, 3, day));
+        }
+        run
+    };
+    let expected = 2 - usize::from(releases) + usize::from(joins);
+    every_order(&setting, make, |run| {
+        demand(seated(&setting, run) == expected, "I9", "a seat too many or too few", run)
+    })
+}
+
+/// A seat that waits is released while somebody joins its cohort.
+pub(crate) fn waiting_cohort(rule: Option<Rule>) -> Found {
+    let day = Some(Date::constant(2026, 11, 24));
+    let setting = Setting::with_seats(2).with_seat(1, day).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "release", who, ports => who.release(&ports, 1));
+        actor!(run, &setting, &clock, 2, "join", who, ports => who.create_by_number(&ports, 2, day));
+        actor!(run, &setting, &clock, 3, "join", who, ports => who.create_by_number(&ports, 3, day));
+        run
+    };
+    every_order(&setting, make, |run| {
+        let seats = seated(&setting, run);
+        demand((1..=2).contains(&seats), "I1", "not one seat or two", run)
+    })
+}
+
+/// Seats are bought and given back while somebody takes one, and an order comes twice.
+pub(crate) fn top_up(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(1).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "buy", who, ports => who.order(&ports, "A-1", 1));
+        actor!(run, &setting, &clock, 2, "give back", who, ports => who.order(&ports, "A-2", -2));
+        actor!(run, &setting, &clock, 3, "create", who, ports => who.create_by_number(&ports, 1, None));
+        actor!(run, &setting, &clock, 4, "buy again", who, ports => who.order(&ports, "A-1", 1));
+        run
+    };
+    every_order(&setting, make, |run| {
+        let outcomes: Vec<_> = run.outcomes().into_iter().flatten().collect();
+        let given_back = outcomes[1].verdict == Verdict::Done;
+        let created = outcomes[2].verdict == Verdict::Done;
+        let stock = run.ports().model().stock(&setting.client, setting.pool());
+        let total = stock.map_or(0, |stock| stock.total);
+        let expected = if given_back { 4 } else { 6 };
+        demand(total == expected, "I6", &format!("{total} seats instead of {expected}"), run)?;
+        demand(!(given_back && created), "I1", "a seat given back was taken", run)
+    })
+}
+
+type Scenario = (&'static str, fn(Option<Rule>) -> Found);
+
+const SCENARIOS: [Scenario; 19] = [
+    ("the last seat: create, create, redeem", last_seat),
+    ("the same redemption code", same_code),
+    ("the last redemption of a registration code", |rule| last_redemption(rule, false)),
+    ("the last redemption of a guaranteed one", |rule| last_redemption(rule, true)),
+    ("the same account: create, invite, create", same_account),
+    ("the same new address: create, invite, create later", same_address),
+    ("the same new address in two pools", two_pools),
+    ("an invited address: create, invite, accept", invited_address),
+    ("an invitation: accept, cancel, decline", answers),
+    ("the same key: create", |rule| same_key(rule, 0)),
+    ("the same key: create, a reply lost", |rule| same_key(rule, 1)),
+    ("the same key: invite two, a reply lost", |rule| same_key_inviting(rule, 1)),
+    ("the same key: allocate", |rule| same_key_allocating(rule, 0)),
+    ("the same key: allocate, a reply lost", |rule| same_key_allocating(rule, 1)),
+    ("release, create, release", release_and_create),
+    ("a cohort: open, release, midnight", |rule| cohort(rule, true, false)),
+    ("a cohort: open, join, midnight", |rule| cohort(rule, false, true)),
+    ("a cohort that waits: release, join, join", waiting_cohort),
+    ("buy, give back, create, buy again", top_up),
+];
+
+#[test]
+fn no_order_of_the_calls_of_two_or_three_actions_breaks_an_invariant() {
+    let mut failures = Vec::new();
+    let mut schedules = 0;
+    let all: Scenario =
+        ("a cohort: open, release, join, midnight", |rule| cohort(rule, true, true));
+    for (name, scenario) in SCENARIOS.into_iter().chain(full().then_some(all)) {
+        let begun = Instant::now();
+        match scenario(None) {
+            Ok(explored) => {
+                println!("{name}: {explored} ({} ms)", begun.elapsed().as_millis());
+                schedules += explored.schedules;
+                assert!(explored.schedules > 10 && explored.ends > 1, "{name}: {explored}");
+            }
+            Err(failure) => failures.push(format!("{name}: {failure}")),
+        }
+    }
+    println!("{schedules} schedules of {} scenarios", SCENARIOS.len());
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn a_rule_left_out_is_noticed_by_an_invariant() {
+    let seeded: [(Rule, &[&str], fn(Option<Rule>) -> Found); 15] = [
+        (Rule::Quantity, &["I1"], last_seat),
+        (Rule::LiveSeat, &["I1"], same_account),
+        (Rule::NewAccount, &["I3"], two_pools),
+        (Rule::NoLiveInvitation, &["I3"], same_address),
+        (Rule::NoLiveSeat, &["I3"], same_address),
+        (Rule::InvitationAsSeen, &["I1", "I11"], answers),
+        (Rule::SeatAsSeen, &["I1"], release_and_create),
+        (Rule::CohortWaiting, &["I1", "I9"], |rule| cohort(rule, false, true)),
+        (Rule::CohortCount, &["I1", "I9"], |rule| cohort(rule, false, true)),
+        (Rule::CodeUnused, &["I2"], same_code),
+        (Rule::BlockRemainder, &["I1", "I2"], |rule| last_redemption(rule, true)),
+        (Rule::RedemptionMaximum, &["I2"], |rule| last_redemption(rule, false)),
+        (Rule::OrderOnce, &["I6"], top_up),
+        (Rule::IdempotencyGuard, &["I6"], |rule| same_key_allocating(rule, 0)),
+        (Rule::MailInside, &["I4"], last_seat),
+    ];
+    for (rule, expected, scenario) in seeded {
+        match scenario(Some(rule)) {
+            Ok(explored) => panic!("nobody noticed that {rule:?} was left out: {explored}"),
+            Err(failure) => {
+                println!("{rule:?}: {}", failure.broken);
+                let noticed = failure.broken.invariant;
+                assert!(
+                    expected.contains(&noticed),
+                    "{rule:?} was noticed by {noticed}: {failure}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! A client with one contract in a model, and what people do there, as actors.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use seatkeeper_domain::actions::accept_invitation::{
+    AcceptInvitation, AcceptInvitationError, accept_invitation,
+};
+use seatkeeper_domain::actions::add_client::add_client;
+use seatkeeper_domain::actions::allocate_seats::{add_sublicense, allocate_seats};
+use seatkeeper_domain::actions::close_invitation::{
+    CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
+};
+use seatkeeper_domain::actions::create_learner::{
+    CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
+};
+use seatkeeper_domain::actions::invite::{Invite, InviteError, Verdict as InviteVerdict, invite};
+use seatkeeper_domain::actions::issue_codes::{IssueCodes, Wanted, issue_codes};
+use seatkeeper_domain::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
+use seatkeeper_domain::actions::open_contract::{AddSeatsError, add_seats, open_contract};
+use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
+use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
+use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
+use seatkeeper_domain::cohort::CohortKey;
+use seatkeeper_domain::contract::{Contract, Policies, Sublicense};
+use seatkeeper_domain::email::EmailAddress;
+use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
+use seatkeeper_domain::ids::{ClientId, ContractId, LearnerId, PoolId, SublicenseId};
+use seatkeeper_domain::invitation::Grant;
+use seatkeeper_domain::language::Languages;
+use seatkeeper_domain::learner::Profile;
+use seatkeeper_domain::password::{PasswordHash, PasswordPolicy};
+use seatkeeper_domain::ports::{Clock as _, IdSource as _, People as _};
+use seatkeeper_domain::role::{Caller, CallerRole, Scope};
+use seatkeeper_domain::secrets::Keys;
+use seatkeeper_testkit::model::{Model, Ports, Rule, Run};
+use seatkeeper_testkit::{SeededIds, VirtualClock};
+use uuid::Uuid;
+
+const PASSWORD: &str = "correct horse battery";
+/// [`PASSWORD`], hashed with the least work there is: accounts are looked at many times here.
+const HASHED: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$Ifvh/2yXZNM2YXLKEULqjsGR8AQJ/t7RaWEEn8uEiG4";
+
+/// What an actor came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    /// It had its effect.
+    Done,
+    /// It was so before.
+    Already,
+    /// A definite refusal: nothing happened.
+    Refused,
+    /// Nobody knows.
+    Failed,
+}
+
+/// What came of an actor.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    /// The operation, if its trail tells whether it had its effect.
+    pub(crate) op: Option<Uuid>,
+    pub(crate) told: String,
+}
+
+/// A client with a contract, before anybody acts.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) model: Model,
+    pub(crate) start: Timestamp,
+    pub(crate) keys: Keys,
+    pub(crate) client: ClientId,
+    pub(crate) contract: Contract,
+    pub(crate) sublicense: Sublicense,
+}
+
+/// The answer of work that waits for nothing.
+pub(crate) fn now<T>(work: impl Future<Output = T>) -> T {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("a model never waits"),
+    }
+}
+
+impl Setting {
+    /// 2026-11-23 10:00 in Paris; the contract has so many seats, and a sublicense with four more.
+    pub(crate) fn with_seats(seats: u64) -> Self {
+        let start: Timestamp = "2026-11-23T09:00:00Z".parse().expect("an instant");
+        let clock = VirtualClock::new(start);
+        let ids = SeededIds::new(7, &clock);
+        let client: ClientId = "acme".parse().expect("a slug");
+        let ports = Ports::over(Model::new());
+        let op = || Op { id: ids.uuid(), guard: None };
+        let record = Client {
+            client_id: client.clone(),
+            name: "Acme".to_owned(),
+            default_language: Languages::from_list("en,fr").parse("fr").expect("French"),
+            time_zone: Zone::parse("Europe/Paris").expect("a zone"),
+            launch_url: HttpsUrl::parse("https://lms.example.com/launch").expect("an address"),
+            branding: Branding::default(),
+            status: ClientStatus::Active,
+            created_at: start,
+        };
+        now(add_client(&ports, Actor::System, op(), record)).expect("a new client");
+        let contract = Contract {
+            contract_id: ContractId::from_uuid(ids.uuid()),
+            client_id: client.clone(),
+            reference: "2026-001".to_owned(),
+            starts_on: Some(Date::constant(2026, 1, 1)),
+            ends_on: Some(Date::constant(2028, 12, 31)),
+            modules: BTreeSet::new(),
+            policies: Policies::default(),
+            version: 1,
+            created_at: start,
+        };
+        now(open_contract(&ports, Actor::System, op(), &contract, seats + 4)).expect("a contract");
+        let sublicense = Sublicense {
+            sublicense_id: SublicenseId::from_uuid(ids.uuid()),
+            contract_id: contract.contract_id,
+            name: "Branch".to_owned(),
+            created_at: start,
+        };
+        now(add_sublicense(&ports, Actor::System, op(), &client, &sublicense, 4)).expect("seats");
+        let model = ports.model().clone();
+        let keys = Keys::derive("a root secret for tests, 32 characters").expect("long enough");
+        Self { model, start, keys, client, contract, sublicense }
+    }
+
+    /// The same, in a store that leaves out a rule.
+    pub(crate) fn without(self, rule: Option<Rule>) -> Self {
+        match rule {
+            Some(rule) => Self { model: self.model.without(rule), ..self },
+            None => self,
+        }
+    }
+
+    /// The same, after something happened.
+    pub(crate) fn after<T>(mut self, act: impl AsyncFnOnce(&Self, &Ports) -> T) -> (Self, T) {
+        let ports = Ports::over(self.model.clone());
+        let answer = now(act(&self, &ports));
+        self.model = ports.model().clone();
+        (self, answer)
+    }
+
+    pub(crate) fn begin(&self) -> Run<Outcome> {
+        Run::begin(Ports::over(self.model.clone()))
+    }
+
+    pub(crate) fn clock(&self) -> VirtualClock {
+        VirtualClock::new(self.start)
+    }
+
+    pub(crate) fn pool(&self) -> PoolId {
+        PoolId::Contract(self.contract.contract_id)
+    }
+
+    pub(crate) fn email(number: u32) -> EmailAddress {
+        EmailAddress::parse(&format!("learner.{number}@example.fr")).expect("an address")
+    }
+
+    pub(crate) fn learner(&self, number: u32) -> LearnerId {
+        self.keys.learner_id(&self.client, &Self::email(number))
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            subject: "admin-1".to_owned(),
+            email: Some("admin@acme.example".to_owned()),
+            scope: Scope::Client(self.client.clone()),
+            role: CallerRole::ClientAdmin,
+            groups: BTreeSet::new(),
+        }
+    }
+
+    /// An account with a password and a seat of the sublicense: none of the contract's.
+    pub(crate) fn with_account(self, number: u32) -> Self {
+        let (setting, outcome) = self.after(async |setting, ports| {
+            let hash = serde_json::from_value::<PasswordHash>(HASHED.into()).expect("a hash");
+            let command = CreateLearner {
+                sublicense_id: Some(setting.sublicense.sublicense_id),
+                password: PasswordChoice::Typed(hash),
+                notify: false,
+                ..setting.creation(number, None)
+            };
+            let who = Who::new(setting, 900 + u64::from(number));
+            who.create(ports, who.op(), &command).await
+        });
+        assert_eq!(outcome.verdict, Verdict::Done, "{outcome:?}");
+        setting
+    }
+
+    /// A pending invitation of an address.
+    pub(crate) fn with_invitation(self, number: u32) -> Self {
+        let (setting, outcome) = self.after(async |setting, ports| {
+            Who::new(setting, 700 + u64::from(number)).invite(ports, number).await
+        });
+        assert_eq!(outcome.verdict, Verdict::Done, "{outcome:?}");
+        setting
+    }
+
+    /// A seat, from a day on.
+    pub(crate) fn with_seat(self, number: u32, start_on: Option<Date>) -> Self {
+        let (setting, outcome) = self.after(async |setting, ports| {
+            let who = Who::new(setting, 800 + u64::from(number));
+            who.create(ports, who.op(), &setting.creation(number, start_on)).await
+        });
+        assert_eq!(outcome.verdict, Verdict::Done, "{outcome:?}");
+        setting
+    }
+
+    /// Codes of a new batch.
+    pub(crate) fn with_codes(self, wanted: Wanted) -> (Self, Vec<String>) {
+        self.after(async |setting, ports| {
+            let who = Who::new(setting, 600);
+            let command = IssueCodes {
+                client_id: setting.client.clone(),
+                contract_id: setting.contract.contract_id,
+                sublicense_id: None,
+                label: "Autumn".to_owned(),
+                wanted,
+                valid_from: None,
+                valid_until: None,
+                seat_duration_days: None,
+                group_ids: BTreeSet::new(),
+                labels: BTreeSet::new(),
+                language: None,
+                allowed_domains: BTreeSet::new(),
+            };
+            let (keys, caller) = (&setting.keys, setting.caller());
+            let issued =
+                issue_codes(ports, &who.clock, &who.ids, keys, &caller, who.op(), &command).await;
+            issued.expect("codes").codes.iter().map(ToString::to_string).collect()
+        })
+    }
+
+    pub(crate) fn creation(&self, number: u32, start_on: Option<Date>) -> CreateLearner {
+        CreateLearner {
+            client_id: self.client.clone(),
+            contract_id: self.contract.contract_id,
+            sublicense_id: None,
+            email: Self::email(number),
+            profile: Profile {
+                first_name: Some("Lise".to_owned()),
+                last_name: Some("Meitner".to_owned()),
+                ..Profile::default()
+            },
+            password: PasswordChoice::Link,
+            term: TermRequest { start_on, ..TermRequest::default() },
+            notify: true,
+            copy_to: None,
+        }
+    }
+
+    pub(crate) fn cohort(&self, instant: &str) -> CohortKey {
+        let instant = instant.parse().expect("an instant");
+        CohortKey { client_id: self.client.clone(), pool: self.pool(), instant }
+    }
+}
+
+/// Somebody who acts, with ids of their own.
+pub(crate) struct Who {
+    setting: Setting,
+    pub(crate) clock: VirtualClock,
+    ids: SeededIds,
+}
+
+fn outcome(op: Op, verdict: Verdict, told: impl std::fmt::Debug) -> Outcome {
+    Outcome { verdict, op: Some(op.id), told: format!("{told:?}") }
+}
+
+impl Who {
+    pub(crate) fn new(setting: &Setting, seed: u64) -> Self {
+        Self::by(setting, seed, &setting.clock())
+    }
+
+    pub(crate) fn by(setting: &Setting, seed: u64, clock: &VirtualClock) -> Self {
+        let ids = SeededIds::new(seed, clock);
+        Self { setting: setting.clone(), clock: clock.clone(), ids }
+    }
+
+    pub(crate) fn op(&self) -> Op {
+        Op { id: self.ids.uuid(), guard: None }
+    }
+
+    pub(crate) async fn create(&self, ports: &Ports, op: Op, command: &CreateLearner) -> Outcome {
+        let (keys, caller) = (&self.setting.keys, self.setting.caller());
+        let created = create_learner(ports, &self.clock, &self.ids, keys, &caller, op, command);
+        match created.await {
+            Ok(created) if created.already_seated => outcome(op, Verdict::Already, "seated"),
+            Ok(created) => {
+                let told = (created.learner.learner_id, created.new_account);
+                outcome(op, Verdict::Done, told)
+            }
+            Err(CreateLearnerError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub(crate) async fn create_by_number(
+        &self,
+        ports: &Ports,
+        number: u32,
+        start_on: Option<Date>,
+    ) -> Outcome {
+        self.create(ports, self.op(), &self.setting.creation(number, start_on)).await
+    }
+
+    pub(crate) async fn invite(&self, ports: &Ports, number: u32) -> Outcome {
+        let op = self.op();
+        let command = Invite {
+            client_id: self.setting.client.clone(),
+            contract_id: self.setting.contract.contract_id,
+            sublicense_id: None,
+            addresses: vec![Setting::email(number).to_string()],
+            grant: Grant::default(),
+            message: None,
+            notify: true,
+            copy_to: None,
+        };
+        let (keys, caller) = (&self.setting.keys, self.setting.caller());
+        match invite(ports, &self.clock, keys, &caller, op, &command).await {
+            Ok(invited) => {
+                let verdict = invited.results[0].verdict;
+                let short = match verdict {
+                    InviteVerdict::Invited { .. } | InviteVerdict::Added { .. } => Verdict::Done,
+                    InviteVerdict::NoSeatsLeft => Verdict::Refused,
+                    _ => Verdict::Already,
+                };
+                outcome(op, short, verdict)
+            }
+            Err(InviteError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub(crate) async fn accept(&self, ports: &Ports, number: u32) -> Outcome {
+        let op = self.op();
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
+        let email = Setting::email(number);
+        let command = AcceptInvitation {
+            client_id: client.clone(),
+            invitation_id: keys.invitation_id(client, self.setting.pool(), &email),
+            version: 1,
+            first_name: "Lise".to_owned(),
+            last_name: "Meitner".to_owned(),
+            password: PasswordPolicy::default().check(PASSWORD),
+        };
+        match accept_invitation(ports, &self.clock, &self.ids, keys, op, &command).await {
+            Ok(accepted) => outcome(op, Verdict::Done, accepted),
+            Err(AcceptInvitationError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub(crate) async fn cancel(&self, ports: &Ports, number: u32) -> Outcome {
+        let op = self.op();
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
+        let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
+        let caller = self.setting.caller();
+        match cancel_invitation(ports, &self.clock, keys, &caller, op, client, id).await {
+            Ok(after) if after.invitation.op == op.id => outcome(op, Verdict::Done, "cancelled"),
+            Ok(after) => outcome(op, Verdict::Already, after.invitation.status),
+            Err(CancelInvitationError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub(crate) async fn decline(&self, ports: &Ports, number: u32) -> Outcome {
+        let op = self.op();
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
+        let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
+        match decline_invitation(ports, &self.clock, keys, op, client, id, 1).await {
+            Ok(()) => outcome(op, Verdict::Done, "declined"),
+            Err(DeclineInvitationError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub(crate) async fn redeem(&self, ports: &Ports, number: u32, code: &str) -> Outcome {
+        let op = self.op();
+        let keys = &self.setting.keys;
+        let command = RedeemCode {
+            client_id: self.setting.client.clone(),
+            code: code.to_owned(),
+            email: Setting::email(number),
+            first_name: "Lise".to_owned(),
+            last_name: "Meitner".to_owned(),
+            password: PasswordPolicy::default().check(PASSWORD).expect("a good password"),
+            language: None,
+            source: format!("203.0.113.{number}"),
+        };
+        match redeem_code(ports, &self.clock, &self.ids, keys, op, &command).await {
+            Ok(redeemed) if redeemed.already => outcome(op, Verdict::Already, redeemed),
+            Ok(redeemed) => outcome(op, Verdict::Done, redeemed),
+            Err(RedeemCodeError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub(crate) async fn release(&self, ports: &Ports, number: u32) -> Outcome {
+        let op = self.op();
+        let whose = (&self.setting.client, &self.setting.contract);
+        let (learner, pool) = (self.setting.learner(number), self.setting.pool());
+        let caller = Actor::Caller("admin-1".to_owned());
+        match release_seat(ports, &self.clock, &self.ids, caller, op, whose, learner, pool).await {
+            Ok(_) => outcome(op, Verdict::Done, "released"),
+            Err(ReleaseSeatError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub(crate) async fn order(&self, ports: &Ports, order: &str, add: i64) -> Outcome {
+        let op = self.op();
+        let contract = &self.setting.contract;
+        match add_seats(ports, &self.clock, Actor::System, op, contract, order, add).await {
+            Ok(()) => Outcome { op: None, ..outcome(op, Verdict::Done, add) },
+            Err(AddSeatsError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub(crate) async fn open(&self, ports: &Ports, key: &CohortKey) -> Outcome {
+        let (verdict, told) = match open_cohort(ports, &self.clock, &self.ids, key).await {
+            Ok(Opened::Now(count)) => (Verdict::Done, count.to_string()),
+            Ok(Opened::Before) => (Verdict::Already, "opened".to_owned()),
+            Err(OpenCohortError::Store(error)) => (Verdict::Failed, error.to_string()),
+            Err(refused) => (Verdict::Refused, refused.to_string()),
+        };
+        Outcome { op: None, verdict, told }
+    }
+
+    /// One attempt at a request under the same idempotency key as all others, as the edge makes it.
+    async fn keyed<W: Future<Output = Outcome>>(
+        &self,
+        ports: &Ports,
+        work: impl FnOnce(Op) -> W,
+    ) -> Outcome {
+        let (record, body) = ([1; 32], [2; 32]);
+        let attempt = Attempt { record, body, op: self.ids.uuid(), now: self.clock.now() };
+        let op = match ports.begin(&attempt).await.expect("a model answers") {
+            Begin::Fresh { op } => op,
+            Begin::Replay { sealed, .. } => {
+                let told = String::from_utf8(sealed).expect("text");
+                return Outcome { verdict: Verdict::Done, op: None, told };
+            }
+            Begin::InProgress | Begin::Mismatch => {
+                let told = "in progress".to_owned();
+                return Outcome { verdict: Verdict::Failed, op: None, told };
+            }
+        };
+        let outcome = work(op).await;
+        let settled = match outcome.verdict {
+            Verdict::Done | Verdict::Already => {
+                ports.complete(&op, 201, outcome.told.as_bytes()).await
+            }
+            Verdict::Refused => ports.abandon(&op).await,
+            Verdict::Failed => ports.release(&op).await,
+        };
+        settled.expect("a model answers");
+        outcome
+    }
+
+    pub(crate) async fn create_keyed(&self, ports: &Ports, number: u32) -> Outcome {
+        let command = self.setting.creation(number, None);
+        self.keyed(ports, async |op| self.create(ports, op, &command).await).await
+    }
+
+    pub(crate) async fn invite_keyed(&self, ports: &Ports, number: u32) -> Outcome {
+        let setting = &self.setting;
+        let command = Invite {
+            client_id: setting.client.clone(),
+            contract_id: setting.contract.contract_id,
+            sublicense_id: None,
+            addresses: vec![
+                Setting::email(number).to_string(),
+                Setting::email(number + 1).to_string(),
+            ],
+            grant: Grant::default(),
+            message: None,
+            notify: true,
+            copy_to: None,
+        };
+        self.keyed(ports, async |op| {
+            let (keys, caller) = (&setting.keys, setting.caller());
+            match invite(ports, &self.clock, keys, &caller, op, &command).await {
+                Ok(invited) => {
+                    let verdicts: Vec<_> =
+                        invited.results.iter().map(|result| result.verdict).collect();
+                    outcome(op, Verdict::Done, verdicts)
+                }
+                Err(InviteError::Store(error)) => outcome(op, Verdict::Failed, error),
+                Err(refused) => outcome(op, Verdict::Refused, refused),
+            }
+        })
+        .await
+    }
+
+    /// Allocates seats to the sublicense: nothing but the idempotency record tells a repetition.
+    pub(crate) async fn allocate_keyed(&self, ports: &Ports, add: i64) -> Outcome {
+        let Setting { client, sublicense, .. } = &self.setting;
+        self.keyed(ports, async |op| {
+            let system = Actor::System;
+            match allocate_seats(ports, &self.clock, system, op, client, sublicense, add).await {
+                Ok(()) => outcome(op, Verdict::Done, add),
+                Err(seatkeeper_domain::actions::allocate_seats::AllocateError::Store(error)) => {
+                    outcome(op, Verdict::Failed, error)
+                }
+                Err(refused) => outcome(op, Verdict::Refused, refused),
+            }
+        })
+        .await
+    }
+
+    /// Moves the clock on, in one step.
+    pub(crate) async fn wait(&self, ports: &Ports, seconds: i64) -> Outcome {
+        let _ = ports.learners(&self.setting.client, &[]).await;
+        let time = self.clock.advance(SignedDuration::from_secs(seconds));
+        Outcome { verdict: Verdict::Done, op: None, told: time.to_string() }
+    }
+}
