@@ -35,12 +35,13 @@ pub enum InvalidCode {
 }
 
 impl Code {
-    /// Reads a code as a person would type it. Spaces and dashes do not count, nor does case; in
-    /// what has the shape of a generated code, O is 0 and I and L are 1.
+    /// Reads a code as a person would type or paste it. Spaces, dashes and invisible characters do
+    /// not count, nor does case; in what has the shape of a generated code, O is 0 and I and L are
+    /// 1.
     pub fn parse(text: &str) -> Result<Self, InvalidCode> {
         let plain: String = text
             .chars()
-            .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '\u{2010}'..='\u{2015}' | '_'))
+            .filter(|c| !c.is_whitespace() && !is_separator(*c))
             .flat_map(char::to_uppercase)
             .collect();
         let usable = plain.chars().all(|c| c.is_ascii_alphanumeric());
@@ -75,6 +76,23 @@ impl Code {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What stands between a code's characters or around them: dashes, the minus sign, and what cannot
+/// be seen but comes along when a code is copied out of a page or a sheet.
+const fn is_separator(c: char) -> bool {
+    matches!(
+        c,
+        '-' | '_'
+            | '\u{ad}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2010}'..='\u{2015}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{2212}'
+            | '\u{feff}'
+    )
 }
 
 /// As it is printed: a generated code as `XXXX-XXXX-XXXX-XXXX-X`, another as it is.
@@ -329,6 +347,8 @@ mod tests {
     #[test]
     fn own_codes_keep_their_letters() {
         assert_eq!(Code::parse("welcome-2027").unwrap().as_str(), "WELCOME2027");
+        let pasted = "\u{feff}\u{200b}welcome\u{2212}2027\u{202c}";
+        assert_eq!(Code::parse(pasted).unwrap().as_str(), "WELCOME2027");
         for bad in ["short", "", "eight chars!", &"x".repeat(41), "été-2027-acme"] {
             assert_eq!(Code::parse(bad), Err(InvalidCode::Form), "{bad}");
         }
