@@ -23,10 +23,9 @@ pub(crate) async fn exchange(
     let app = &app;
     let signed_in = &signed_in;
     let work = |_| async move {
-        let ticket = exchange_ticket(&app.store, &app.clock, &app.edge.keys, &ticket).await?;
-        let ticket = ticket
-            .filter(|ticket| signed_in.sees(&ticket.client_id))
-            .ok_or_else(Problem::not_found)?;
+        let (store, clock, keys) = (&app.store, &app.clock, &app.edge.keys);
+        let ticket = exchange_ticket(store, clock, keys, &signed_in.scope, &ticket).await?;
+        let ticket = ticket.ok_or_else(Problem::not_found)?;
         let learner = app.store.learner(&ticket.client_id, ticket.learner_id).await?;
         let learner = learner.ok_or_else(Problem::not_found)?;
         let groups = app.store.groups_by_id(&ticket.client_id, &learner.profile.group_ids).await?;

@@ -1,8 +1,10 @@
 //! Tickets on DynamoDB.
 
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::ports::{Ticket, Tickets};
+use seatkeeper_domain::role::Scope;
 
 use crate::expression::{Item, n, s};
 use crate::keys;
@@ -21,14 +23,30 @@ impl Tickets for Store {
         call.send().await.map(drop).map_err(store_error)
     }
 
-    async fn take_ticket(&self, hash: &[u8; 32]) -> Result<Option<Ticket>, StoreError> {
-        let call = self
+    async fn take_ticket(
+        &self,
+        hash: &[u8; 32],
+        scope: &Scope,
+    ) -> Result<Option<Ticket>, StoreError> {
+        let mut call = self
             .dynamodb
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(keys::ticket(hash).attributes()))
             .return_values(ReturnValue::AllOld);
-        let old = call.send().await.map_err(store_error)?.attributes;
+        if let Scope::Client(client) = scope {
+            call = call
+                .condition_expression("#client_id = :client_id")
+                .expression_attribute_names("#client_id", "client_id")
+                .expression_attribute_values(":client_id", s(client));
+        }
+        let old = match call.send().await {
+            Ok(done) => done.attributes,
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => None,
+                _ => return Err(store_error(error)),
+            },
+        };
         Ok(old.and_then(|item| {
             Some(Ticket {
                 hash: *hash,

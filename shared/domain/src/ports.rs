@@ -22,6 +22,7 @@ use crate::invitation::{Delivery, Invitation};
 use crate::language::Language;
 use crate::learner::{Learner, Seat};
 use crate::outbox::{Letter, MailPlace, Owed};
+use crate::role::Scope;
 use crate::stock::{Delta, Stock};
 
 /// The present.
@@ -150,8 +151,12 @@ pub struct Ticket {
 pub trait Tickets {
     /// Keeps a new ticket.
     async fn keep_ticket(&self, ticket: &Ticket) -> Result<(), StoreError>;
-    /// Takes a ticket away; only one caller ever gets it.
-    async fn take_ticket(&self, hash: &[u8; 32]) -> Result<Option<Ticket>, StoreError>;
+    /// Takes a ticket of a client in this scope away; only one caller ever gets it.
+    async fn take_ticket(
+        &self,
+        hash: &[u8; 32],
+        scope: &Scope,
+    ) -> Result<Option<Ticket>, StoreError>;
 }
 
 /// Batches of codes and what became of them, all reads strongly consistent.

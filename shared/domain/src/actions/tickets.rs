@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use crate::change::StoreError;
 use crate::ids::{ClientId, LearnerId};
 use crate::ports::{Clock, IdSource, Ticket, Tickets};
+use crate::role::Scope;
 use crate::secrets::Keys;
 
 /// How long a ticket can be exchanged.
@@ -33,14 +34,16 @@ pub async fn issue_ticket(
     Ok(text)
 }
 
-/// Exchanges a ticket, once: of several that try, one gets the learner.
+/// Exchanges a ticket, once: of several that try, one gets the learner. For a caller who may not
+/// see its client it does not exist, and stays what it is.
 pub async fn exchange_ticket(
     ports: &impl Tickets,
     clock: &impl Clock,
     keys: &Keys,
+    scope: &Scope,
     text: &str,
 ) -> Result<Option<Ticket>, StoreError> {
-    let taken = ports.take_ticket(&hash(keys, text)).await?;
+    let taken = ports.take_ticket(&hash(keys, text), scope).await?;
     Ok(taken.filter(|ticket| ticket.expires_at > clock.now()))
 }
 
