@@ -20,7 +20,9 @@ use seatkeeper_domain::ids::{ClientId, ContractId, PoolId};
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, Ledger as _};
 use seatkeeper_domain::role::PrivilegedRoles;
 use seatkeeper_domain::stock::Stock;
-use seatkeeper_http::body::{Fields, Payload, choice, date, integer, page_request, parsed, text};
+use seatkeeper_http::body::{
+    Fields, Given, Payload, Refusal, choice, date, integer, page_request, parsed, text,
+};
 use seatkeeper_http::caller::{READS, VENDOR};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
@@ -152,7 +154,7 @@ pub(crate) async fn add_seats(
     let client = signed_in.admitted(&client, VENDOR)?;
     let app = &app;
     let mut fields = Fields::of(&payload)?;
-    let add = fields.required("add", integer(-SEATS_MAX..=SEATS_MAX));
+    let add = fields.required("add", seats_to_move());
     let order = fields.required("order", text(1..=TEXT_MAX));
     let (add, order) = fields.finish(|| Some((add?, order?)))?;
     let owner = &clients::known(app, &client).await?;
@@ -171,6 +173,16 @@ pub(crate) async fn add_seats(
         }
     };
     app.once().answer(subject, &request, &payload, work).await
+}
+
+/// Reads how many seats to add or, if negative, to take back. Not 0, which would be a movement of
+/// nothing.
+pub(crate) fn seats_to_move() -> impl Fn(Given<'_>) -> Result<i64, Refusal> {
+    let read = integer(-SEATS_MAX..=SEATS_MAX);
+    move |given| match read(given)? {
+        0 => Err(Refusal::new("out-of-range", "Expected a number other than 0.")),
+        seats => Ok(seats),
+    }
 }
 
 /// Fewer seats would be left than are taken.

@@ -69,13 +69,22 @@ pub(crate) async fn list(
     let request = page_request(&mut fields);
     fields.finish(|| Some(()))?;
     let contract = contracts::known(&app, &client, &contract).await?;
-    let page = app.store.sublicenses(&client, &request).await?;
+    // The store lists those of all contracts of the client: it is read on until the page is full.
     let mut shown = Vec::new();
-    let of_contract = page.items.iter().filter(|one| one.contract_id == contract.contract_id);
-    for sublicense in of_contract {
-        shown.push(view(&app, &client, sublicense).await?);
-    }
-    Ok(Answer::ok(&views::list(&Page { items: shown, next: page.next }, Value::clone)))
+    let mut rest = request;
+    let next = loop {
+        let page = app.store.sublicenses(&client, &rest).await?;
+        let of_contract = page.items.iter().filter(|one| one.contract_id == contract.contract_id);
+        for sublicense in of_contract {
+            shown.push(view(&app, &client, sublicense).await?);
+            rest.limit -= 1;
+        }
+        rest.cursor = page.next;
+        if rest.limit == 0 || rest.cursor.is_none() {
+            break rest.cursor;
+        }
+    };
+    Ok(Answer::ok(&views::list(&Page { items: shown, next }, Value::clone)))
 }
 
 pub(crate) async fn add_seats(
@@ -88,7 +97,7 @@ pub(crate) async fn add_seats(
     let client = &signed_in.admitted(&client, ADMINISTRATION)?;
     let app = &app;
     let mut fields = Fields::of(&payload)?;
-    let add = fields.required("add", integer(-SEATS_MAX..=SEATS_MAX));
+    let add = fields.required("add", contracts::seats_to_move());
     let add = fields.finish(|| add)?;
     let contract = contracts::known(app, client, &contract).await?;
     let id: SublicenseId = sublicense.parse().map_err(|_| Problem::not_found())?;
