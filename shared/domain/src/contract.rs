@@ -171,6 +171,7 @@ mod hour_and_minute {
     use jiff::civil::Time;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     pub(super) fn serialize<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:02}:{:02}", time.hour(), time.minute()))
     }
