@@ -1,0 +1,527 @@
+//! The workflows: what each needs, and what it does.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::SignedDuration;
+use jiff::civil::date;
+use seatkeeper_domain::actions::accept_invitation::{
+    AcceptInvitation, AcceptInvitationError, accept_invitation,
+};
+use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
+use seatkeeper_domain::actions::close_invitation::{
+    CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
+};
+use seatkeeper_domain::actions::create_learner::{
+    CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
+};
+use seatkeeper_domain::actions::ground::{GrantError, GroundError};
+use seatkeeper_domain::actions::invite::{Invite, InviteError, invite};
+use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wanted, issue_codes};
+use seatkeeper_domain::actions::open_contract::{AddSeatsError, add_seats};
+use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
+use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
+use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
+use seatkeeper_domain::actions::run_import::ImportEnd;
+use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::change::StoreError;
+use seatkeeper_domain::contract::Sublicense;
+use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::ids::{InvitationId, SublicenseId};
+use seatkeeper_domain::invitation::Grant;
+use seatkeeper_domain::learner::Profile;
+use seatkeeper_domain::password::PasswordPolicy;
+use seatkeeper_domain::ports::{Clock as _, IdSource as _, ImportLog as _};
+use seatkeeper_testkit::{Fault, StoredObject, When};
+use seatkeeper_tests::{World, address};
+use serde_json::{Value, json};
+
+use crate::mailroom;
+use crate::stage::{Stage, people};
+
+/// The seats of the contract: enough for everyone.
+const SEATS: u64 = 200;
+
+/// Workflows, each with its name.
+macro_rules! workflows {
+    ($($name:ident = $text:literal),+ $(,)?) => {
+        /// Something people or events make happen.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Workflow { $($name),+ }
+
+        impl Workflow {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),+];
+        }
+
+        impl fmt::Display for Workflow {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$name => $text),+ })
+            }
+        }
+    };
+}
+
+workflows! {
+    CreateToday = "create-today",
+    CreateLater = "create-later",
+    InviteSeveral = "invite-several",
+    Resend = "resend",
+    Cancel = "cancel",
+    Accept = "accept",
+    Decline = "decline",
+    IssueCodes = "issue-codes",
+    RedeemCode = "redeem-code",
+    RedeemRegistration = "redeem-registration",
+    Release = "release",
+    TopUp = "top-up",
+    Allocate = "allocate",
+    OpenCohort = "open-cohort",
+    SendMail = "send-mail",
+    Import = "import",
+    Sweep = "sweep",
+}
+
+/// Who starts a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// A caller with an idempotency key.
+    Request,
+    /// An event that comes again until it was handled.
+    Event,
+}
+
+impl Workflow {
+    pub(crate) fn trigger(self) -> Trigger {
+        match self {
+            Self::OpenCohort | Self::SendMail | Self::Import | Self::Sweep => Trigger::Event,
+            _ => Trigger::Request,
+        }
+    }
+
+    /// Whether doing it twice is doing it once, also for callers without a key.
+    pub(crate) fn is_natural(self) -> bool {
+        !matches!(self, Self::Resend | Self::IssueCodes | Self::Allocate)
+    }
+
+    /// Whether it is one change: it happens whole or not at all.
+    pub(crate) fn is_one_change(self) -> bool {
+        !matches!(self, Self::InviteSeveral | Self::IssueCodes)
+    }
+
+    /// Whether it is owed before it begins, so that it has to happen whoever goes missing.
+    pub(crate) fn is_owed(self) -> bool {
+        matches!(self, Self::OpenCohort | Self::SendMail | Self::Sweep)
+    }
+}
+
+/// Why a workflow did not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It may be tried again.
+    Again(String),
+    /// It is refused for a reason that is not the machinery's.
+    Refused(String),
+}
+
+/// A world made ready for one workflow.
+pub(crate) struct Scene {
+    pub(crate) workflow: Workflow,
+    pub(crate) stage: Stage,
+    code: Option<String>,
+    event: Option<Value>,
+    object: Option<StoredObject>,
+    sublicense: Option<Sublicense>,
+    turns: AtomicU64,
+}
+
+impl Scene {
+    /// A world in which the workflow can begin and nothing else waits.
+    pub(crate) async fn ready(workflow: Workflow) -> Arc<Self> {
+        let stage = Stage::with_seats(SEATS).await;
+        let mut scene = Self {
+            workflow,
+            stage,
+            code: None,
+            event: None,
+            object: None,
+            sublicense: None,
+            turns: AtomicU64::new(0),
+        };
+        let world = scene.world();
+        match workflow {
+            Workflow::CreateToday
+            | Workflow::CreateLater
+            | Workflow::InviteSeveral
+            | Workflow::TopUp => {}
+            Workflow::Resend | Workflow::Cancel | Workflow::Accept | Workflow::Decline => {
+                scene.invite(world.op(), 1..3).await.expect("free seats");
+            }
+            Workflow::IssueCodes => {}
+            Workflow::RedeemCode => scene.code = Some(scene.issue_some(Wanted::Generated(3)).await),
+            Workflow::RedeemRegistration => {
+                let wanted =
+                    Wanted::Registration { own: None, max_redemptions: Some(9), guaranteed: false };
+                scene.code = Some(scene.issue_some(wanted).await);
+            }
+            Workflow::Release => {
+                mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
+                mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
+            }
+            Workflow::Allocate => {
+                let sublicense = Sublicense {
+                    sublicense_id: SublicenseId::from_uuid(world.ids.uuid()),
+                    contract_id: world.contract.contract_id,
+                    name: "Lyon".to_owned(),
+                    created_at: world.clock.now(),
+                };
+                let (store, client, op) = (&world.store, &world.client, world.op());
+                let made = add_sublicense(store, Actor::System, op, client, &sublicense, 2);
+                made.await.expect("free seats");
+                scene.sublicense = Some(sublicense);
+            }
+            Workflow::OpenCohort => {
+                mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
+                mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
+            }
+            Workflow::SendMail | Workflow::Sweep => {}
+            Workflow::Import => {
+                let start = |number| if number % 3 == 1 { "01/03/2027" } else { "" };
+                let list = people(6, start) + "nobody;;\nperson.2@example.fr;;\n";
+                scene.object = Some(scene.stage.put("a.csv", list));
+            }
+        }
+        mailroom::drain(scene.world()).await;
+        scene.event = scene.awaken().await;
+        scene.world().cloud.restart_trace();
+        Arc::new(scene)
+    }
+
+    /// What is owed when an event comes, and the event.
+    async fn awaken(&self) -> Option<Value> {
+        let world = self.world();
+        match self.workflow {
+            Workflow::OpenCohort => {
+                world.clock.set("2027-02-28T23:00:00Z".parse().expect("an instant"));
+                world.cloud.fire_due().into_iter().next().map(|firing| firing.input)
+            }
+            Workflow::SendMail => {
+                mailroom::create(world, 1, None).await;
+                self.invite(world.op(), 2..4).await.expect("free seats");
+                Some(world.cloud.stream_records())
+            }
+            Workflow::Sweep => {
+                self.invite(world.op(), 1..2).await.expect("free seats");
+                mailroom::create(world, 2, Some(date(2026, 12, 1))).await;
+                // Somebody began to issue codes and is gone.
+                world.cloud.restart_trace();
+                world.cloud.inject(When::call("TransactWriteItems", 1), Fault::KillAfter);
+                let issue = world.cloud.until_killed(self.issue(world.op(), Wanted::Generated(3)));
+                assert!(issue.await.is_none(), "the issue is cut off");
+                mailroom::drain(world).await;
+                mailroom::create(world, 3, None).await;
+                // The stream brings nothing of all this: the sweep is alone.
+                world.cloud.stream_records();
+                world.clock.advance(SignedDuration::from_hours(24 * 16));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.stage.world
+    }
+
+    /// A number that nobody had before.
+    pub(crate) fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn invitation(&self) -> InvitationId {
+        let world = self.world();
+        world.keys.invitation_id(&world.client, world.pool(), &address(1))
+    }
+
+    /// Does the workflow, as this operation; answers in a few words.
+    pub(crate) async fn act(&self, op: Op) -> Result<String, Failure> {
+        match self.workflow {
+            Workflow::CreateToday => self.create(op, 1, None).await,
+            Workflow::CreateLater => self.create(op, 1, Some(date(2027, 3, 1))).await,
+            Workflow::InviteSeveral => self.invite(op, 1..51).await,
+            Workflow::Resend => self.resend(op).await,
+            Workflow::Cancel => self.cancel(op).await,
+            Workflow::Accept => self.accept(op).await,
+            Workflow::Decline => self.decline(op).await,
+            Workflow::IssueCodes => {
+                let codes = self.issue(op, Wanted::Generated(120)).await?;
+                Ok(format!("{} codes", codes.len()))
+            }
+            Workflow::RedeemCode | Workflow::RedeemRegistration => self.redeem(op).await,
+            Workflow::Release => self.release(op).await,
+            Workflow::TopUp => self.top_up(op).await,
+            Workflow::Allocate => self.allocate(op).await,
+            Workflow::OpenCohort => {
+                let fired = self.event.clone().expect("a schedule");
+                let opened = mailroom::activate(self.world(), fired).await;
+                opened.map(|_| "opened".to_owned()).map_err(|e| Failure::Again(e.to_string()))
+            }
+            Workflow::SendMail => {
+                let event = self.event.as_ref().expect("records");
+                match mailroom::notify(self.world(), 500 + self.turn(), event).await {
+                    0 => Ok("handled".to_owned()),
+                    left => Err(Failure::Again(format!("{left} records"))),
+                }
+            }
+            Workflow::Import => self.import().await,
+            Workflow::Sweep => {
+                let swept = mailroom::run_sweep(self.world(), 500 + self.turn()).await;
+                if swept.troubles.is_empty() {
+                    Ok("swept".to_owned())
+                } else {
+                    Err(Failure::Again(format!("{:?}", swept.troubles)))
+                }
+            }
+        }
+    }
+
+    /// What somebody else does meanwhile: they take another seat of the pool.
+    pub(crate) async fn rival(&self) {
+        mailroom::create(self.world(), 99, None).await;
+    }
+
+    async fn create(
+        &self,
+        op: Op,
+        number: usize,
+        start_on: Option<jiff::civil::Date>,
+    ) -> Result<String, Failure> {
+        let world = self.world();
+        let command = CreateLearner {
+            client_id: world.client.clone(),
+            contract_id: world.contract.contract_id,
+            sublicense_id: None,
+            email: address(number),
+            profile: Profile::default(),
+            password: PasswordChoice::Link,
+            term: TermRequest { start_on, ..TermRequest::default() },
+            notify: true,
+            copy_to: None,
+        };
+        let (clock, ids, keys) = (&world.clock, &world.ids, &world.keys);
+        let caller = world.administrator();
+        let made = create_learner(&world.store, clock, ids, keys, &caller, op, &command).await;
+        let made = made.map_err(|error| {
+            let again = matches!(
+                error,
+                CreateLearnerError::Store(_)
+                    | CreateLearnerError::Ground(GroundError::Store(_))
+                    | CreateLearnerError::Grant(GrantError::Store(_))
+            );
+            failure(again, error)
+        })?;
+        Ok(format!("new account {}, seated before {}", made.new_account, made.already_seated))
+    }
+
+    async fn invite(&self, op: Op, numbers: std::ops::Range<usize>) -> Result<String, Failure> {
+        let world = self.world();
+        let command = Invite {
+            client_id: world.client.clone(),
+            contract_id: world.contract.contract_id,
+            sublicense_id: None,
+            addresses: numbers.map(|number| address(number).to_string()).collect(),
+            grant: Grant::default(),
+            message: None,
+            notify: true,
+            copy_to: None,
+        };
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let done = invite(store, clock, keys, &world.administrator(), op, &command).await;
+        let done = done.map_err(|error| {
+            let again = matches!(
+                error,
+                InviteError::Store(_)
+                    | InviteError::Ground(GroundError::Store(_))
+                    | InviteError::Grant(GrantError::Store(_))
+            );
+            failure(again, error)
+        })?;
+        let verdicts: Vec<_> = done.results.iter().map(|result| result.verdict).collect();
+        Ok(format!("{verdicts:?}"))
+    }
+
+    async fn resend(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let (caller, client, id) = (world.administrator(), &world.client, self.invitation());
+        let sent = resend_invitation(store, clock, keys, &caller, op, client, id).await;
+        let sent = sent.map_err(|error| {
+            let again = matches!(
+                error,
+                ResendInvitationError::Store(_)
+                    | ResendInvitationError::Ground(GroundError::Store(_))
+            );
+            failure(again, error)
+        })?;
+        Ok(format!("version {}", sent.invitation.version))
+    }
+
+    async fn cancel(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let (caller, client, id) = (world.administrator(), &world.client, self.invitation());
+        let ended = cancel_invitation(store, clock, keys, &caller, op, client, id).await;
+        let ended = ended
+            .map_err(|error| failure(matches!(error, CancelInvitationError::Store(_)), error))?;
+        Ok(format!("{:?}", ended.invitation.status))
+    }
+
+    async fn decline(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let ended =
+            decline_invitation(store, clock, keys, op, &world.client, self.invitation(), 1).await;
+        ended
+            .map(|()| "declined".to_owned())
+            .map_err(|error| failure(matches!(error, DeclineInvitationError::Store(_)), error))
+    }
+
+    async fn accept(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let command = AcceptInvitation {
+            client_id: world.client.clone(),
+            invitation_id: self.invitation(),
+            version: 1,
+            first_name: "Zoé".to_owned(),
+            last_name: "Durand".to_owned(),
+            password: PasswordPolicy::default().check("correct horse battery"),
+        };
+        let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+        let accepted = accept_invitation(store, clock, ids, keys, op, &command).await;
+        accepted
+            .map(|accepted| format!("password kept {}", accepted.password_kept))
+            .map_err(|error| failure(matches!(error, AcceptInvitationError::Store(_)), error))
+    }
+
+    async fn issue(&self, op: Op, wanted: Wanted) -> Result<Vec<String>, Failure> {
+        let world = self.world();
+        let order = IssueCodes {
+            client_id: world.client.clone(),
+            contract_id: world.contract.contract_id,
+            sublicense_id: None,
+            label: "Autumn".to_owned(),
+            wanted,
+            valid_from: None,
+            valid_until: None,
+            seat_duration_days: None,
+            group_ids: [].into(),
+            labels: [].into(),
+            language: None,
+            allowed_domains: [].into(),
+        };
+        let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+        let caller = world.administrator();
+        let issued = issue_codes(store, clock, ids, keys, &caller, op, &order).await;
+        let issued = issued.map_err(|error| {
+            let again = matches!(
+                error,
+                IssueCodesError::Store(_)
+                    | IssueCodesError::Ground(GroundError::Store(_))
+                    | IssueCodesError::Grant(GrantError::Store(_))
+            );
+            failure(again, error)
+        })?;
+        Ok(issued.codes.iter().map(ToString::to_string).collect())
+    }
+
+    async fn issue_some(&self, wanted: Wanted) -> String {
+        let codes = self.issue(self.world().op(), wanted).await.expect("free seats");
+        codes[0].clone()
+    }
+
+    async fn redeem(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let command = RedeemCode {
+            client_id: world.client.clone(),
+            code: self.code.clone().expect("a code"),
+            email: address(1),
+            first_name: "Lise".to_owned(),
+            last_name: "Meitner".to_owned(),
+            password: PasswordPolicy::default().check("correct horse battery").expect("good"),
+            language: None,
+            source: "203.0.113.24".to_owned(),
+        };
+        let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+        let redeemed = redeem_code(store, clock, ids, keys, op, &command).await;
+        redeemed
+            .map(|redeemed| format!("seated before {}", redeemed.already))
+            .map_err(|error| failure(matches!(error, RedeemCodeError::Store(_)), error))
+    }
+
+    async fn release(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let learner = world.keys.learner_id(&world.client, &address(1));
+        let place = (&world.client, &world.contract);
+        let (clock, ids) = (&world.clock, &world.ids);
+        let actor = Actor::Caller("admin-1".to_owned());
+        let pool = world.pool();
+        let released =
+            release_seat(&world.store, clock, ids, actor, op, place, learner, pool).await;
+        released
+            .map(|_| "released".to_owned())
+            .map_err(|error| failure(matches!(error, ReleaseSeatError::Store(_)), error))
+    }
+
+    async fn top_up(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, contract) = (&world.store, &world.clock, &world.contract);
+        let added = add_seats(store, clock, Actor::System, op, contract, "PO-7", 5).await;
+        added
+            .map(|()| "added".to_owned())
+            .map_err(|error| failure(matches!(error, AddSeatsError::Store(_)), error))
+    }
+
+    async fn allocate(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, client) = (&world.store, &world.clock, &world.client);
+        let sublicense = self.sublicense.as_ref().expect("a sublicense");
+        let moved = allocate_seats(store, clock, Actor::System, op, client, sublicense, 3).await;
+        moved
+            .map(|()| "allocated".to_owned())
+            .map_err(|error| failure(matches!(error, AllocateError::Store(_)), error))
+    }
+
+    async fn import(&self) -> Result<String, Failure> {
+        let object = self.object.as_ref().expect("a file");
+        match self.stage.run(object).await {
+            // A worker that may be dead holds it: the sweep sees to that.
+            Ok(ImportEnd::InOtherHands) => Err(Failure::Again("in other hands".to_owned())),
+            Ok(end) => Ok(format!("{end:?}")),
+            Err(error) => Err(Failure::Again(error.to_string())),
+        }
+    }
+
+    /// Goes on with the import, as the sweep's schedule asks.
+    pub(crate) async fn resume(&self) -> Result<(), String> {
+        let object = self.object.as_ref().expect("a file");
+        let resumed = self.stage.resume(self.stage.import_id(object)).await;
+        resumed.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Status and totals of the import, if it was begun.
+    pub(crate) async fn import_state(&self) -> Result<Option<Value>, StoreError> {
+        let Some(object) = &self.object else { return Ok(None) };
+        let world = self.world();
+        let run = world.store.import(&world.client, self.stage.import_id(object)).await?;
+        Ok(run.map(|run| {
+            assert!(run.status.is_at_rest(), "I5: an import at {:?}", run.status);
+            json!({"status": run.status, "totals": run.totals})
+        }))
+    }
+}
+
+fn failure(again: bool, error: impl fmt::Display) -> Failure {
+    let text = error.to_string();
+    if again { Failure::Again(text) } else { Failure::Refused(text) }
+}
