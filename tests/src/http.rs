@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::body::{Body, to_bytes};
 use axum::{Extension, Router};
+use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
 use seatkeeper_aws::{S3Files, Store};
 use seatkeeper_domain::language::Languages;
@@ -184,7 +185,11 @@ impl Call {
             "isBase64Encoded": false,
         });
         if let Some(body) = &self.body {
-            event["body"] = json!(body);
+            // The gateway takes forms for bytes.
+            let is_form = self.headers["content-type"].contains("form");
+            let encoded = is_form.then(|| BASE64.encode(body.as_bytes()));
+            event["body"] = json!(encoded.as_ref().unwrap_or(body));
+            event["isBase64Encoded"] = json!(is_form);
         }
         if let Some(person) = &self.by {
             event["requestContext"]["authorizer"] =
@@ -338,6 +343,14 @@ impl House {
             ("manage", edge("manage", manage)),
         ]);
         Self { world, routes: routes(), functions, names: Mutex::default() }
+    }
+
+    /// The route that the gateway takes for a request, as its events name it, the function behind
+    /// it, and whether callers need a token.
+    pub fn route(&self, method: &str, path: &str) -> Option<(String, String, bool)> {
+        let fits = self.routes.iter().filter(|route| route.fit(method, path).is_some());
+        let route = fits.max_by_key(|route| route.fit(method, path))?;
+        Some((route.key(), route.function.clone(), route.has_authorizer))
     }
 
     /// Makes a call, as the gateway would hand it on. What has no route is answered as the gateway

@@ -1,5 +1,10 @@
 //! What the tests share: a world with one client and one contract, on the real adapters over the
 //! in-process cloud. The tests themselves stand in `tests/tests`.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test stops at the first thing it did not expect"
+)]
 
 pub mod http;
 

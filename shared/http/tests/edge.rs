@@ -1,10 +1,6 @@
 //! Events as API Gateway sends them, through the router that a function runs.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use axum::Router;
 use axum::extract::{FromRef, State};
@@ -40,16 +36,13 @@ async fn create(
     let client = signed_in.must_see(&client)?;
     signed_in.must_be(ADMINISTRATION)?;
     let mut fields = Fields::of(&payload)?;
-    let contract = fields.required(
-        "contract_id",
-        parsed("invalid-id", str::parse::<ContractId>),
-    );
+    let contract = fields.required("contract_id", parsed("invalid-id", str::parse::<ContractId>));
     let email = fields.required("email", text(1..=254));
     let first_name = fields.optional("first_name", text(1..=100));
     let last_name = fields.optional("last_name", text(1..=100));
     let language = fields.optional("language", text(2..=35));
     let labels = fields.optional_list("labels", 0..=50, text(1..=100));
-    let info = fields.optional_map("additional_info", 20, 50, text(0..=500));
+    let info = fields.optional("additional_info", text(0..=500));
     let body = fields.finish(|| {
         Some(json!({
             "client": client, "contract": contract?, "email": email?, "first_name": first_name,
@@ -128,16 +121,11 @@ fn at(mut event: Value, method: &str, path: &str) -> Value {
 
 async fn answer_to(event: Value) -> Response {
     let request = lambda_http::request::from_str(&event.to_string()).expect("a gateway event");
-    router()
-        .oneshot(request)
-        .await
-        .expect("the edge answers everything")
+    router().oneshot(request).await.expect("the edge answers everything")
 }
 
 async fn body_of(response: Response) -> Value {
-    let bytes = axum::body::to_bytes(response.into_body(), 100_000)
-        .await
-        .expect("in memory");
+    let bytes = axum::body::to_bytes(response.into_body(), 100_000).await.expect("in memory");
     serde_json::from_slice(&bytes).expect("the answer is JSON")
 }
 
@@ -166,7 +154,7 @@ async fn an_administrator_creates_an_account() {
             "last_name": "Curie",
             "language": "fr-FR",
             "labels": ["cohort-7"],
-            "info": {"cost_center": "4711"},
+            "info": "Cost center 4711",
             "by": "9b2f6a0e-7a53-4a4e-9a0f-1f0c3c1f8d11",
         })
     );
@@ -177,10 +165,7 @@ async fn an_instructor_lists_own_groups_of_a_page() {
     let response = answer_to(event("manage/list_learners")).await;
     assert_eq!(response.status(), StatusCode::OK);
     let groups = ["grp_06cyt3v9q4e8h2m6k0x5w1r7zb"];
-    assert_eq!(
-        body_of(response).await,
-        json!({"limit": 20, "status": "active", "groups": groups})
-    );
+    assert_eq!(body_of(response).await, json!({"limit": 20, "status": "active", "groups": groups}));
 }
 
 #[tokio::test]
@@ -221,14 +206,8 @@ async fn refusals_come_in_the_order_of_the_contract() {
     call["body"] = "{\"x\":1}".into();
     let (status, problem) = problem_of(answer_to(call).await).await;
     assert_eq!(status, 422);
-    let pointers: Vec<_> = problem["errors"]
-        .as_array()
-        .expect("errors")
-        .iter()
-        .collect();
-    let named = pointers
-        .iter()
-        .map(|error| error["pointer"].as_str().expect("a pointer"));
+    let pointers: Vec<_> = problem["errors"].as_array().expect("errors").iter().collect();
+    let named = pointers.iter().map(|error| error["pointer"].as_str().expect("a pointer"));
     assert_eq!(named.collect::<Vec<_>>(), ["/contract_id", "/email", "/x"]);
 }
 
@@ -240,10 +219,7 @@ async fn an_unknown_path_and_another_method_are_problems() {
     let other = at(event("create/today"), "DELETE", "/v1/clients/acme/learners");
     let response = answer_to(other).await;
     let allowed = response.headers()[ALLOW].to_str().expect("text").to_owned();
-    assert!(
-        allowed.contains("POST") && allowed.contains("GET"),
-        "{allowed}"
-    );
+    assert!(allowed.contains("POST") && allowed.contains("GET"), "{allowed}");
     assert_eq!(problem_of(response).await.0, 405);
 }
 
@@ -272,10 +248,7 @@ fn every_event_is_one_that_the_runtime_takes() {
             let request = lambda_http::request::from_str(&text).expect("a gateway event");
             let event: Value = serde_json::from_str(&text).expect("an event is JSON");
             assert_eq!(request.uri().path(), event["rawPath"], "{}", path.display());
-            assert_eq!(
-                request.method().as_str(),
-                event["requestContext"]["http"]["method"]
-            );
+            assert_eq!(request.method().as_str(), event["requestContext"]["http"]["method"]);
         }
     }
 }

@@ -157,7 +157,11 @@ async fn a_form_lands_on_the_clients_launch_address_or_shows_what_is_wrong() {
             "code={code}&email=lise%40example.org&first_name=Lise&last_name=Meitner\
              &password={password}&language=fr"
         );
-        play(public(&world), "redeem/form.json", |event| event["body"] = json!(body)).await
+        play(public(&world), "redeem/form.json", |event| {
+            event["body"] = json!(body);
+            event["isBase64Encoded"] = json!(false);
+        })
+        .await
     };
     let weak = send(&code, "short").await;
     assert_eq!(weak.status, 422);
