@@ -1,4 +1,5 @@
 //! What may depend on what, and what stands in one place only.
+#![expect(clippy::expect_used, reason = "a test stops at the first thing it did not expect")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
