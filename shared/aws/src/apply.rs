@@ -175,6 +175,10 @@ impl Store {
                 due(&mut item, "pool", change.at);
                 new().put(table, &keys::pool(client, *pool), item)
             }
+            // An update needs something to write.
+            Step::MovePool { pool, delta } if delta.is_nothing() => {
+                Expression::new().if_present(keys::PK).check(table, &keys::pool(client, *pool))
+            }
             Step::MovePool { pool, delta } => {
                 moved(*delta).update(table, &keys::pool(client, *pool))
             }
