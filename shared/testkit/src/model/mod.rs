@@ -124,7 +124,7 @@ struct Kept {
     body: [u8; 32],
     held_since: Timestamp,
     held_until: Timestamp,
-    kept_until: Timestamp,
+    forgotten_at: Timestamp,
     tries: u32,
     applied: u32,
     receipts: Vec<Value>,

@@ -433,7 +433,7 @@ impl Ports {
 impl Model {
     fn begin(&mut self, attempt: &Attempt) -> Begin {
         let known = self.idempotency.get(&attempt.record);
-        if known.is_some_and(|known| known.kept_until <= attempt.now) {
+        if known.is_some_and(|known| known.forgotten_at <= attempt.now) {
             self.idempotency.remove(&attempt.record);
         }
         let new = || Kept {
@@ -441,7 +441,7 @@ impl Model {
             body: attempt.body,
             held_since: attempt.now,
             held_until: Timestamp::MIN,
-            kept_until: attempt.now + RETENTION,
+            forgotten_at: attempt.now + RETENTION,
             tries: 0,
             applied: 0,
             receipts: Vec::new(),

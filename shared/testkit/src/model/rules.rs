@@ -293,8 +293,6 @@ impl Tenant {
     pub(super) fn perform(&mut self, change: &Change, place: usize, step: &Step) {
         let op = change.op.id;
         match step {
-            // Clients stand apart.
-            Step::AddClient(_) | Step::ReplaceClient(_) => {}
             Step::AddContract(record) => {
                 let contract = Marked::by(change, (**record).clone());
                 self.contracts.insert(record.contract_id, contract);
@@ -421,7 +419,10 @@ impl Tenant {
                     cohort.op = Some(op);
                 }
             }
-            Step::NoLiveSeat { .. }
+            // Clients stand apart; the others only look.
+            Step::AddClient(_)
+            | Step::ReplaceClient(_)
+            | Step::NoLiveSeat { .. }
             | Step::NoLiveInvitation { .. }
             | Step::CohortHasOpened { .. } => {}
             Step::AddBatch(batch) => {

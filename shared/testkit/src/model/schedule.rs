@@ -324,6 +324,7 @@ impl<O: Debug, M: Fn() -> Run<O>, C: Fn(&Run<O>) -> Result<(), Broken>> Search<M
     }
 
     /// Tells the schedule call by call.
+    #[expect(clippy::unnecessary_box_returns, reason = "as every search result holds it")]
     fn failure(&self, broken: Broken) -> Box<Failure> {
         let mut run = (self.make)();
         let mut told = String::new();
