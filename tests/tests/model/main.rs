@@ -9,5 +9,6 @@
     reason = "a test stops at the first thing it did not expect, and tells how much it tried"
 )]
 
+mod conformance;
 mod interleavings;
 mod setting;

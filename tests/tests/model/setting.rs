@@ -30,13 +30,15 @@ use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::contract::{Contract, Policies, Sublicense};
 use seatkeeper_domain::email::EmailAddress;
-use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
+use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore, Op};
 use seatkeeper_domain::ids::{ClientId, ContractId, LearnerId, PoolId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::password::{PasswordHash, PasswordPolicy};
-use seatkeeper_domain::ports::{Clock as _, IdSource as _, People as _};
+use seatkeeper_domain::ports::{
+    Catalog, Clock as _, CodeBook, IdSource as _, Ledger, People, RefusedTries,
+};
 use seatkeeper_domain::role::{Caller, CallerRole, Scope};
 use seatkeeper_domain::secrets::Keys;
 use seatkeeper_testkit::model::{Model, Ports, Rule, Run};
@@ -45,7 +47,7 @@ use uuid::Uuid;
 
 const PASSWORD: &str = "correct horse battery";
 /// [`PASSWORD`], hashed with the least work there is: accounts are looked at many times here.
-const HASHED: &str =
+pub(crate) const HASHED: &str =
     "$argon2id$v=19$m=8,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$Ifvh/2yXZNM2YXLKEULqjsGR8AQJ/t7RaWEEn8uEiG4";
 
 /// What an actor came to.
@@ -217,27 +219,7 @@ impl Setting {
 
     /// Codes of a new batch.
     pub(crate) fn with_codes(self, wanted: Wanted) -> (Self, Vec<String>) {
-        self.after(async |setting, ports| {
-            let who = Who::new(setting, 600);
-            let command = IssueCodes {
-                client_id: setting.client.clone(),
-                contract_id: setting.contract.contract_id,
-                sublicense_id: None,
-                label: "Autumn".to_owned(),
-                wanted,
-                valid_from: None,
-                valid_until: None,
-                seat_duration_days: None,
-                group_ids: BTreeSet::new(),
-                labels: BTreeSet::new(),
-                language: None,
-                allowed_domains: BTreeSet::new(),
-            };
-            let (keys, caller) = (&setting.keys, setting.caller());
-            let issued =
-                issue_codes(ports, &who.clock, &who.ids, keys, &caller, who.op(), &command).await;
-            issued.expect("codes").codes.iter().map(ToString::to_string).collect()
-        })
+        self.after(async |setting, ports| Who::new(setting, 600).issue_wanted(ports, wanted).await)
     }
 
     pub(crate) fn creation(&self, number: u32, start_on: Option<Date>) -> CreateLearner {
@@ -264,6 +246,13 @@ impl Setting {
     }
 }
 
+/// All that the actions here ask for.
+pub(crate) trait Everything:
+    Ledger + Catalog + People + CodeBook + RefusedTries + IdempotencyStore
+{
+}
+impl<P: Ledger + Catalog + People + CodeBook + RefusedTries + IdempotencyStore> Everything for P {}
+
 /// Somebody who acts, with ids of their own.
 pub(crate) struct Who {
     setting: Setting,
@@ -289,7 +278,12 @@ impl Who {
         Op { id: self.ids.uuid(), guard: None }
     }
 
-    pub(crate) async fn create(&self, ports: &Ports, op: Op, command: &CreateLearner) -> Outcome {
+    pub(crate) async fn create(
+        &self,
+        ports: &impl Everything,
+        op: Op,
+        command: &CreateLearner,
+    ) -> Outcome {
         let (keys, caller) = (&self.setting.keys, self.setting.caller());
         let created = create_learner(ports, &self.clock, &self.ids, keys, &caller, op, command);
         match created.await {
@@ -305,14 +299,14 @@ impl Who {
 
     pub(crate) async fn create_by_number(
         &self,
-        ports: &Ports,
+        ports: &impl Everything,
         number: u32,
         start_on: Option<Date>,
     ) -> Outcome {
         self.create(ports, self.op(), &self.setting.creation(number, start_on)).await
     }
 
-    pub(crate) async fn invite(&self, ports: &Ports, number: u32) -> Outcome {
+    pub(crate) async fn invite(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let command = Invite {
             client_id: self.setting.client.clone(),
@@ -340,7 +334,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn accept(&self, ports: &Ports, number: u32) -> Outcome {
+    pub(crate) async fn accept(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
         let email = Setting::email(number);
@@ -359,7 +353,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn cancel(&self, ports: &Ports, number: u32) -> Outcome {
+    pub(crate) async fn cancel(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
         let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
@@ -372,7 +366,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn decline(&self, ports: &Ports, number: u32) -> Outcome {
+    pub(crate) async fn decline(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
         let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
@@ -383,7 +377,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn redeem(&self, ports: &Ports, number: u32, code: &str) -> Outcome {
+    pub(crate) async fn redeem(&self, ports: &impl Everything, number: u32, code: &str) -> Outcome {
         let op = self.op();
         let keys = &self.setting.keys;
         let command = RedeemCode {
@@ -404,7 +398,33 @@ impl Who {
         }
     }
 
-    pub(crate) async fn release(&self, ports: &Ports, number: u32) -> Outcome {
+    /// So many redemption codes.
+    pub(crate) async fn issue(&self, ports: &impl Everything, count: u32) -> Vec<String> {
+        self.issue_wanted(ports, Wanted::Generated(count)).await
+    }
+
+    async fn issue_wanted(&self, ports: &impl Everything, wanted: Wanted) -> Vec<String> {
+        let command = IssueCodes {
+            client_id: self.setting.client.clone(),
+            contract_id: self.setting.contract.contract_id,
+            sublicense_id: None,
+            label: "Autumn".to_owned(),
+            wanted,
+            valid_from: None,
+            valid_until: None,
+            seat_duration_days: None,
+            group_ids: BTreeSet::new(),
+            labels: BTreeSet::new(),
+            language: None,
+            allowed_domains: BTreeSet::new(),
+        };
+        let (keys, caller) = (&self.setting.keys, self.setting.caller());
+        let op = self.op();
+        let issued = issue_codes(ports, &self.clock, &self.ids, keys, &caller, op, &command).await;
+        issued.expect("codes").codes.iter().map(ToString::to_string).collect()
+    }
+
+    pub(crate) async fn release(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let whose = (&self.setting.client, &self.setting.contract);
         let (learner, pool) = (self.setting.learner(number), self.setting.pool());
@@ -416,7 +436,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn order(&self, ports: &Ports, order: &str, add: i64) -> Outcome {
+    pub(crate) async fn order(&self, ports: &impl Everything, order: &str, add: i64) -> Outcome {
         let op = self.op();
         let contract = &self.setting.contract;
         match add_seats(ports, &self.clock, Actor::System, op, contract, order, add).await {
@@ -426,7 +446,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn open(&self, ports: &Ports, key: &CohortKey) -> Outcome {
+    pub(crate) async fn open(&self, ports: &impl Everything, key: &CohortKey) -> Outcome {
         let (verdict, told) = match open_cohort(ports, &self.clock, &self.ids, key).await {
             Ok(Opened::Now(count)) => (Verdict::Done, count.to_string()),
             Ok(Opened::Before) => (Verdict::Already, "opened".to_owned()),
@@ -439,7 +459,7 @@ impl Who {
     /// One attempt at a request under the same idempotency key as all others, as the edge makes it.
     async fn keyed<W: Future<Output = Outcome>>(
         &self,
-        ports: &Ports,
+        ports: &impl Everything,
         work: impl FnOnce(Op) -> W,
     ) -> Outcome {
         let (record, body) = ([1; 32], [2; 32]);
@@ -467,12 +487,12 @@ impl Who {
         outcome
     }
 
-    pub(crate) async fn create_keyed(&self, ports: &Ports, number: u32) -> Outcome {
+    pub(crate) async fn create_keyed(&self, ports: &impl Everything, number: u32) -> Outcome {
         let command = self.setting.creation(number, None);
         self.keyed(ports, async |op| self.create(ports, op, &command).await).await
     }
 
-    pub(crate) async fn invite_keyed(&self, ports: &Ports, number: u32) -> Outcome {
+    pub(crate) async fn invite_keyed(&self, ports: &impl Everything, number: u32) -> Outcome {
         let setting = &self.setting;
         let command = Invite {
             client_id: setting.client.clone(),
@@ -503,7 +523,7 @@ impl Who {
     }
 
     /// Allocates seats to the sublicense: nothing but the idempotency record tells a repetition.
-    pub(crate) async fn allocate_keyed(&self, ports: &Ports, add: i64) -> Outcome {
+    pub(crate) async fn allocate_keyed(&self, ports: &impl Everything, add: i64) -> Outcome {
         let Setting { client, sublicense, .. } = &self.setting;
         self.keyed(ports, async |op| {
             let system = Actor::System;

@@ -1,0 +1,684 @@
+//! The model and the real store are given the same: they answer the same and hold the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use seatkeeper_domain::actions::add_client::add_client;
+use seatkeeper_domain::actions::allocate_seats::add_sublicense;
+use seatkeeper_domain::actions::open_contract::open_contract;
+use seatkeeper_domain::audit::{Action, Actor};
+use seatkeeper_domain::change::{
+    Block, BlockCursor, BlockKey, Change, Presence, Refused, SeatLearner, Step,
+};
+use seatkeeper_domain::client::Group;
+use seatkeeper_domain::code::{
+    Batch, BatchState, Code, CodeHash, CodeKind, CodeRecord, Redemption,
+};
+use seatkeeper_domain::contract::Sublicense;
+use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
+use seatkeeper_domain::ids::{BatchId, GroupId, ImportId, LearnerId, SublicenseId};
+use seatkeeper_domain::invitation::{Delivery, Grant, Invitation, InvitationStatus};
+use seatkeeper_domain::learner::{Credential, Profile, Seat, SeatState, Source, SourceKind};
+use seatkeeper_domain::outbox::{Letter, MailIntent, Subject};
+use seatkeeper_domain::password::PasswordHash;
+use seatkeeper_domain::ports::{
+    Catalog as _, Clock as _, IdSource as _, Ledger as _, PageRequest, People as _,
+};
+use seatkeeper_domain::stock::Delta;
+use seatkeeper_testkit::model::{Model, Ports};
+use seatkeeper_tests::World;
+use uuid::Uuid;
+
+use crate::interleavings::full;
+use crate::setting::{Everything, HASHED, Outcome, Setting, Who};
+
+/// One step, of a small world: most meet what others left.
+#[derive(Debug, Clone)]
+enum Bit {
+    Move(u8, i64),
+    OpenBlock(u16, u64),
+    Draw(u16, u64, u64, Option<(u32, u32)>),
+    Fence(u16, u32),
+    CloseBlock(u16, bool),
+    Seat(u32, bool, Option<u8>),
+    Release(u32, bool),
+    NoLiveSeat(u32),
+    Profile(u32, bool),
+    Password(u32, u64),
+    Invite(u32, u32, Option<(u32, u8)>),
+    CloseInvitation(u32, u32, u8),
+    NoLiveInvitation(u32),
+    Join(u8, u64),
+    Leave(u8),
+    OpenCohort(u8, Option<u64>),
+    HasOpened(u8),
+    Batch(u8, u8),
+    BatchState(u8, u8, u8),
+    Code(u32, u8),
+    RemoveCode(u32, u8),
+    UseCode(u32, u32),
+    CountRedemption(u8, Option<u32>),
+    ListRedemption(u8, u32),
+    Sealed(u8, u32),
+    Order(u8, i64),
+    Group(u8),
+    GroupName(u8),
+    Modules(u8),
+    Reference(u8),
+    Listing(u8),
+    Mail(u8),
+}
+
+/// What is done to both stores.
+#[derive(Debug, Clone)]
+enum Act {
+    /// A change by one of a few operations; or by one that began under a key, and as which part.
+    Change { bits: Vec<Bit>, op: u8, keyed: Option<u8>, part: u32 },
+    /// A request under one of two keys begins, with one of two bodies.
+    Begin { key: u8, body: u8 },
+    /// A request that began ends.
+    Settle { began: u8, how: u8 },
+    /// Time goes by.
+    Wait(i64),
+}
+
+fn any_bit() -> impl Strategy<Value = Bit> {
+    let learner = 0..3_u32;
+    let option = |upto: u32| proptest::option::of(0..upto);
+    let first = prop_oneof![
+        4 => (0..8_u8, 0..5_i64).prop_map(|(which, seats)| Bit::Move(which, seats)),
+        1 => (0..2_u16, 1..4_u64).prop_map(|(block, size)| Bit::OpenBlock(block, size)),
+        2 => (0..2_u16, 0..3_u64, 0..2_u64, proptest::option::of((0..2_u32, 0..3_u32)))
+            .prop_map(|(block, used, kept, cut)| Bit::Draw(block, used, kept, cut)),
+        1 => (0..2_u16, 0..3_u32).prop_map(|(block, epoch)| Bit::Fence(block, epoch)),
+        1 => (0..2_u16, any::<bool>()).prop_map(|(block, seen)| Bit::CloseBlock(block, seen)),
+        3 => (learner.clone(), any::<bool>(), proptest::option::of(0..2_u8))
+            .prop_map(|(learner, new, cohort)| Bit::Seat(learner, new, cohort)),
+        2 => (learner.clone(), proptest::bool::weighted(0.8))
+            .prop_map(|(learner, seen)| Bit::Release(learner, seen)),
+        1 => learner.clone().prop_map(Bit::NoLiveSeat),
+        1 => (learner.clone(), any::<bool>()).prop_map(|(learner, fill)| Bit::Profile(learner, fill)),
+        1 => (learner.clone(), 0..3_u64).prop_map(|(learner, serial)| Bit::Password(learner, serial)),
+    ];
+    let second = prop_oneof![
+        2 => (learner.clone(), 1..3_u32, proptest::option::of((1..3_u32, 0..5_u8)))
+            .prop_map(|(who, version, replaces)| Bit::Invite(who, version, replaces)),
+        2 => (learner.clone(), 1..3_u32, 1..5_u8)
+            .prop_map(|(who, version, to)| Bit::CloseInvitation(who, version, to)),
+        1 => learner.clone().prop_map(Bit::NoLiveInvitation),
+        2 => (0..2_u8, 1..3_u64).prop_map(|(cohort, count)| Bit::Join(cohort, count)),
+        1 => (0..2_u8).prop_map(Bit::Leave),
+        1 => (0..2_u8, proptest::option::of(0..3_u64))
+            .prop_map(|(cohort, count)| Bit::OpenCohort(cohort, count)),
+        1 => (0..2_u8).prop_map(Bit::HasOpened),
+        1 => (0..2_u8).prop_map(Bit::Group),
+        1 => (0..2_u8).prop_map(Bit::GroupName),
+        1 => (0..2_u8).prop_map(Bit::Modules),
+        1 => (0..2_u8).prop_map(Bit::Reference),
+    ];
+    let third = prop_oneof![
+        2 => (0..2_u8, 0..4_u8).prop_map(|(batch, state)| Bit::Batch(batch, state)),
+        1 => (0..2_u8, 0..4_u8, 0..4_u8).prop_map(|(batch, is, to)| Bit::BatchState(batch, is, to)),
+        2 => (0..2_u32, 0..2_u8).prop_map(|(code, batch)| Bit::Code(code, batch)),
+        1 => (0..2_u32, 0..2_u8).prop_map(|(code, batch)| Bit::RemoveCode(code, batch)),
+        2 => (0..2_u32, learner.clone()).prop_map(|(code, who)| Bit::UseCode(code, who)),
+        2 => (0..2_u8, option(3)).prop_map(|(batch, max)| Bit::CountRedemption(batch, max)),
+        1 => (0..2_u8, learner).prop_map(|(batch, who)| Bit::ListRedemption(batch, who)),
+        1 => (0..2_u8, 0..2_u32).prop_map(|(batch, run)| Bit::Sealed(batch, run)),
+        1 => (0..2_u8, 0..3_i64).prop_map(|(order, add)| Bit::Order(order, add)),
+        1 => (0..2_u8).prop_map(Bit::Listing),
+        1 => (0..3_u8).prop_map(Bit::Mail),
+    ];
+    prop_oneof![first, second, third]
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    let bits = || proptest::collection::vec(any_bit(), 1..4);
+    prop_oneof![
+        8 => (bits(), 0..4_u8).prop_map(|(bits, op)| Act::Change { bits, op, keyed: None, part: 0 }),
+        4 => (bits(), 0..4_u8, 0..3_u32)
+            .prop_map(|(bits, began, part)| Act::Change { bits, op: 0, keyed: Some(began), part }),
+        2 => (0..2_u8, prop_oneof![4 => Just(0_u8), 1 => Just(1)])
+            .prop_map(|(key, body)| Act::Begin { key, body }),
+        1 => (0..4_u8, 0..3_u8).prop_map(|(began, how)| Act::Settle { began, how }),
+        1 => prop_oneof![3 => 1..50_i64, 2 => Just(61_i64), 1 => Just(90_000_i64)].prop_map(Act::Wait),
+    ]
+}
+
+/// Both stores, after the same beginning.
+struct Both {
+    world: World,
+    model: Ports,
+    sublicense: Sublicense,
+}
+
+impl Both {
+    async fn with_seats(seats: u64) -> Self {
+        let world = World::with_seats(seats).await;
+        let model = Ports::over(Model::new());
+        let client = world.store.client(&world.client).await.expect("readable");
+        let op = world.op();
+        add_client(&model, Actor::System, op, client.expect("acme")).await.expect("a client");
+        let opened = open_contract(&model, Actor::System, world.op(), &world.contract, seats).await;
+        opened.expect("a contract");
+        let sublicense = Sublicense {
+            sublicense_id: SublicenseId::from_uuid(world.ids.uuid()),
+            contract_id: world.contract.contract_id,
+            name: "Branch".to_owned(),
+            created_at: world.clock.now(),
+        };
+        let (op, client) = (world.op(), &world.client);
+        for ports in [true, false] {
+            let system = Actor::System;
+            let made = if ports {
+                add_sublicense(&model, system, op, client, &sublicense, 2).await
+            } else {
+                add_sublicense(&world.store, system, op, client, &sublicense, 2).await
+            };
+            made.expect("a sublicense");
+        }
+        Self { world, model, sublicense }
+    }
+
+    fn learner(&self, number: u32) -> LearnerId {
+        self.world.keys.learner_id(&self.world.client, &Setting::email(number))
+    }
+
+    fn invitation(&self, number: u32) -> seatkeeper_domain::ids::InvitationId {
+        let email = Setting::email(number);
+        self.world.keys.invitation_id(&self.world.client, self.world.pool(), &email)
+    }
+
+    fn block(&self, shard: u16) -> BlockKey {
+        BlockKey { pool: self.world.pool(), owner: "imp_1".to_owned(), shard }
+    }
+
+    fn cohort(&self, number: u8) -> seatkeeper_domain::cohort::CohortKey {
+        let instant = Timestamp::constant(1_800_000_000 + i64::from(number), 0);
+        let client_id = self.world.client.clone();
+        seatkeeper_domain::cohort::CohortKey { client_id, pool: self.world.pool(), instant }
+    }
+
+    fn code(&self, number: u32) -> CodeHash {
+        let batch = BatchId::from_bits(77);
+        let code = Code::generated(&self.world.keys, &self.world.client, batch, number);
+        code.hash(&self.world.keys, &self.world.client)
+    }
+
+    fn batch(&self, number: u8, state: u8) -> Batch {
+        Batch {
+            batch_id: batch_id(number),
+            kind: CodeKind::Registration,
+            label: "Autumn".to_owned(),
+            state: batch_state(state),
+            contract_id: self.world.contract.contract_id,
+            sublicense_id: None,
+            count: 1,
+            max_redemptions: Some(2),
+            redeemed: 0,
+            guaranteed: false,
+            valid_from: None,
+            valid_until: None,
+            seat_duration_days: None,
+            group_ids: BTreeSet::new(),
+            labels: BTreeSet::new(),
+            language: None,
+            allowed_domains: BTreeSet::new(),
+            created_at: self.world.clock.now(),
+        }
+    }
+
+    /// Adds a step to a change, and to the trail what it moves.
+    #[expect(clippy::too_many_lines, reason = "one arm a step, nothing shared between them")]
+    async fn add(&self, change: &mut Change, bit: &Bit) {
+        let (world, op) = (&self.world, change.op.id);
+        let pool = world.pool();
+        let told =
+            |change: &mut Change, delta| change.audit(pool, delta, Action::SeatGiven, &[], None);
+        let step = match bit.clone() {
+            Bit::Move(which, seats) => {
+                let makers: [fn(i64) -> Delta; 8] = [
+                    Delta::bought,
+                    Delta::held,
+                    Delta::used,
+                    Delta::taken_up,
+                    Delta::let_go,
+                    Delta::returned,
+                    Delta::spent,
+                    |seats| Delta::bought(-seats),
+                ];
+                let delta = makers[usize::from(which)](seats);
+                change.move_seats(pool, delta, Action::SeatGiven, &[], None);
+                return;
+            }
+            Bit::OpenBlock(shard, size) => {
+                Step::OpenBlock { key: self.block(shard), size, epoch: 0 }
+            }
+            Bit::Draw(shard, used, kept, cut) => {
+                told(change, Delta::taken_up(i64::try_from(used).expect("few")));
+                let cursor = cut.map(|(lo, epoch)| BlockCursor { lo, hi: lo + 1, epoch });
+                Step::DrawBlock { key: self.block(shard), used, kept, cursor }
+            }
+            Bit::Fence(shard, epoch) => Step::FenceBlock { key: self.block(shard), epoch },
+            Bit::CloseBlock(shard, seen) => {
+                let key = self.block(shard);
+                let blocks = self.model.blocks(&world.client, pool).await.expect("readable");
+                let known = blocks.into_iter().find(|block| block.key == key && seen);
+                let other = Block { key, size: 2, used: 1, kept: 0, rem: 1, cursor: 0, epoch: 0 };
+                let block = known.unwrap_or(other);
+                told(change, Delta::taken_up(-i64::try_from(block.used).expect("few")));
+                Step::CloseBlock(block)
+            }
+            Bit::Seat(number, new, cohort) => {
+                let state = match cohort {
+                    None => SeatState::Active { used_at: change.at },
+                    Some(cohort) => SeatState::Scheduled { opens_at: self.cohort(cohort).instant },
+                };
+                Step::SeatLearner(Box::new(SeatLearner {
+                    learner_id: self.learner(number),
+                    email: Setting::email(number),
+                    profile: profile(number, op),
+                    credential: (number == 1).then(credential),
+                    presence: if new { Presence::New } else { Presence::Existing },
+                    pool,
+                    seat: seat(state, op),
+                }))
+            }
+            Bit::Release(number, seen) => {
+                let learner_id = self.learner(number);
+                let known = self.model.learner(&world.client, learner_id).await.expect("readable");
+                let given = known.and_then(|known| known.seats.get(&pool).map(|seat| seat.op));
+                let state = SeatState::Released { used_at: None, released_at: change.at };
+                let by = given.filter(|_| seen).unwrap_or(Uuid::from_u128(99));
+                Step::ReleaseSeat { learner_id, pool, op: by, seat: seat(state, op) }
+            }
+            Bit::NoLiveSeat(number) => Step::NoLiveSeat { learner_id: self.learner(number), pool },
+            Bit::Profile(number, fill_only) => {
+                let learner_id = self.learner(number);
+                let profile = Box::new(profile(number + 1, op));
+                Step::UpdateProfile { learner_id, profile, fill_only }
+            }
+            Bit::Password(number, serial) => {
+                let learner_id = self.learner(number);
+                Step::SetPassword { learner_id, serial, credential: credential() }
+            }
+            Bit::Invite(number, version, replaces) => Step::PutInvitation {
+                invitation: Box::new(self.invite(number, version, change)),
+                replaces: replaces.map(|(version, status)| (version, invitation_status(status))),
+            },
+            Bit::CloseInvitation(number, version, to) => Step::CloseInvitation {
+                invitation_id: self.invitation(number),
+                version,
+                to: invitation_status(to),
+            },
+            Bit::NoLiveInvitation(number) => {
+                Step::NoLiveInvitation { invitation_id: self.invitation(number) }
+            }
+            Bit::Join(cohort, count) => {
+                let start_on = Date::constant(2027, 1, 15);
+                Step::JoinCohort { key: self.cohort(cohort), start_on, count }
+            }
+            Bit::Leave(cohort) => Step::LeaveCohort { key: self.cohort(cohort) },
+            Bit::OpenCohort(cohort, count) => {
+                let key = self.cohort(cohort);
+                let known = self.model.cohort(&key).await.expect("readable");
+                let seen = known.map_or(0, |known| known.count);
+                Step::OpenCohort { key, count: count.unwrap_or(seen) }
+            }
+            Bit::HasOpened(cohort) => Step::CohortHasOpened { key: self.cohort(cohort) },
+            Bit::Batch(number, state) => Step::AddBatch(Box::new(self.batch(number, state))),
+            Bit::BatchState(number, is, to) => {
+                Step::SetBatchState { batch: Box::new(self.batch(number, is)), to: batch_state(to) }
+            }
+            Bit::Code(number, batch) => Step::AddCode {
+                hash: self.code(number),
+                record: CodeRecord {
+                    batch_id: batch_id(batch),
+                    index: number,
+                    last4: "ABCD".to_owned(),
+                    redeemed_by: None,
+                    op,
+                },
+            },
+            Bit::RemoveCode(number, batch) => {
+                Step::RemoveCode { hash: self.code(number), batch_id: batch_id(batch) }
+            }
+            Bit::UseCode(number, who) => {
+                Step::UseCode { hash: self.code(number), learner_id: self.learner(who) }
+            }
+            Bit::CountRedemption(number, max) => {
+                Step::CountRedemption { batch_id: batch_id(number), max }
+            }
+            Bit::ListRedemption(number, who) => Step::ListRedemption {
+                batch_id: batch_id(number),
+                redemption: Redemption {
+                    learner_id: self.learner(who),
+                    code_last4: "ABCD".to_owned(),
+                    // A later one may meet it.
+                    at: Timestamp::constant(1_800_000_000, 0),
+                },
+            },
+            Bit::Sealed(number, run) => {
+                Step::AddSealedCodes { batch_id: batch_id(number), run, sealed: vec![1, 2, 3] }
+            }
+            Bit::Order(number, add) => Step::TakeOrder {
+                contract_id: world.contract.contract_id,
+                order: format!("A-{number}"),
+                add,
+            },
+            Bit::Group(number) => Step::AddGroup(Group {
+                group_id: GroupId::from_bits(u128::from(number) + 1),
+                name: format!("Group {number}"),
+                created_at: change.at,
+            }),
+            Bit::GroupName(number) => Step::TakeGroupName {
+                folded: format!("group {number}"),
+                group_id: GroupId::from_bits(1),
+            },
+            Bit::Modules(number) => Step::AddModules {
+                contract_id: world.contract.contract_id,
+                modules: (0..=number).map(|module| format!("m{module}")).collect(),
+            },
+            Bit::Reference(number) => Step::TakeReference {
+                reference: format!("2026-00{number}"),
+                contract_id: world.contract.contract_id,
+            },
+            Bit::Listing(number) => Step::ListImport {
+                import_id: ImportId::from_bits(u128::from(number)),
+                created_at: Timestamp::constant(1_800_000_000, 0),
+            },
+            Bit::Mail(number) => Step::Mail(MailIntent {
+                client_id: world.client.clone(),
+                key: format!("seat#{number}"),
+                cohort: None,
+                due_at: change.at,
+                subjects: vec![Subject::Seat {
+                    learner: self.learner(u32::from(number)),
+                    pool,
+                    op,
+                    letter: Letter::Added,
+                }],
+                copy_to: None,
+            }),
+        };
+        change.step(step);
+    }
+
+    fn invite(&self, number: u32, version: u32, change: &Change) -> Invitation {
+        Invitation {
+            invitation_id: self.invitation(number),
+            email: Setting::email(number),
+            status: InvitationStatus::Pending,
+            version,
+            holds_seat: true,
+            contract_id: self.world.contract.contract_id,
+            sublicense_id: None,
+            grant: Grant::default(),
+            message: None,
+            expires_at: change.at,
+            sent_count: 1,
+            last_sent_at: None,
+            delivery: Delivery::Queued,
+            invited_by: "admin-1".to_owned(),
+            inviter: None,
+            created_at: change.at,
+            op: change.op.id,
+        }
+    }
+
+    /// What a store holds, as its ports tell it.
+    async fn told(&self, ports: &impl Everything) -> BTreeMap<String, String> {
+        let (client, pool) = (&self.world.client, self.world.pool());
+        let mut told = BTreeMap::new();
+        let mut tell = |what: String, is: String| told.insert(what, is);
+        tell("stock".into(), format!("{:?}", ports.stock(client, pool).await.expect("readable")));
+        let mut blocks = ports.blocks(client, pool).await.expect("readable");
+        blocks.sort_by(|one, other| one.key.cmp(&other.key));
+        tell("blocks".into(), format!("{blocks:?}"));
+        for number in 0..3 {
+            let learner = ports.learner(client, self.learner(number)).await.expect("readable");
+            let credential = learner
+                .as_ref()
+                .map(|learner| serde_json::to_string(&learner.credential).expect("a credential"));
+            tell(format!("learner {number}"), format!("{learner:?} {credential:?}"));
+            let invitation = ports.invitation(client, self.invitation(number)).await;
+            tell(format!("invitation {number}"), format!("{:?}", invitation.expect("readable")));
+        }
+        let page = PageRequest { limit: 50, cursor: None };
+        for number in 0..2_u8 {
+            let cohort = ports.cohort(&self.cohort(number)).await.expect("readable");
+            tell(format!("cohort {number}"), format!("{cohort:?}"));
+            let batch = ports.batch(client, batch_id(number)).await.expect("readable");
+            tell(format!("batch {number}"), format!("{batch:?}"));
+            let sealed = ports.sealed_codes(client, batch_id(number)).await.expect("readable");
+            tell(format!("sealed {number}"), format!("{sealed:?}"));
+            let list = ports.redemptions(client, batch_id(number), &page).await.expect("readable");
+            tell(format!("redemptions {number}"), format!("{:?}", list.items));
+            let code = ports.code(client, self.code(u32::from(number))).await.expect("readable");
+            tell(format!("code {number}"), format!("{code:?}"));
+            let contract = self.world.contract.contract_id;
+            let order = ports.order(client, contract, &format!("A-{number}")).await;
+            tell(format!("order {number}"), format!("{:?}", order.expect("readable")));
+        }
+        let mut groups = ports.groups(client).await.expect("readable");
+        groups.sort_by_key(|group| group.group_id);
+        tell("groups".into(), format!("{groups:?}"));
+        let contract = ports.contract(client, self.world.contract.contract_id).await;
+        tell("contract".into(), format!("{:?}", contract.expect("readable")));
+        told
+    }
+}
+
+fn batch_id(number: u8) -> BatchId {
+    BatchId::from_bits(u128::from(number) + 1)
+}
+
+fn batch_state(number: u8) -> BatchState {
+    [BatchState::Active, BatchState::Issuing, BatchState::Paused, BatchState::Revoked]
+        [usize::from(number)]
+}
+
+fn invitation_status(number: u8) -> InvitationStatus {
+    [
+        InvitationStatus::Pending,
+        InvitationStatus::Accepted,
+        InvitationStatus::Declined,
+        InvitationStatus::Cancelled,
+        InvitationStatus::Expired,
+    ][usize::from(number)]
+}
+
+fn credential() -> Credential {
+    let hash = serde_json::from_value::<PasswordHash>(HASHED.into()).expect("a hash");
+    Credential { hash, must_change: false }
+}
+
+fn profile(number: u32, op: Uuid) -> Profile {
+    Profile {
+        first_name: (number != 1).then(|| format!("Name {op}")),
+        external_id: (number == 2).then(|| op.to_string()),
+        labels: [format!("label {number}")].into(),
+        delete_on: Some(Date::constant(2027, 1, 15)),
+        ..Profile::default()
+    }
+}
+
+fn seat(state: SeatState, op: Uuid) -> Seat {
+    let source = Source { kind: SourceKind::Create, id: None };
+    Seat { state, starts_on: None, held_at: None, ends_at: None, source, op }
+}
+
+/// A result without what is told about a broken store.
+fn short(result: Result<(), Refused>) -> String {
+    match result {
+        Err(Refused::Store(error)) => format!("retryable: {}", error.is_retryable()),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Does all of it to both; says how many changes were applied and refused.
+async fn compare(acts: &[Act]) -> (u32, u32) {
+    let both = Both::with_seats(6).await;
+    let (world, model) = (&both.world, &both.model);
+    let mut began: Vec<Op> = Vec::new();
+    let (mut applied, mut refused) = (0, 0);
+    for act in acts {
+        world.clock.advance(SignedDuration::from_secs(1));
+        match act {
+            Act::Wait(seconds) => {
+                world.clock.advance(SignedDuration::from_secs(*seconds));
+            }
+            Act::Begin { key, body } => {
+                let (record, body) = ([*key; 32], [*body; 32]);
+                let attempt =
+                    Attempt { record, body, op: world.ids.uuid(), now: world.clock.now() };
+                let expected = model.begin(&attempt).await.expect("a model answers");
+                let is = world.store.begin(&attempt).await.expect("the store answers");
+                assert_eq!(is, expected, "{act:?}");
+                if let Begin::Fresh { op } = is {
+                    began.push(op);
+                    let is = world.store.receipts(&op).await.expect("readable");
+                    assert_eq!(is, model.receipts(&op).await.expect("readable"), "{act:?}");
+                }
+            }
+            Act::Settle { began: which, how } => {
+                let Some(op) = began.get(usize::from(*which)) else { continue };
+                let sealed = [4, 5, 6];
+                let (is, expected) = match how {
+                    0 => (
+                        world.store.complete(op, 201, &sealed).await,
+                        model.complete(op, 201, &sealed).await,
+                    ),
+                    1 => (world.store.abandon(op).await, model.abandon(op).await),
+                    _ => (world.store.release(op).await, model.release(op).await),
+                };
+                assert!(is.is_ok() && expected.is_ok(), "{act:?}");
+            }
+            Act::Change { bits, op, keyed, part } => {
+                let fresh = Op { id: Uuid::from_u128(u128::from(*op) + 1), guard: None };
+                let keyed = keyed.and_then(|which| began.get(usize::from(which)).copied());
+                let op = keyed.unwrap_or(fresh);
+                let now = world.clock.now();
+                let mut change = Change::new(&world.client, op, Actor::System, now);
+                change.part = *part;
+                change.receipt = serde_json::json!({ "part": part });
+                for bit in bits {
+                    both.add(&mut change, bit).await;
+                }
+                change.audit(world.pool(), Delta::default(), Action::SeatGiven, &[], None);
+                let expected = short(model.apply(&change).await);
+                let is = short(world.store.apply(&change).await);
+                assert_eq!(is, expected, "{:?}", change.steps);
+                let count = if is == "Ok(())" { &mut applied } else { &mut refused };
+                *count += 1;
+                let stock = world.store.stock(&world.client, world.pool()).await;
+                let expected = model.stock(&world.client, world.pool()).await;
+                assert_eq!(stock.expect("readable"), expected.expect("readable"), "{act:?}");
+            }
+        }
+    }
+    assert_eq!(both.told(&world.store).await, both.told(model).await);
+    (applied, refused)
+}
+
+/// One thing that somebody does.
+#[derive(Debug, Clone, Copy)]
+struct Deed {
+    what: u8,
+    number: u32,
+}
+
+async fn perform(who: &Who, ports: &impl Everything, deed: Deed, codes: &[String]) -> Outcome {
+    let Deed { what, number } = deed;
+    let later = Some(Date::constant(2026, 12, 1));
+    match what {
+        0 => who.create_by_number(ports, number, None).await,
+        1 => who.create_by_number(ports, number, later).await,
+        2 => who.invite(ports, number).await,
+        3 => who.cancel(ports, number).await,
+        4 => who.decline(ports, number).await,
+        5 => who.accept(ports, number).await,
+        6 => who.release(ports, number).await,
+        7 => who.order(ports, &format!("A-{}", number % 2), i64::from(number) - 1).await,
+        8 => who.redeem(ports, number, &codes[number as usize % codes.len()]).await,
+        9 => who.create_keyed(ports, number).await,
+        10 => who.allocate_keyed(ports, i64::from(number) - 1).await,
+        _ => who.invite_keyed(ports, number).await,
+    }
+}
+
+/// Does the same deeds over both; says how they ended.
+async fn compare_deeds(deeds: &[Deed]) -> BTreeMap<String, u32> {
+    let both = Both::with_seats(6).await;
+    let (world, model) = (&both.world, &both.model);
+    let setting = Setting {
+        model: Model::new(),
+        start: world.clock.now(),
+        keys: world.keys.clone(),
+        client: world.client.clone(),
+        contract: world.contract.clone(),
+        sublicense: both.sublicense.clone(),
+    };
+    let codes = Who::by(&setting, 1, &world.clock).issue(model, 2).await;
+    assert_eq!(Who::by(&setting, 1, &world.clock).issue(&world.store, 2).await, codes);
+    let mut ends = BTreeMap::new();
+    for (place, deed) in deeds.iter().enumerate() {
+        world.clock.advance(SignedDuration::from_secs(31));
+        let seed = 100 + place as u64;
+        let expected = perform(&Who::by(&setting, seed, &world.clock), model, *deed, &codes).await;
+        let who = Who::by(&setting, seed, &world.clock);
+        let is = perform(&who, &world.store, *deed, &codes).await;
+        assert_eq!((is.verdict, &is.told), (expected.verdict, &expected.told), "{place}: {deed:?}");
+        *ends.entry(format!("{:?}", is.verdict)).or_default() += 1;
+        let stock = world.store.stock(&world.client, world.pool()).await.expect("readable");
+        assert_eq!(stock, model.stock(&world.client, world.pool()).await.expect("readable"));
+    }
+    model.model().check().expect("every invariant");
+    world.assert_seats_are_conserved().await;
+    assert_eq!(both.told(&world.store).await, both.told(model).await);
+    ends
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().expect("a runtime")
+}
+
+fn runner(cases: u32) -> TestRunner {
+    let cases = if full() { cases * 50 } else { cases };
+    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
+}
+
+#[test]
+fn the_model_and_the_store_judge_the_same_changes_alike() {
+    let runtime = runtime();
+    let total = std::cell::Cell::new((0, 0));
+    let acts = proptest::collection::vec(any_act(), 1..40);
+    let ran = runner(24).run(&acts, |acts| {
+        let (applied, refused) = runtime.block_on(compare(&acts));
+        total.set((total.get().0 + applied, total.get().1 + refused));
+        Ok(())
+    });
+    let (applied, refused) = total.get();
+    println!("{applied} changes applied, {refused} refused, alike");
+    ran.expect("both stores alike");
+    assert!(applied > 50 && refused > 50, "{applied} applied, {refused} refused");
+}
+
+#[test]
+fn the_model_and_the_store_let_the_same_actions_end_alike() {
+    let runtime = runtime();
+    let deed = (0..12_u8, 0..4_u32).prop_map(|(what, number)| Deed { what, number });
+    let ends = std::cell::RefCell::new(BTreeMap::<String, u32>::new());
+    let ran = runner(8).run(&proptest::collection::vec(deed, 1..25), |deeds| {
+        for (end, count) in runtime.block_on(compare_deeds(&deeds)) {
+            *ends.borrow_mut().entry(end).or_default() += count;
+        }
+        Ok(())
+    });
+    println!("ends: {:?}", ends.borrow());
+    ran.expect("both stores alike");
+}
