@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::actions::ground::{Ground, GroundError, ground};
 use crate::actions::seating::{Seating, Take, Term, TermRequest, give_seat, term};
-use crate::actions::{Met, gave_up, met};
+use crate::actions::{Met, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{BlockKey, Change, Presence, Step, StoreError};
 use crate::code::{Batch, Code, CodeHash, CodeKind, CodeRecord, Redemption, shards};
@@ -163,6 +163,10 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
             let found = self.find().await?;
             let learner = self.ports.learner(&self.command.client_id, self.learner_id).await?;
             let found = found.ok_or(RedeemCodeError::NotRedeemable)?;
+            let seat = learner.as_ref().and_then(|known| known.live_seat(found.batch.pool()));
+            if seat.is_some_and(|seat| self.op.wrote(seat.op)) {
+                return Err(overtaken().into());
+            }
             let now = self.clock.now();
             let seated = self.check(&found, learner.as_ref(), now)?;
             let credential = self.prove(learner.as_ref(), &mut proof).await?;
