@@ -12,6 +12,7 @@ use crate::setting::{Outcome, Setting, Verdict, Who};
 
 /// Whether everything is explored, or what fits into a test run. `SEATKEEPER_MODEL=full` asks for
 /// everything.
+#[expect(clippy::disallowed_methods, reason = "how long to search is not the product's setting")]
 pub(crate) fn full() -> bool {
     std::env::var("SEATKEEPER_MODEL").is_ok_and(|depth| depth == "full")
 }
@@ -162,13 +163,13 @@ pub(crate) fn same_address(rule: Option<Rule>) -> Found {
         run
     };
     every_order(&setting, make, |run| {
-        let made: usize = run
+        let accounts: usize = run
             .outcomes()
             .into_iter()
             .flatten()
             .filter(|outcome| outcome.told.ends_with("true)"))
             .count();
-        demand(made <= 1, "I3", "the account was made twice", run)?;
+        demand(accounts <= 1, "I3", "the account was made twice", run)?;
         demand(seated(&setting, run) == 1, "I1", "not one seat", run)
     })
 }
@@ -185,13 +186,13 @@ pub(crate) fn two_pools(rule: Option<Rule>) -> Found {
         run
     };
     every_order(&setting, make, |run| {
-        let made = run
+        let accounts = run
             .outcomes()
             .into_iter()
             .flatten()
             .filter(|outcome| outcome.told.ends_with("true)"))
             .count();
-        demand(made == 1, "I3", "the account was not made once", run)
+        demand(accounts == 1, "I3", "the account was not made once", run)
     })
 }
 
@@ -264,6 +265,26 @@ pub(crate) fn same_key_inviting(rule: Option<Rule>, lost: u32) -> Found {
                 .map_or(0, |stock| stock.held);
             demand(held == 2 || (held == 0 && !answered), "I6", "not two invitations", run)
         })
+    })
+}
+
+/// The same, with a code.
+pub(crate) fn same_key_redeeming(rule: Option<Rule>, lost: u32) -> Found {
+    let (setting, codes) = Setting::with_seats(3).with_account(1).with_codes(Wanted::Generated(2));
+    let setting = setting.without(rule);
+    let make = || {
+        let mut run = setting.begin().with_lost_replies(lost);
+        for (place, late) in [0, 61].into_iter().enumerate() {
+            let clock = VirtualClock::new(setting.start + SignedDuration::from_secs(late));
+            let code = codes[0].clone();
+            actor!(run, &setting, &clock, 1 + place as u64, "redeem", who, ports => who.redeem_keyed(&ports, 1, &code));
+        }
+        run
+    };
+    every_order_with_failures(&setting, make, |run| {
+        let answered = same_answer(run)?;
+        let effects = seated(&setting, run);
+        demand(effects == 1 || (effects == 0 && !answered), "I6", "not one seat", run)
     })
 }
 
@@ -387,9 +408,12 @@ pub(crate) fn top_up(rule: Option<Rule>) -> Found {
     })
 }
 
+/// A rule, the invariants that may notice its absence, and where they look.
+type Seeded = (Rule, &'static [&'static str], fn(Option<Rule>) -> Found);
+
 type Scenario = (&'static str, fn(Option<Rule>) -> Found);
 
-const SCENARIOS: [Scenario; 19] = [
+const SCENARIOS: [Scenario; 20] = [
     ("the last seat: create, create, redeem", last_seat),
     ("the same redemption code", same_code),
     ("the last redemption of a registration code", |rule| last_redemption(rule, false)),
@@ -402,6 +426,7 @@ const SCENARIOS: [Scenario; 19] = [
     ("the same key: create", |rule| same_key(rule, 0)),
     ("the same key: create, a reply lost", |rule| same_key(rule, 1)),
     ("the same key: invite two, a reply lost", |rule| same_key_inviting(rule, 1)),
+    ("the same key: redeem, a reply lost", |rule| same_key_redeeming(rule, 1)),
     ("the same key: allocate", |rule| same_key_allocating(rule, 0)),
     ("the same key: allocate, a reply lost", |rule| same_key_allocating(rule, 1)),
     ("release, create, release", release_and_create),
@@ -434,7 +459,7 @@ fn no_order_of_the_calls_of_two_or_three_actions_breaks_an_invariant() {
 
 #[test]
 fn a_rule_left_out_is_noticed_by_an_invariant() {
-    let seeded: [(Rule, &[&str], fn(Option<Rule>) -> Found); 15] = [
+    let seeded: [Seeded; 15] = [
         (Rule::Quantity, &["I1"], last_seat),
         (Rule::LiveSeat, &["I1"], same_account),
         (Rule::NewAccount, &["I3"], two_pools),

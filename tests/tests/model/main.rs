@@ -5,7 +5,6 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout,
     reason = "a test stops at the first thing it did not expect, and tells how much it tried"
 )]
 

@@ -378,7 +378,19 @@ impl Who {
     }
 
     pub(crate) async fn redeem(&self, ports: &impl Everything, number: u32, code: &str) -> Outcome {
-        let op = self.op();
+        self.redeem_as(ports, self.op(), number, code).await
+    }
+
+    pub(crate) async fn redeem_keyed(
+        &self,
+        ports: &impl Everything,
+        number: u32,
+        code: &str,
+    ) -> Outcome {
+        self.keyed(ports, async |op| self.redeem_as(ports, op, number, code).await).await
+    }
+
+    async fn redeem_as(&self, ports: &impl Everything, op: Op, number: u32, code: &str) -> Outcome {
         let keys = &self.setting.keys;
         let command = RedeemCode {
             client_id: self.setting.client.clone(),
