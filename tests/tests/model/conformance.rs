@@ -648,7 +648,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn runner(cases: u32) -> TestRunner {
-    let cases = if full() { cases * 50 } else { cases };
+    let cases = if full() { cases * 20 } else { cases };
     TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
 }
 
