@@ -147,8 +147,10 @@ impl fmt::Display for Case {
 
 /// What a workflow comes to without faults.
 pub(crate) struct Reference {
-    /// The attempts of its run.
+    /// The attempts of its run under a key.
     attempts: Vec<Attempt>,
+    /// The attempts of its run without one, where that makes sense.
+    attempts_anew: Vec<Attempt>,
     answer: String,
     untouched: State,
     applied: State,
@@ -177,12 +179,12 @@ fn alone<T>(work: impl Future<Output = T>) -> T {
 
 impl Reference {
     pub(crate) fn of(workflow: Workflow) -> Self {
-        let run = |acts: bool, rival: bool| {
+        let run = |acts: Option<Driver>, rival: bool| {
             alone(async move {
                 let scene = Scene::ready(workflow).await;
                 let mut answer = String::new();
-                if acts {
-                    match once(&scene, Driver::Returns).await {
+                if let Some(driver) = acts {
+                    match once(&scene, driver).await {
                         Ending::Answered(text) => answer = text,
                         Ending::Refused(text) | Ending::Unknown(text) => panic!("{text}"),
                     }
@@ -196,24 +198,30 @@ impl Reference {
                 (state(&scene).await, answer, attempts)
             })
         };
-        let (applied, answer, attempts) = run(true, false);
+        let (applied, answer, attempts) = run(Some(Driver::Returns), false);
+        let anew = Driver::Anew.suits(workflow).then(|| run(Some(Driver::Anew), false).2);
         Self {
             attempts,
+            attempts_anew: anew.unwrap_or_default(),
             answer,
-            untouched: run(false, false).0,
+            untouched: run(None, false).0,
             applied,
-            untouched_with_rival: run(false, true).0,
-            applied_with_rival: run(true, true).0,
+            untouched_with_rival: run(None, true).0,
+            applied_with_rival: run(Some(Driver::Returns), true).0,
         }
     }
 
     /// The attempts at which a mode is worth a run, and the first one that there is not. Nothing
     /// but a write changes what an ended worker leaves: `writes_only` is for who is in a hurry.
-    pub(crate) fn points(&self, mode: Mode, writes_only: bool) -> Vec<u64> {
-        let may = self.attempts.iter().filter(|attempt| {
-            mode.may_befall(attempt) && !(writes_only && reads(&attempt.operation))
+    pub(crate) fn points(&self, case: Case, writes_only: bool) -> Vec<u64> {
+        let attempts = match case.driver {
+            Driver::Anew => &self.attempts_anew,
+            Driver::Returns | Driver::Gone => &self.attempts,
+        };
+        let may = attempts.iter().filter(|attempt| {
+            case.mode.may_befall(attempt) && !(writes_only && reads(&attempt.operation))
         });
-        may.map(|attempt| attempt.number).chain([self.attempts.len() as u64 + 1]).collect()
+        may.map(|attempt| attempt.number).chain([attempts.len() as u64 + 1]).collect()
     }
 }
 
@@ -325,12 +333,17 @@ fn arrive(scene: &Scene, driver: Driver, workflow: Workflow) {
 async fn assert_a_repeat_changes_nothing(scene: &Scene, answer: &str) {
     let world = scene.world();
     world.clock.advance(SignedDuration::from_mins(11));
-    let before = world.cloud.dump();
+    // Its own record aside: where writing the answer down failed, a repeat makes up for it.
+    let rest = || {
+        let items = world.cloud.dump().into_iter();
+        items.filter(|item| item["kind"] != "idempotency").collect::<Vec<_>>()
+    };
+    let before = rest();
     match once(scene, Driver::Returns).await {
         Ending::Answered(again) => assert_eq!(again, answer, "I6: another answer to a repeat"),
         Ending::Refused(text) | Ending::Unknown(text) => panic!("I6: a repeat is refused: {text}"),
     }
-    assert!(world.cloud.dump() == before, "I6: a repeat changed something");
+    assert!(rest() == before, "I6: a repeat changed something");
 }
 
 /// Starts the workflow until it is answered, or once.

@@ -154,18 +154,20 @@ impl Scene {
             Workflow::CreateToday
             | Workflow::CreateLater
             | Workflow::InviteSeveral
-            | Workflow::TopUp => {}
+            | Workflow::IssueCodes
+            | Workflow::TopUp
+            | Workflow::SendMail
+            | Workflow::Sweep => {}
             Workflow::Resend | Workflow::Cancel | Workflow::Accept | Workflow::Decline => {
                 scene.invite(world.op(), 1..3).await.expect("free seats");
             }
-            Workflow::IssueCodes => {}
             Workflow::RedeemCode => scene.code = Some(scene.issue_some(Wanted::Generated(3)).await),
             Workflow::RedeemRegistration => {
                 let wanted =
                     Wanted::Registration { own: None, max_redemptions: Some(9), guaranteed: false };
                 scene.code = Some(scene.issue_some(wanted).await);
             }
-            Workflow::Release => {
+            Workflow::Release | Workflow::OpenCohort => {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
             }
@@ -181,11 +183,6 @@ impl Scene {
                 made.await.expect("free seats");
                 scene.sublicense = Some(sublicense);
             }
-            Workflow::OpenCohort => {
-                mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
-                mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
-            }
-            Workflow::SendMail | Workflow::Sweep => {}
             Workflow::Import => {
                 let start = |number| if number % 3 == 1 { "01/03/2027" } else { "" };
                 let list = people(6, start) + "nobody;;\nperson.2@example.fr;;\n";
