@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::Uri;
 use seatkeeper_aws::Store;
 use seatkeeper_http::body::{Fields, instant, page_request};
-use seatkeeper_http::caller::ADMINISTRATION;
+use seatkeeper_http::caller::READS;
 use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, Problem, Shared, SignedIn, views};
 
@@ -14,7 +14,7 @@ pub(crate) async fn list(
     Path(client): Path<String>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
-    let client = signed_in.admitted(&client, ADMINISTRATION)?;
+    let client = signed_in.admitted(&client, READS)?;
     let mut fields = Fields::of_query(&uri);
     let request = page_request(&mut fields);
     let since = fields.optional("since", instant());

@@ -110,6 +110,7 @@ pub(crate) async fn change(
     Ok(Answer::ok(&views::client(&changed)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the reader of a nested object")]
 fn branding(fields: &mut Fields) -> Option<Branding> {
     Some(Branding {
         logo_url: fields.optional("logo_url", parsed("invalid-url", HttpsUrl::parse)),

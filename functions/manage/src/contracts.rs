@@ -227,6 +227,7 @@ fn modules(fields: &mut Fields, name: &str, least: usize) -> BTreeSet<String> {
     named.unwrap_or_default().into_iter().collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the reader of a nested object")]
 fn policies(fields: &mut Fields) -> Option<Policies> {
     let default = Policies::default();
     let hold_on = [("invite", HoldOn::Invite), ("accept", HoldOn::Accept)];

@@ -7,6 +7,7 @@ use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::sign_in::{PasswordLink, follow_password_link, set_password};
 use seatkeeper_domain::client::Client;
 use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::language::Language;
 use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::ports::Catalog as _;
 use seatkeeper_http::body::{Fields, Payload};
@@ -103,7 +104,7 @@ async fn visit<'a>(
     };
     let default = learners.or(owner.as_ref().map(|owner| &owner.default_language));
     let accepted = AcceptLanguage::of(headers).0;
-    let language = resolve_language(asked.as_deref(), &accepted, default.map(|one| one.as_str()));
+    let language = resolve_language(asked.as_deref(), &accepted, default.map(Language::as_str));
     Ok(Visit { app, token, wants: Wants::of(headers), language, owner, link })
 }
 

@@ -356,6 +356,7 @@ impl Store {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "given to map_err as it is")]
 fn unbuilt(error: BuildError) -> StoreError {
     StoreError::Broken(error.to_string())
 }

@@ -14,11 +14,13 @@ use crate::keys::Key;
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// A text value.
+#[expect(clippy::needless_pass_by_value, reason = "takes ids and texts, owned or borrowed")]
 pub(crate) fn s(text: impl ToString) -> AttributeValue {
     AttributeValue::S(text.to_string())
 }
 
 /// A number value.
+#[expect(clippy::needless_pass_by_value, reason = "takes plain numbers and borrowed ones")]
 pub(crate) fn n(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }

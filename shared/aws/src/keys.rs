@@ -183,16 +183,15 @@ pub fn cohort_mail_partition(cohort: &CohortKey) -> String {
 /// A mail intent: with its cohort, or in one of the client's partitions.
 pub fn mail(intent: &MailIntent) -> Key {
     let client = &intent.client_id;
-    let pk = match intent.cohort {
-        Some(pool) => cohort_mail_partition(&CohortKey {
+    let pk = if let Some(pool) = intent.cohort {
+        cohort_mail_partition(&CohortKey {
             client_id: client.clone(),
             pool,
             instant: intent.due_at,
-        }),
-        None => {
-            let spread = intent.key.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31) ^ byte);
-            format!("MAIL#{client}#{:02}", spread % BUCKETS)
-        }
+        })
+    } else {
+        let spread = intent.key.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31) ^ byte);
+        format!("MAIL#{client}#{:02}", spread % BUCKETS)
     };
     Key::new(pk, intent.key.clone())
 }

@@ -198,12 +198,12 @@ impl Store {
         read: impl Fn(Item) -> Result<Option<T>, StoreError>,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Page<T>, StoreError> {
-        const AT_ONCE: usize = 16;
+        const AT_ONCE: u8 = 16;
         let (mut bucket, mut after) = read_cursor(request.cursor.as_deref());
         let limit = usize::from(request.limit);
         let mut items = Vec::new();
         while bucket < keys::BUCKETS {
-            let last = keys::BUCKETS.min(bucket.saturating_add(AT_ONCE as u8));
+            let last = keys::BUCKETS.min(bucket.saturating_add(AT_ONCE));
             let mut queries = Vec::new();
             for place in bucket..last {
                 let cursor = if place == bucket { after.take() } else { None };

@@ -49,7 +49,7 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(2))
-                .operation_timeout(Duration::from_secs(60))
+                .operation_timeout(Duration::from_mins(1))
                 .build(),
         )
         .build();

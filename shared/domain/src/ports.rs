@@ -15,7 +15,9 @@ use crate::cohort::{Cohort, CohortKey};
 use crate::contract::{Contract, Sublicense};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
-use crate::ids::{BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId, SublicenseId};
+use crate::ids::{
+    BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId, SublicenseId,
+};
 use crate::import::{Detected, RawRow, RowError, RowErrorCode};
 use crate::import_run::{Chunk, ImportRun, Outcome, SourceObject, Totals};
 use crate::invitation::{Delivery, Invitation};
@@ -248,12 +250,7 @@ pub trait Outbox {
     async fn owed(&self, place: &MailPlace) -> Result<Option<Owed>, StoreError>;
     /// Replaces what is known of an intent, if it is still as seen; says whether it was. An intent
     /// that is done is not due any more.
-    async fn advance(
-        &self,
-        place: &MailPlace,
-        seen: &Owed,
-        to: &Owed,
-    ) -> Result<bool, StoreError>;
+    async fn advance(&self, place: &MailPlace, seen: &Owed, to: &Owed) -> Result<bool, StoreError>;
     /// Looks at an intent later, whatever stands there.
     async fn postpone(&self, place: &MailPlace, until: Timestamp) -> Result<(), StoreError>;
     /// The mails that wait for a cohort.
@@ -530,11 +527,8 @@ pub enum UploadRead {
 /// Files of imports: uploads to read, reports to keep.
 pub trait Files {
     /// Reads one version of an upload, of at most `max_bytes`.
-    async fn upload(
-        &self,
-        source: &SourceObject,
-        max_bytes: u64,
-    ) -> Result<UploadRead, StoreError>;
+    async fn upload(&self, source: &SourceObject, max_bytes: u64)
+    -> Result<UploadRead, StoreError>;
     /// Keeps a report workbook.
     async fn keep_report(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
     /// An address under which a report can be fetched for `lifetime`.

@@ -120,9 +120,7 @@ impl LetterWriter {
             (Saying::AccountCreatedWithPassword, WayIn::Password(password)) => {
                 LetterKind::AccountCreatedPassword { password: password.reveal() }
             }
-            (Saying::Added, WayIn::Link(url, until)) => {
-                LetterKind::Added(Some(link(url, *until)))
-            }
+            (Saying::Added, WayIn::Link(url, until)) => LetterKind::Added(Some(link(url, *until))),
             (_, WayIn::Link(url, until)) => LetterKind::AccountCreatedLink(link(url, *until)),
             _ => LetterKind::Added(None),
         };

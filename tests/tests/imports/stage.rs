@@ -132,6 +132,7 @@ impl Stage {
     }
 
     /// The event that S3 sends for an object.
+    #[expect(clippy::unused_self, reason = "reads as what happens on the stage")]
     pub(crate) fn event(&self, object: &StoredObject) -> Value {
         json!({"Records": [{
             "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-west-3",

@@ -50,9 +50,7 @@ pub async fn replace_client(
     let Err(refused) = ports.apply(&change).await else { return Ok(()) };
     match met(&change, refused) {
         Met::Repeated => Ok(()),
-        Met::NoSeats | Met::Raced(_) => {
-            Err(StoreError::Broken("the client is gone".to_owned()))
-        }
+        Met::NoSeats | Met::Raced(_) => Err(StoreError::Broken("the client is gone".to_owned())),
         Met::Failed(error) => Err(error),
     }
 }

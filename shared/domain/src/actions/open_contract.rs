@@ -115,9 +115,7 @@ pub async fn add_modules(
     let Err(refused) = ports.apply(&change).await else { return Ok(()) };
     match met(&change, refused) {
         Met::Repeated => Ok(()),
-        Met::NoSeats | Met::Raced(_) => {
-            Err(StoreError::Broken("the contract is gone".to_owned()))
-        }
+        Met::NoSeats | Met::Raced(_) => Err(StoreError::Broken("the contract is gone".to_owned())),
         Met::Failed(error) => Err(error),
     }
 }

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
+use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Step, StoreError};
 use crate::cohort::{CohortKey, CohortState};
@@ -53,7 +53,11 @@ pub async fn release_seat(
         let learner = ports.learner(client, learner_id).await?.ok_or(ReleaseSeatError::NoSeat)?;
         let Some(seat) = learner.live_seat(pool) else {
             let mine = learner.seats.get(&pool).is_some_and(|seat| seat.op == op.id);
-            return if mine || applied_before { Ok(learner) } else { Err(ReleaseSeatError::NoSeat) };
+            return if mine || applied_before {
+                Ok(learner)
+            } else {
+                Err(ReleaseSeatError::NoSeat)
+            };
         };
         let mut change = Change::new(client, op, actor.clone(), now);
         let cohort = plan(&mut change, contract, &learner, seat, pool);
@@ -118,8 +122,9 @@ fn plan(
 
 /// Whether a used seat can be given again after its release.
 fn returns(contract: &Contract, used_at: Timestamp, now: Timestamp) -> bool {
-    let in_time = contract.policies.return_until_days.is_none_or(|days| {
-        now <= used_at + SignedDuration::from_hours(24 * i64::from(days))
-    });
+    let in_time = contract
+        .policies
+        .return_until_days
+        .is_none_or(|days| now <= used_at + SignedDuration::from_hours(24 * i64::from(days)));
     contract.policies.stock_kind == StockKind::Reusable && in_time
 }

@@ -91,9 +91,8 @@ pub async fn follow_password_link(
         return Ok(PasswordLink::Forged);
     };
     let known = ports.learner(&client, learner).await?;
-    let live = known.filter(|known| {
-        known.password_serial == u64::from(serial) && expires_at > clock.now()
-    });
+    let live = known
+        .filter(|known| known.password_serial == u64::from(serial) && expires_at > clock.now());
     Ok(match live {
         Some(learner) => PasswordLink::Live { client, learner: Box::new(learner) },
         None => PasswordLink::Gone { client },
