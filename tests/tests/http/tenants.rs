@@ -144,7 +144,7 @@ const ROUTES: [Route; 54] = [
     call("POST", "/imports/{import}/undo", "{}", ADMINISTRATION, 501),
     get("/import-template?format=csv&contract_id={contract}", ADMINISTRATION, 501),
     call("PUT", "/sso/{n}", r#"{"contract_id": "{contract}"}"#, READS, 501),
-    get("/audit", ADMINISTRATION, 200),
+    get("/audit", READS, 200),
     get("/seats/{contract}/explain?learner={learner}", ADMINISTRATION, 501),
     get("/webhooks", ADMINISTRATION, 501),
     call("POST", "/webhooks", "{}", ADMINISTRATION, 501),
@@ -153,7 +153,7 @@ const ROUTES: [Route; 54] = [
     // A cursor of another client leads through the own list.
     get("/learners?limit=1&cursor={cursor}", GROUP_READS, 200),
     get("/contracts?limit=1&cursor={contract}", READS, 200),
-    get("/audit?limit=1&cursor={contract}", ADMINISTRATION, 200),
+    get("/audit?limit=1&cursor={contract}", READS, 200),
     call("POST", "/learners/{learner}/seats/{contract}/release", "", ADMINISTRATION, 200),
 ];
 
