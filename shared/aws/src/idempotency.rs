@@ -1,5 +1,8 @@
 //! Idempotency records on DynamoDB.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -73,7 +76,7 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
             .update_expression(
-                "SET #kind = :kind, held_since = :now, held_until = :until, body = :body, \
+                "SET #kind = :kind, held_since = :now, held_until = :until, holder = :op, body = :body, \
                  op = if_not_exists(op, :op), tries = if_not_exists(tries, :none) + :one, \
                  expires_at = if_not_exists(expires_at, :kept)",
             )
@@ -93,7 +96,7 @@ impl Store {
             .expression_attribute_values(":seconds", n(attempt.now.as_second()))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match call.send().await {
+        match past_conflicts(|| call.clone().send()).await {
             Ok(answer) => {
                 let item = answer.attributes.unwrap_or_default();
                 Ok(Ok(fresh(attempt, &item)))
@@ -105,7 +108,12 @@ impl Store {
                     }
                     _ => return Err(store_error(error)),
                 };
-                Ok(judge(attempt, old.unwrap_or_default()))
+                let old = old.unwrap_or_default();
+                // Our own write, whose answer was lost on the way.
+                if text(&old, "holder") == Some(attempt.op.to_string()) {
+                    return Ok(Ok(fresh(attempt, &old)));
+                }
+                Ok(judge(attempt, old))
             }
         }
     }
@@ -129,11 +137,30 @@ impl Store {
     async fn write_held(&self, expression: Expression, guard: &Guard) -> Result<(), StoreError> {
         let key = keys::idempotency(&guard.record);
         let held = expression.if_equal("held_since", s(keys::sortable(guard.held_since)));
-        match held.send_to(&self.dynamodb, &self.table, &key).send().await {
+        let call = held.send_to(&self.dynamodb, &self.table, &key);
+        match past_conflicts(|| call.clone().send()).await {
             Err(error) if !crate::apply::condition_failed(&error) => Err(store_error(error)),
             _ => Ok(()),
         }
     }
+}
+
+/// Sends again while a transaction holds the record, which the SDK does not: the record's own
+/// change may still be under way elsewhere.
+async fn past_conflicts<T, E, F>(send: impl Fn() -> F) -> Result<T, SdkError<E>>
+where
+    E: ProvideErrorMetadata,
+    F: Future<Output = Result<T, SdkError<E>>>,
+{
+    for pause in [20, 40, 80, 160] {
+        match send().await {
+            Err(error) if error.code() == Some("TransactionConflictException") => {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            other => return other,
+        }
+    }
+    send().await
 }
 
 fn fresh(attempt: &Attempt, item: &Item) -> Begin {
