@@ -603,7 +603,8 @@ async fn cancelling_and_declining_free_the_seat_and_close_the_link() {
     assert_eq!(cancelled.stock.held, 1);
     cancel(&world, 1).await.unwrap();
     decline(&world, 2).await.unwrap();
-    decline(&world, 2).await.unwrap();
+    let again = decline(&world, 2).await;
+    assert!(matches!(again, Err(DeclineInvitationError::Closed(LinkClosed::Declined))));
     assert_eq!(world.stock().await, Stock::of(2));
     for (number, why) in [(1, LinkClosed::Cancelled), (2, LinkClosed::Declined)] {
         let refused = accept(&world, number).await;

@@ -72,9 +72,7 @@ async fn assert_row(stage: &Stage, file: &str, expected: &Value, row: &RowRecord
     }
     let seat = &learner.seats[&stage.world.pool()];
     assert_eq!(seat.source.id, row_import(seat.source.id.as_ref()), "{at}: source");
-    if later {
-        same("start_on", json!(seat.starts_on));
-    }
+    same("start_on", json!(seat.starts_on));
 }
 
 fn row_import(id: Option<&String>) -> Option<String> {

@@ -73,7 +73,7 @@ pub async fn cancel_invitation(
     Err(gave_up().into())
 }
 
-/// Declines an invitation by its link. Declining again changes nothing.
+/// Declines an invitation by its link, which is dead then.
 pub async fn decline_invitation(
     ports: &(impl Ledger + People),
     clock: &impl Clock,
@@ -88,7 +88,7 @@ pub async fn decline_invitation(
         let invitation = found.ok_or(DeclineInvitationError::NotFound)?;
         match closed_at(&invitation, version, clock.now()) {
             None => {}
-            Some(LinkClosed::Declined) => return Ok(()),
+            Some(LinkClosed::Declined) if invitation.op == op.id => return Ok(()),
             Some(closed) => return Err(DeclineInvitationError::Closed(closed)),
         }
         let to = InvitationStatus::Declined;

@@ -19,6 +19,8 @@ use crate::stock::Delta;
 /// When a seat opens and ends, after the contract's rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term {
+    /// The local day it opens, if one was asked for.
+    pub starts_on: Option<Date>,
     /// When it opens.
     pub opening: Opening,
     /// When it ends, if before the contract.
@@ -70,7 +72,7 @@ pub fn term(ground: &Ground, asked: &TermRequest, now: Timestamp) -> Result<Term
         Opening::Later { instant, .. } => instant,
     };
     let ends_at = contract.ends_at(asked.end_on, asked.duration_days, opens, zone);
-    Ok(Term { opening, ends_at })
+    Ok(Term { starts_on: start, opening, ends_at })
 }
 
 /// Where the seat comes from.
@@ -158,14 +160,14 @@ pub fn cohort_key(ground: &Ground, instant: Timestamp) -> CohortKey {
 
 /// The seat a change gives, with this term.
 pub fn new_seat(change: &Change, term: &Term, source: Source) -> Seat {
-    let (state, starts_on) = match term.opening {
+    let (state, held_at) = match term.opening {
         Opening::Now => (SeatState::Active { used_at: change.at }, None),
-        Opening::Later { start_on, instant } => {
-            (SeatState::Scheduled { opens_at: instant }, Some(start_on))
+        Opening::Later { instant, .. } => {
+            (SeatState::Scheduled { opens_at: instant }, Some(change.at))
         }
     };
-    let held_at = starts_on.map(|_| change.at);
-    Seat { state, starts_on, held_at, ends_at: term.ends_at, source, op: change.op.id }
+    let Term { starts_on, ends_at, .. } = *term;
+    Seat { state, starts_on, held_at, ends_at, source, op: change.op.id }
 }
 
 /// What the seat does to the pool and to the invitation or block it comes from.
