@@ -21,7 +21,7 @@ use seatkeeper_domain::ports::{Catalog as _, Clock as _, Ledger as _};
 use seatkeeper_domain::role::PrivilegedRoles;
 use seatkeeper_domain::stock::Stock;
 use seatkeeper_http::body::{
-    Fields, Given, Payload, Refusal, choice, date, integer, page_request, parsed, text,
+    Fields, Given, Payload, Refusal, choice, date, integer, only_page, parsed, text,
 };
 use seatkeeper_http::caller::{READS, VENDOR};
 use seatkeeper_http::idempotency::Repeatable;
@@ -120,9 +120,7 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Answer, Problem> {
     let client = signed_in.admitted(&client, READS)?;
-    let mut fields = Fields::of_query(&uri);
-    let request = page_request(&mut fields);
-    fields.finish(|| Some(()))?;
+    let request = only_page(&uri)?;
     let owner = clients::known(&app, &client).await?;
     let page = app.store.contracts(&client, &request).await?;
     let mut shown = Vec::new();

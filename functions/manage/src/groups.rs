@@ -9,7 +9,7 @@ use seatkeeper_domain::client::Group;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::GroupId;
 use seatkeeper_domain::ports::{Clock as _, Page};
-use seatkeeper_http::body::{Fields, Payload, page_request, text};
+use seatkeeper_http::body::{Fields, Payload, only_page, text};
 use seatkeeper_http::caller::{ADMINISTRATION, GROUP_READS};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
@@ -53,9 +53,7 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Answer, Problem> {
     let client = signed_in.admitted(&client, GROUP_READS)?;
-    let mut fields = Fields::of_query(&uri);
-    let request = page_request(&mut fields);
-    fields.finish(|| Some(()))?;
+    let request = only_page(&uri)?;
     let page = app.store.groups_page(&client, &request).await?;
     let own = signed_in.own_groups();
     let seen =

@@ -10,7 +10,7 @@ use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, PoolId, SublicenseId};
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, Page};
-use seatkeeper_http::body::{Fields, Payload, integer, page_request, text};
+use seatkeeper_http::body::{Fields, Payload, integer, only_page, text};
 use seatkeeper_http::caller::{ADMINISTRATION, READS};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
@@ -65,9 +65,7 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Answer, Problem> {
     let client = signed_in.admitted(&client, READS)?;
-    let mut fields = Fields::of_query(&uri);
-    let request = page_request(&mut fields);
-    fields.finish(|| Some(()))?;
+    let request = only_page(&uri)?;
     let contract = contracts::known(&app, &client, &contract).await?;
     // The store lists those of all contracts of the client: it is read on until the page is full.
     let mut shown = Vec::new();

@@ -509,6 +509,13 @@ pub fn page_request(fields: &mut Fields) -> PageRequest {
     PageRequest { limit, cursor }
 }
 
+/// The query of a list without filters: `limit` and `cursor`, and nothing else.
+pub fn only_page(uri: &http::Uri) -> Result<PageRequest, Problem> {
+    let mut fields = Fields::of_query(uri);
+    let request = page_request(&mut fields);
+    fields.finish(|| Some(request))
+}
+
 /// One line of text, trimmed, with so many characters and no control characters.
 pub fn text(length: RangeInclusive<usize>) -> impl Fn(Given<'_>) -> Result<String, Refusal> {
     move |given| {
