@@ -3,6 +3,7 @@
 mod mailroom;
 
 use jiff::SignedDuration;
+use jiff::civil::date;
 use mailroom::{FROM, PAGES, create, event, items, notify, only, put_image, room, run_sweep};
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
@@ -128,6 +129,40 @@ async fn a_generated_password_is_mailed_while_it_has_not_been_changed() {
     };
     assert!(mailed(1), "the learner is told the password");
     assert!(!mailed(2), "the administrator's copy does not tell it");
+}
+
+#[tokio::test]
+async fn a_generated_password_is_mailed_once_even_if_access_opens_again() {
+    let world = World::with_seats(3).await;
+    let mut command = CreateLearner {
+        client_id: world.client.clone(),
+        contract_id: world.contract.contract_id,
+        sublicense_id: None,
+        email: address(1),
+        profile: Profile::default(),
+        password: PasswordChoice::Generated,
+        term: TermRequest { start_on: Some(date(2026, 11, 24)), ..TermRequest::default() },
+        notify: true,
+        copy_to: None,
+    };
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    let caller = world.administrator();
+    let made =
+        create_learner(store, clock, ids, keys, &caller, world.op(), &command).await.unwrap();
+    let hash = made.learner.credential.unwrap().hash;
+    clock.advance(SignedDuration::from_hours(24));
+    run_sweep(&world, 1).await;
+    let (place, actor) = ((&world.client, &world.contract), Actor::System);
+    let (op, pool) = (world.op(), world.pool());
+    let learner = made.learner.learner_id;
+    release_seat(store, clock, ids, actor, op, place, learner, pool).await.unwrap();
+    command.term.start_on = Some(date(2026, 11, 25));
+    create_learner(store, clock, ids, keys, &caller, world.op(), &command).await.unwrap();
+    clock.advance(SignedDuration::from_hours(24));
+    run_sweep(&world, 2).await;
+    let tells = |mail: SentMail| mail.text.split_whitespace().any(|word| hash.matches(word));
+    let told: Vec<bool> = world.cloud.sent_mails().into_iter().map(tells).collect();
+    assert_eq!(told, [true, false]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -8,8 +8,8 @@ use seatkeeper_domain::color::Color;
 use seatkeeper_domain::dates::local_date;
 use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::language::Language;
-use seatkeeper_domain::learner::Learner;
-use seatkeeper_domain::link::Link as PersonalLink;
+use seatkeeper_domain::learner::{Learner, Seat};
+use seatkeeper_domain::link::{Link as PersonalLink, PASSWORD_LINK_LIFETIME};
 use seatkeeper_domain::outbox::Letter as Saying;
 use seatkeeper_domain::password::Password;
 use seatkeeper_domain::ports::{About, Reader as Audience, Unwritable, Writer, WrittenMail};
@@ -18,9 +18,6 @@ use seatkeeper_domain::secrets::Keys;
 use crate::{
     Brand, FirstSignIn, Letter, LetterKind, Link, Reader, Rendered, render, resolve_language,
 };
-
-/// How long a link to set a password works after it was sent.
-const PASSWORD_LINK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Writes mails in the reader's language, with links to the pages at one address.
 #[derive(Debug, Clone)]
@@ -56,7 +53,7 @@ impl LetterWriter {
         now: Timestamp,
     ) -> Result<(String, Date), Unwritable> {
         let serial = u32::try_from(learner.password_serial);
-        let expires_at = now + PASSWORD_LINK;
+        let expires_at = now + PASSWORD_LINK_LIFETIME;
         let link = PersonalLink::Password {
             client: client.client_id.clone(),
             learner: learner.learner_id,
@@ -91,16 +88,27 @@ impl LetterWriter {
         client: &Client,
         learner: &Learner,
         says: Saying,
-        ends_at: Option<Timestamp>,
+        seat: Option<&Seat>,
         audience: Audience,
         now: Timestamp,
     ) -> Result<Rendered, Unwritable> {
+        let ends_at = seat.and_then(|seat| seat.ends_at);
         let way_in = match says {
             Saying::PasswordReset => {
                 let (url, until) = self.password_link(client, learner, now)?;
                 WayIn::Link(url, until)
             }
             _ => self.way_in(client, learner, now)?,
+        };
+        let way_in = match way_in {
+            // A generated password is mailed once: with the seat that made the account.
+            WayIn::Password(_)
+                if says == Saying::AccessOpened
+                    && seat.is_some_and(|seat| seat.held_at != Some(learner.created_at)) =>
+            {
+                WayIn::Own
+            }
+            way_in => way_in,
         };
         let link = |url, expires_on| Link { url, expires_on };
         // What is true now is said, not what was true when the mail came to be owed.
@@ -168,7 +176,7 @@ impl Writer for LetterWriter {
     ) -> Result<WrittenMail, Unwritable> {
         let Rendered { subject, text, html, from_name } = match about {
             About::Seat { learner, seat, letter } => {
-                self.to_learner(client, learner, letter, seat.ends_at, reader, now)
+                self.to_learner(client, learner, letter, Some(seat), reader, now)
             }
             About::Account { learner, letter } => {
                 self.to_learner(client, learner, letter, None, reader, now)
