@@ -63,10 +63,12 @@ pub fn triggers(event: &Value) -> Result<Vec<Trigger>, UnreadableEvent> {
         return Err(UnreadableEvent::Unknown);
     }
     let event = S3Event::deserialize(event).map_err(|_| UnreadableEvent::Unknown)?;
-    event.records.iter().map(trigger).collect()
+    event.records.iter().filter_map(|record| trigger(record).transpose()).collect()
 }
 
-fn trigger(record: &S3EventRecord) -> Result<Trigger, UnreadableEvent> {
+/// What a record asks for; `None` for the marker of a folder, which the console makes as an empty
+/// object.
+fn trigger(record: &S3EventRecord) -> Result<Option<Trigger>, UnreadableEvent> {
     let name = record.event_name.as_deref().unwrap_or_default();
     let name = name.strip_prefix("s3:").unwrap_or(name);
     if !name.starts_with("ObjectCreated:") {
@@ -75,8 +77,11 @@ fn trigger(record: &S3EventRecord) -> Result<Trigger, UnreadableEvent> {
     let object = &record.s3.object;
     let bucket = record.s3.bucket.name.clone().ok_or(UnreadableEvent::NoObject)?;
     let key = object.key.as_deref().and_then(decoded).ok_or(UnreadableEvent::NoObject)?;
+    if key.ends_with('/') && object.size.unwrap_or(0) == 0 {
+        return Ok(None);
+    }
     if key.starts_with("imports/") {
-        return Ok(Trigger::Upload);
+        return Ok(Some(Trigger::Upload));
     }
     let mut parts = key.splitn(4, '/');
     let mut part = || parts.next().filter(|part| !part.is_empty());
@@ -88,7 +93,7 @@ fn trigger(record: &S3EventRecord) -> Result<Trigger, UnreadableEvent> {
     let contract_id: ContractId = contract.parse().map_err(|_| UnreadableEvent::ForeignKey)?;
     let version_id = object.version_id.clone().filter(|id| !id.is_empty() && id != "null");
     let source = SourceObject { version_id, etag: object.e_tag.as_deref().map(quoted), key };
-    Ok(Trigger::Drop(DroppedFile { bucket, source, client_id, contract_id }))
+    Ok(Some(Trigger::Drop(DroppedFile { bucket, source, client_id, contract_id })))
 }
 
 /// An entity tag as conditions want it: the event leaves the quotes out.
@@ -142,6 +147,13 @@ mod tests {
 
     fn failure(event: &Value) -> Option<UnreadableEvent> {
         triggers(event).err()
+    }
+
+    #[test]
+    fn the_marker_of_a_folder_asks_for_nothing() {
+        let mut marker = record("ObjectCreated:Put", &format!("drop/acme/con_{}/", "0".repeat(26)));
+        marker["Records"][0]["s3"]["object"]["size"] = json!(0);
+        assert!(triggers(&marker).is_ok_and(|triggers| triggers.is_empty()));
     }
 
     #[test]
