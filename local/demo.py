@@ -9,14 +9,13 @@ be repeated on a stack that has data: each time it makes the next of `acme`, `ac
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from demo.stage import Stage
 from demo.story import Story
 from demo.world import World
-from settings import HOME
+from settings import HOME, running_stack
 
 
 def main() -> None:
@@ -24,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Plays the story on the local stack.")
     parser.add_argument("--stack", type=Path, default=HOME / "stack.json")
     arguments = parser.parse_args()
-    stack = json.loads(arguments.stack.read_text(encoding="utf-8"))
+    stack = running_stack(arguments.stack)
     stage = Stage()
     stage.title(f"Seatkeeper at {stack['api_url']}")
     sys.exit(0 if Story(World(stack, stage)).play() else 1)

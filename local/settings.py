@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +39,11 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         """`PORT` (4566) and `AUTH` (`true` enforces the roles' policies)."""
+        port = os.environ.get("PORT") or "4566"
+        if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            raise SystemExit(f"PORT={port} is not a port from 1 to 65535")
         return cls(
-            port=int(os.environ.get("PORT") or 4566),
+            port=int(port),
             enforce_iam=(os.environ.get("AUTH") or "false").lower() == "true",
         )
 
@@ -57,6 +62,16 @@ class Settings:
     def inbox_url(self) -> str:
         """Every mail the stack sent, as JSON."""
         return f"{self.endpoint}/_ministack/ses/messages"
+
+
+def running_stack(path: Path) -> dict[str, str]:
+    """What `up` wrote of its stack; ends the program when that stack does not answer."""
+    try:
+        stack: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        urllib.request.urlopen(f"{stack['aws_endpoint_url']}/_ministack/health", timeout=30).close()
+    except OSError:
+        raise SystemExit("The stack is not running. `make up` starts it.") from None
+    return stack
 
 
 def client(service: str, endpoint: str) -> Any:

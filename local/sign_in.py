@@ -8,12 +8,11 @@ The user is made when missing. The token is an ID token, valid for an hour.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import secrets
 from pathlib import Path
 
-from settings import HOME, STACK_NAME, client
+from settings import HOME, STACK_NAME, client, running_stack
 
 ROLES = ("vendor_admin", "client_admin", "group_admin", "instructor", "service")
 
@@ -78,7 +77,9 @@ def main() -> None:
     parser.add_argument("--client", required=True)
     parser.add_argument("--groups", default="")
     arguments = parser.parse_args()
-    stack = json.loads(arguments.stack.read_text(encoding="utf-8"))
+    if not arguments.client:
+        parser.error("argument --client: the client's id, or '*' for vendor staff")
+    stack = running_stack(arguments.stack)
     print(token(stack, arguments.role, arguments.client, arguments.groups))
 
 

@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-from settings import ACCOUNT, HOME, REGION, STACK_NAME, Settings, client
+from settings import ACCOUNT, HOME, REGION, STACK_NAME, Settings, client, running_stack
 
 STATE = HOME / "state"
 TEMPORARY = HOME / "tmp"
@@ -82,7 +83,7 @@ def clean_data() -> None:
 
 def logs(follow: bool) -> None:
     """Prints what the functions logged, oldest first."""
-    stack = json.loads(STACK.read_text(encoding="utf-8"))
+    stack = running_stack(STACK)
     cloudwatch = client("logs", stack["aws_endpoint_url"])
     seen: set[tuple[int, str, str]] = set()
     while True:
@@ -104,8 +105,14 @@ def logs(follow: bool) -> None:
 
 
 def _start(settings: Settings, until_eof: bool) -> None:
-    if _healthy(settings):
-        raise SystemExit(f"port {settings.port} is taken by another stack; choose one with PORT=")
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", settings.port))
+        except OSError as error:
+            raise SystemExit(
+                f"port {settings.port} cannot be used ({error.strerror}); choose one with PORT="
+            ) from None
     shutil.rmtree(TEMPORARY, ignore_errors=True)
     for path in (STATE, TEMPORARY):
         path.mkdir(parents=True, exist_ok=True)
