@@ -357,11 +357,12 @@ class Story:
 
     def _addresses(self) -> list[tuple[str, str]]:
         stack = self.world.stack
-        aws = f"aws --endpoint-url {stack['aws_endpoint_url']} --region {stack['region']}"
+        keys = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
+        aws = f"{keys} aws --endpoint-url {stack['aws_endpoint_url']} --region {stack['region']}"
         return [
             *sorted(self.pages.items(), reverse=True),
             ("inbox", stack["inbox_url"]),
-            ("API", stack["api_url"]),
+            ("API", f"{stack['api_url']}/v1/clients/{self.world.slug}"),
             ("a token for it", f"make -s token ROLE=client_admin CLIENT={self.world.slug}"),
             ("table", f"{aws} dynamodb scan --table-name {stack['table']}"),
         ]
