@@ -89,7 +89,8 @@ pub(crate) fn request_summary(
     request_id: &str,
 ) {
     let duration_ms = milliseconds(took);
-    if status >= 500 {
+    // A call that is not served yet is no failure of ours.
+    if status >= 500 && status != 501 {
         tracing::error!(
             function,
             method,
