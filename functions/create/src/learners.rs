@@ -1,7 +1,6 @@
 //! `POST /v1/clients/{client}/learners`.
 
 use axum::extract::State;
-use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreatedLearner, PasswordChoice, create_learner,
@@ -9,7 +8,7 @@ use seatkeeper_domain::actions::create_learner::{
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::ClientId;
-use seatkeeper_domain::link::{Link, PASSWORD_LINK_LIFETIME};
+use seatkeeper_domain::link::Link;
 use seatkeeper_domain::ports::Clock as _;
 use seatkeeper_http::body::{Fields, Payload, date, flag, integer};
 use seatkeeper_http::caller::{ADMINISTRATION, SINGLE_SIGN_ON};
@@ -125,12 +124,6 @@ fn answer(app: &App<Store>, wanted: &CreateLearner, made: &CreatedLearner) -> An
 }
 
 fn set_password_link(app: &App<Store>, wanted: &CreateLearner, made: &CreatedLearner) -> String {
-    let lifetime: SignedDuration = PASSWORD_LINK_LIFETIME;
-    let link = Link::Password {
-        client: wanted.client_id.clone(),
-        learner: made.learner.learner_id,
-        serial: u32::try_from(made.learner.password_serial).unwrap_or(u32::MAX),
-        expires_at: app.clock.now() + lifetime,
-    };
+    let link = Link::password(&wanted.client_id, &made.learner, app.clock.now());
     format!("{}{}", app.edge.page_base_url, link.path(&app.edge.keys))
 }

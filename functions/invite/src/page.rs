@@ -10,7 +10,6 @@ use http::request::Parts;
 use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::invitations::{LinkClosed, OpenedLink};
-use seatkeeper_domain::client::HttpsUrl;
 use seatkeeper_domain::dates::local_date;
 use seatkeeper_http::body::{Fields, Payload, verbatim};
 use seatkeeper_http::pages::{
@@ -159,12 +158,7 @@ fn site<'a>(app: &'a App<Store>, opened: Option<&'a OpenedLink>, ask: &Ask) -> S
     Site {
         page_base: &app.edge.page_base_url,
         language: language(opened, ask),
-        client: opened.map(|OpenedLink { client, .. }| ClientLook {
-            name: &client.name,
-            color: client.branding.color,
-            logo_url: client.branding.logo_url.as_ref().map(HttpsUrl::as_str),
-            launch_url: client.launch_url.as_str(),
-        }),
+        client: opened.map(|opened| ClientLook::of(&opened.client)),
     }
 }
 

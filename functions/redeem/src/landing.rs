@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::RETRY_AFTER;
 use http::{StatusCode, Uri};
-use seatkeeper_domain::client::{Client, HttpsUrl};
+use seatkeeper_domain::client::Client;
 use seatkeeper_domain::ports::Catalog as _;
 use seatkeeper_http::body::{Fields, Payload, verbatim};
 use seatkeeper_http::pages::{
@@ -164,12 +164,7 @@ fn site<'a>(state: &'a Redeeming, client: Option<&'a Client>, ask: &Ask) -> Site
     Site {
         page_base: &state.edge.page_base_url,
         language: language(client, ask),
-        client: client.map(|client| ClientLook {
-            name: &client.name,
-            color: client.branding.color,
-            logo_url: client.branding.logo_url.as_ref().map(HttpsUrl::as_str),
-            launch_url: client.launch_url.as_str(),
-        }),
+        client: client.map(ClientLook::of),
     }
 }
 

@@ -8,6 +8,7 @@ use data_encoding::BASE64URL_NOPAD;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::{ClientId, InvitationId, LearnerId};
+use crate::learner::Learner;
 use crate::secrets::Keys;
 
 /// How long a link to set a password can be followed.
@@ -42,6 +43,16 @@ pub enum Link {
 }
 
 impl Link {
+    /// The link by which a learner sets a password from now on; it dies with the next password.
+    pub fn password(client: &ClientId, learner: &Learner, now: Timestamp) -> Self {
+        Self::Password {
+            client: client.clone(),
+            learner: learner.learner_id,
+            serial: u32::try_from(learner.password_serial).unwrap_or(u32::MAX),
+            expires_at: now + PASSWORD_LINK_LIFETIME,
+        }
+    }
+
     /// The path of the link below the page base: `/i/<token>` or `/p/<token>`.
     pub fn path(&self, keys: &Keys) -> String {
         let letter = match self {

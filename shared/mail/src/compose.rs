@@ -46,21 +46,9 @@ impl LetterWriter {
         format!("{}{}", self.page_base_url, link.path(&self.keys))
     }
 
-    fn password_link(
-        &self,
-        client: &Client,
-        learner: &Learner,
-        now: Timestamp,
-    ) -> Result<(String, Date), Unwritable> {
-        let serial = u32::try_from(learner.password_serial);
-        let expires_at = now + PASSWORD_LINK_LIFETIME;
-        let link = PersonalLink::Password {
-            client: client.client_id.clone(),
-            learner: learner.learner_id,
-            serial: serial.map_err(|error| Unwritable(error.into()))?,
-            expires_at,
-        };
-        Ok((self.url(&link), last_day(expires_at, client)))
+    fn password_link(&self, client: &Client, learner: &Learner, now: Timestamp) -> (String, Date) {
+        let link = PersonalLink::password(&client.client_id, learner, now);
+        (self.url(&link), last_day(now + PASSWORD_LINK_LIFETIME, client))
     }
 
     fn way_in(
@@ -71,7 +59,7 @@ impl LetterWriter {
     ) -> Result<WayIn, Unwritable> {
         Ok(match &learner.credential {
             None => {
-                let (url, until) = self.password_link(client, learner, now)?;
+                let (url, until) = self.password_link(client, learner, now);
                 WayIn::Link(url, until)
             }
             Some(credential) if credential.must_change => {
@@ -95,7 +83,7 @@ impl LetterWriter {
         let ends_at = seat.and_then(|seat| seat.ends_at);
         let way_in = match says {
             Saying::PasswordReset => {
-                let (url, until) = self.password_link(client, learner, now)?;
+                let (url, until) = self.password_link(client, learner, now);
                 WayIn::Link(url, until)
             }
             _ => self.way_in(client, learner, now)?,

@@ -1,9 +1,9 @@
 //! How learners come in: the page on which they set a password, signing in, tickets.
 
 use jiff::SignedDuration;
-use seatkeeper_domain::actions::sign_in::password_link;
 use seatkeeper_domain::actions::tickets::issue_ticket;
 use seatkeeper_domain::ids::LearnerId;
+use seatkeeper_domain::link::Link;
 use seatkeeper_domain::ports::People as _;
 use seatkeeper_testkit::VirtualClock;
 use seatkeeper_tests::http::{Call, House, PAGES, Person, now};
@@ -104,7 +104,7 @@ async fn a_forged_link_is_no_link_and_one_whose_time_ran_out_is_gone() {
     let (store, client, keys) = (&house.world.store, &house.world.client, &house.world.keys);
     let learner = store.learner(client, id).await.expect("the store").expect("a learner");
     let long_ago = now() - SignedDuration::from_hours(7 * 24 + 1);
-    let old = password_link(client, &learner, long_ago).path(keys);
+    let old = Link::password(client, &learner, long_ago).path(keys);
     let gone = house.send(Call::post(&old, &json!({"password": PASSWORD}))).await;
     assert_eq!((gone.status, gone.code().as_str()), (410, "gone"));
 }

@@ -1,7 +1,5 @@
 //! Signing in, and setting a password by a link.
 
-use jiff::Timestamp;
-
 use crate::actions::{Met, met};
 use crate::audit::Actor;
 use crate::change::{Change, Step, StoreError};
@@ -45,19 +43,9 @@ pub async fn sign_in(
         return Ok(SignIn::Refused);
     }
     if credential.must_change {
-        return Ok(SignIn::MustChange(password_link(client, &learner, clock.now())));
+        return Ok(SignIn::MustChange(Link::password(client, &learner, clock.now())));
     }
     Ok(SignIn::Welcome(Box::new(learner)))
-}
-
-/// The link by which a learner sets a password now; it dies with the next password.
-pub fn password_link(client: &ClientId, learner: &Learner, now: Timestamp) -> Link {
-    Link::Password {
-        client: client.clone(),
-        learner: learner.learner_id,
-        serial: u32::try_from(learner.password_serial).unwrap_or(u32::MAX),
-        expires_at: now + crate::link::PASSWORD_LINK_LIFETIME,
-    }
 }
 
 /// What a link to set a password leads to now.
