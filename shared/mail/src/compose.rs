@@ -51,13 +51,8 @@ impl LetterWriter {
         (self.url(&link), last_day(now + PASSWORD_LINK_LIFETIME, client))
     }
 
-    fn way_in(
-        &self,
-        client: &Client,
-        learner: &Learner,
-        now: Timestamp,
-    ) -> Result<WayIn, Unwritable> {
-        Ok(match &learner.credential {
+    fn way_in(&self, client: &Client, learner: &Learner, now: Timestamp) -> WayIn {
+        match &learner.credential {
             None => {
                 let (url, until) = self.password_link(client, learner, now);
                 WayIn::Link(url, until)
@@ -68,7 +63,7 @@ impl LetterWriter {
                 WayIn::Password(Password::generated(&self.keys, &client.client_id, id, serial))
             }
             Some(_) => WayIn::Own,
-        })
+        }
     }
 
     fn to_learner(
@@ -86,7 +81,7 @@ impl LetterWriter {
                 let (url, until) = self.password_link(client, learner, now);
                 WayIn::Link(url, until)
             }
-            _ => self.way_in(client, learner, now)?,
+            _ => self.way_in(client, learner, now),
         };
         let way_in = match way_in {
             // A generated password is mailed once: with the seat that made the account.
