@@ -299,6 +299,8 @@ pub struct WrittenMail {
     pub text: String,
     /// The HTML part.
     pub html: String,
+    /// Where such mails are stopped with one click (RFC 8058), if they can be.
+    pub unsubscribe_url: Option<String>,
 }
 
 /// What a mail is about, as it is at the moment of writing.

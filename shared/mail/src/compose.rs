@@ -157,7 +157,7 @@ impl Writer for LetterWriter {
         reader: Audience,
         now: Timestamp,
     ) -> Result<WrittenMail, Unwritable> {
-        let Rendered { subject, text, html, from_name } = match about {
+        let Rendered { subject, text, html, from_name, unsubscribe_url } = match about {
             About::Seat { learner, seat, letter } => {
                 self.to_learner(client, learner, letter, Some(seat), reader, now)
             }
@@ -166,7 +166,7 @@ impl Writer for LetterWriter {
             }
             About::Invitation(invitation) => self.to_invited(client, invitation, reader),
         }?;
-        Ok(WrittenMail { from_name, subject, text, html })
+        Ok(WrittenMail { from_name, subject, text, html, unsubscribe_url })
     }
 }
 

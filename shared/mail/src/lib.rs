@@ -18,6 +18,7 @@ use seatkeeper_domain::color::Color;
 pub use compose::LetterWriter;
 pub use language::{MailLanguage, available_languages, resolve_language};
 
+use language::Template;
 use view::View;
 
 /// All that one mail says, borrowed from whoever knows it.
@@ -29,7 +30,7 @@ pub struct Letter<'a> {
     pub kind: LetterKind<'a>,
     /// The client in whose name it is sent.
     pub brand: Brand<'a>,
-    /// The learner's address, which is also what they sign in with.
+    /// The reader's address; for a learner, it is also what they sign in with.
     pub email: &'a str,
     /// The learner's first name, where known.
     pub first_name: Option<&'a str>,
@@ -39,7 +40,7 @@ pub struct Letter<'a> {
     pub message: Option<&'a str>,
     /// The last day of access, where there is one.
     pub access_until: Option<Date>,
-    /// Where the learner signs in: an `http` or `https` address.
+    /// Where a learner signs in: an `http` or `https` address.
     pub sign_in_url: &'a str,
     /// Who reads this mail.
     pub reader: Reader,
@@ -48,7 +49,7 @@ pub struct Letter<'a> {
 /// Who reads a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// The learner.
+    /// Whom it is for.
     Learner,
     /// The administrator who asked for a copy: it says so, and has neither link nor password.
     CopyToAdministrator,
@@ -76,6 +77,82 @@ pub enum LetterKind<'a> {
     Redeemed,
     /// Someone asked for a new password.
     PasswordReset(Link<'a>),
+    /// An invitation still waits for its answer.
+    Reminder {
+        /// Where it is answered.
+        link: Link<'a>,
+        /// Where reminders are stopped: an `http` or `https` address.
+        unsubscribe_url: &'a str,
+    },
+    /// A code to redeem.
+    CodeSent {
+        /// The code, as a person would type it.
+        code: &'a str,
+        /// The page where it is redeemed, with the code filled in.
+        url: &'a str,
+        /// The last day on which it can be redeemed.
+        redeem_until: Option<Date>,
+    },
+    /// An import ended. It goes to whoever uploaded the file.
+    ImportFinished(ImportNews<'a>),
+    /// A contract's stock runs low. It goes to those who look after it.
+    StockLow {
+        /// The contract's reference.
+        contract: &'a str,
+        /// Seats still available.
+        available: u64,
+        /// Seats bought.
+        total: u64,
+    },
+    /// A contract comes to its end. It goes to those who look after it.
+    ContractEnding {
+        /// The contract's reference.
+        contract: &'a str,
+        /// Its last day.
+        ends_on: Date,
+        /// Whether learners lose their access then.
+        stops_access: bool,
+        /// Seats in use.
+        used: u64,
+        /// Seats bought.
+        total: u64,
+    },
+}
+
+/// What became of an uploaded file.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportNews<'a> {
+    /// The file's name.
+    pub file: &'a str,
+    /// How it ended.
+    pub ending: ImportEnding,
+    /// Whether there is a report of what went wrong.
+    pub has_report: bool,
+    /// Data rows in the file.
+    pub rows: u64,
+    /// Accounts made.
+    pub created: u64,
+    /// People invited.
+    pub invited: u64,
+    /// Seats that open on a later date.
+    pub scheduled: u64,
+    /// Accounts changed.
+    pub updated: u64,
+    /// Rows that had nothing to do.
+    pub skipped: u64,
+    /// Rows that were not imported.
+    pub failed: u64,
+}
+
+/// How an import ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportEnding {
+    /// Every row has its outcome.
+    Completed,
+    /// The file could not be read.
+    Rejected,
+    /// It could be read, but was not imported.
+    Refused,
 }
 
 /// How a learner whose start date has come gets in.
@@ -123,6 +200,8 @@ pub struct Rendered {
     /// The sender's name, safe as the display name of a `From` header once encoded: one line, no
     /// control or direction character.
     pub from_name: String,
+    /// Where such mails are stopped, for the `List-Unsubscribe` header.
+    pub unsubscribe_url: Option<String>,
 }
 
 /// A template could not be filled.
@@ -133,11 +212,32 @@ pub struct RenderError(#[from] askama::Error);
 /// Renders a letter in a language.
 pub fn render(letter: &Letter<'_>, language: MailLanguage) -> Result<Rendered, RenderError> {
     let view = View::new(letter, language);
-    let parts = language.parts(&letter.kind, &view)?;
+    let parts = language.parts(letter.kind.template(), &view)?;
     Ok(Rendered {
         subject: clean::line(&parts.subject, clean::SUBJECT_MAX),
         text: clean::tidy_text(&parts.text),
         html: clean::without_blank_lines(&parts.html),
         from_name: view.from_name,
+        unsubscribe_url: view.unsubscribe_url,
     })
+}
+
+impl LetterKind<'_> {
+    fn template(&self) -> Template {
+        match self {
+            Self::Invitation(_) => Template::Invitation,
+            Self::AccountCreatedLink(_) => Template::AccountCreatedLink,
+            Self::AccountCreatedPassword { .. } => Template::AccountCreatedPassword,
+            Self::AccountCreated => Template::AccountCreated,
+            Self::Added(_) => Template::Added,
+            Self::AccessOpened(_) => Template::AccessOpened,
+            Self::Redeemed => Template::Redeemed,
+            Self::PasswordReset(_) => Template::PasswordReset,
+            Self::Reminder { .. } => Template::Reminder,
+            Self::CodeSent { .. } => Template::CodeSent,
+            Self::ImportFinished(_) => Template::ImportFinished,
+            Self::StockLow { .. } => Template::StockLow,
+            Self::ContractEnding { .. } => Template::ContractEnding,
+        }
+    }
 }

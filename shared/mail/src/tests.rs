@@ -31,6 +31,52 @@ fn letter(kind: LetterKind<'static>) -> Letter<'static> {
     }
 }
 
+const CODE: &str = "KXQ4-7MDR-29TV";
+const CODE_URL: &str = "https://join.seatkeeper.example/acme/KXQ4-7MDR-29TV";
+const STOP_URL: &str = "https://join.seatkeeper.example/u/h3w8e1r5t9y2u4";
+
+fn reminder() -> LetterKind<'static> {
+    LetterKind::Reminder { link: link(), unsubscribe_url: STOP_URL }
+}
+
+fn code_sent() -> LetterKind<'static> {
+    LetterKind::CodeSent { code: CODE, url: CODE_URL, redeem_until: Some(date(2027, 1, 1)) }
+}
+
+fn import(ending: ImportEnding) -> LetterKind<'static> {
+    let done = ending == ImportEnding::Completed;
+    LetterKind::ImportFinished(ImportNews {
+        file: "new starters <spring>.xlsx",
+        ending,
+        has_report: true,
+        rows: 12_400,
+        created: if done { 12_000 } else { 0 },
+        invited: 0,
+        scheduled: if done { 250 } else { 0 },
+        updated: if done { 31 } else { 0 },
+        skipped: if done { 100 } else { 0 },
+        failed: 19,
+    })
+}
+
+fn stock_low(available: u64) -> LetterKind<'static> {
+    LetterKind::StockLow { contract: "2027-001", available, total: 1500 }
+}
+
+fn contract_ending(stops_access: bool) -> LetterKind<'static> {
+    LetterKind::ContractEnding {
+        contract: "2027-001",
+        ends_on: date(2027, 3, 31),
+        stops_access,
+        used: 1488,
+        total: 1500,
+    }
+}
+
+fn to_administrator(kind: LetterKind<'static>) -> Letter<'static> {
+    Letter { email: "camille.durand@acme.example", first_name: None, inviter: None, ..letter(kind) }
+}
+
 /// Every kind of mail, by the name of its snapshot.
 fn all() -> Vec<(&'static str, Letter<'static>)> {
     let invitation = Letter {
@@ -55,6 +101,18 @@ fn all() -> Vec<(&'static str, Letter<'static>)> {
         ("access_opened_as_usual", opened(FirstSignIn::AsUsual)),
         ("redeemed", Letter { inviter: None, ..letter(LetterKind::Redeemed) }),
         ("password_reset", Letter { inviter: None, ..letter(LetterKind::PasswordReset(link())) }),
+        ("reminder", letter(reminder())),
+        ("code_sent", letter(code_sent())),
+        ("import_finished", to_administrator(import(ImportEnding::Completed))),
+        ("import_finished_rejected", to_administrator(import(ImportEnding::Rejected))),
+        ("import_finished_refused", to_administrator(import(ImportEnding::Refused))),
+        ("stock_low", to_administrator(stock_low(12))),
+        ("stock_low_one", to_administrator(stock_low(1))),
+        ("stock_low_none", to_administrator(stock_low(0))),
+        ("contract_ending", to_administrator(contract_ending(false))),
+        ("contract_ending_stops_access", to_administrator(contract_ending(true))),
+        ("reminder_copy", Letter { reader: Reader::CopyToAdministrator, ..letter(reminder()) }),
+        ("code_sent_copy", Letter { reader: Reader::CopyToAdministrator, ..letter(code_sent()) }),
         (
             "invitation_copy",
             Letter {
@@ -133,7 +191,8 @@ fn a_mail_names_its_language_and_link_in_both_parts() {
                 | LetterKind::AccountCreatedLink(link)
                 | LetterKind::Added(Some(link))
                 | LetterKind::AccessOpened(FirstSignIn::Link(link))
-                | LetterKind::PasswordReset(link) => (Some(link.url), None),
+                | LetterKind::PasswordReset(link)
+                | LetterKind::Reminder { link, .. } => (Some(link.url), None),
                 LetterKind::AccountCreatedPassword { password }
                 | LetterKind::AccessOpened(FirstSignIn::Password(password)) => {
                     (None, Some(password))
@@ -144,11 +203,45 @@ fn a_mail_names_its_language_and_link_in_both_parts() {
             for part in [&mail.text, &mail.html] {
                 assert_eq!(part.contains(TOKEN_URL), link.is_some() && !is_copy, "{name}");
                 assert_eq!(part.contains(PASSWORD), password.is_some() && !is_copy, "{name}");
+                assert_eq!(part.contains(CODE), name == "code_sent", "{name}");
+                assert_eq!(part.contains(STOP_URL), name == "reminder", "{name}");
             }
             // In a copy there is nothing to press that would need the secret.
-            assert!(is_copy || mail.text.contains("https://"), "{name}");
+            let pressed = letter.email.starts_with("line.");
+            assert!(is_copy || mail.text.contains("https://") == pressed, "{name}");
+            assert_eq!(mail.unsubscribe_url.is_some(), name == "reminder", "{name}");
         }
     }
+}
+
+/// The two parts are written apart; nobody shall read more in one of them.
+#[test]
+fn what_the_text_says_the_html_says_too() {
+    for language in available_languages() {
+        for (name, letter) in all() {
+            let mail = render(&letter, *language).unwrap();
+            let html = visible(&mail.html).replace("&#60;", "<").replace("&#62;", ">");
+            let html: String = html.split_whitespace().collect::<Vec<_>>().join(" ");
+            for line in mail.text.lines().filter(|line| *line != "-- ") {
+                let said = line.trim_start_matches("> ").trim_matches(['[', ']', '>']);
+                // A label and its value stand in cells of their own there.
+                let (label, value) = said.rsplit_once(": ").unwrap_or((said, ""));
+                let label = label.trim_end_matches(':').trim_end_matches('\u{a0}');
+                for part in [label, value] {
+                    let part = part.split_whitespace().collect::<Vec<_>>().join(" ");
+                    assert!(html.contains(&part), "{} {name}: {part}", language.tag());
+                }
+            }
+            assert!(mail.html.contains(&format!("<title>{}", title_of(&mail))), "{name}");
+        }
+    }
+}
+
+/// The subject as the HTML's title has it: without the mark of a copy, escaped.
+fn title_of(mail: &Rendered) -> String {
+    let marks = ["Copy: ", "Copie\u{a0}: ", "Kopie: ", "Copia: "];
+    let bare = marks.iter().find_map(|mark| mail.subject.strip_prefix(mark));
+    bare.unwrap_or(&mail.subject).replace('<', "&#60;").replace('>', "&#62;")
 }
 
 /// In French a no-break space goes before `:`, `;`, `!`, `?` and `»`, and after `«`.

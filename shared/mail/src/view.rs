@@ -2,7 +2,9 @@
 
 use seatkeeper_domain::color::Color;
 
-use crate::{FirstSignIn, Letter, LetterKind, Link, MailLanguage, Reader, clean};
+use crate::{
+    FirstSignIn, ImportEnding, ImportNews, Letter, LetterKind, Link, MailLanguage, Reader, clean,
+};
 
 /// A letter as its templates see it.
 pub(crate) struct View {
@@ -25,8 +27,51 @@ pub(crate) struct View {
     /// The generated password; bullets in a copy.
     pub(crate) password: Option<String>,
     pub(crate) access_until: Option<String>,
+    /// The code to redeem; bullets in a copy.
+    pub(crate) code: Option<String>,
+    pub(crate) redeem_until: Option<String>,
+    /// Where reminders are stopped (nowhere in a copy).
+    pub(crate) unsubscribe_url: Option<String>,
+    /// The reference of the contract the mail is about.
+    pub(crate) contract: String,
+    pub(crate) import: ImportView,
+    pub(crate) stock: StockView,
+    pub(crate) ending: EndingView,
     /// Whether this is the administrator's copy.
     pub(crate) copy: bool,
+}
+
+/// What became of a file; counts of nothing are left out.
+#[derive(Default)]
+pub(crate) struct ImportView {
+    pub(crate) file: String,
+    pub(crate) rejected: bool,
+    pub(crate) refused: bool,
+    pub(crate) has_report: bool,
+    pub(crate) rows: String,
+    pub(crate) created: Option<String>,
+    pub(crate) invited: Option<String>,
+    pub(crate) scheduled: Option<String>,
+    pub(crate) updated: Option<String>,
+    pub(crate) skipped: Option<String>,
+    pub(crate) failed: Option<String>,
+}
+
+/// What is left of a contract.
+#[derive(Default)]
+pub(crate) struct StockView {
+    pub(crate) left: u64,
+    pub(crate) available: String,
+    pub(crate) total: String,
+}
+
+/// How a contract ends.
+#[derive(Default)]
+pub(crate) struct EndingView {
+    pub(crate) ends_on: String,
+    pub(crate) stops_access: bool,
+    pub(crate) used: String,
+    pub(crate) total: String,
 }
 
 /// The client's color and what is readable with it.
@@ -46,6 +91,10 @@ impl View {
     pub(crate) fn new(letter: &Letter<'_>, language: MailLanguage) -> Self {
         let copy = letter.reader == Reader::CopyToAdministrator;
         let (link, password) = secrets(&letter.kind);
+        let mut facts = Facts::of(&letter.kind, language);
+        if copy {
+            facts.code = facts.code.map(|_| HIDDEN.to_owned());
+        }
         let brand = &letter.brand;
         let client = clean::line(brand.name, clean::NAME_MAX);
         let from_name = brand.from_name.map(|name| clean::line(name, clean::NAME_MAX));
@@ -66,15 +115,107 @@ impl View {
             inviter: clean::person(letter.inviter),
             message: clean::lines(letter.message),
             has_link: link.is_some(),
-            action_url: match link {
-                Some(_) if copy => None,
-                Some(link) => owned(link.url),
-                None => owned(letter.sign_in_url),
+            action_url: match (link, &letter.kind) {
+                (Some(_), _) | (None, LetterKind::CodeSent { .. }) if copy => None,
+                (Some(link), _) => owned(link.url),
+                (None, LetterKind::CodeSent { url, .. }) => owned(url),
+                (
+                    None,
+                    LetterKind::ImportFinished(_)
+                    | LetterKind::StockLow { .. }
+                    | LetterKind::ContractEnding { .. },
+                ) => None,
+                (None, _) => owned(letter.sign_in_url),
             },
             expires_on: link.map(|link| language.date(link.expires_on)),
-            password: password.map(|text| if copy { "••••••••" } else { text }.to_owned()),
+            password: password.map(|text| if copy { HIDDEN } else { text }.to_owned()),
             access_until: letter.access_until.map(|date| language.date(date)),
+            code: facts.code,
+            redeem_until: facts.redeem_until,
+            unsubscribe_url: match letter.kind {
+                LetterKind::Reminder { unsubscribe_url, .. } if !copy => owned(unsubscribe_url),
+                _ => None,
+            },
+            contract: facts.contract,
+            import: facts.import,
+            stock: facts.stock,
+            ending: facts.ending,
             copy,
+        }
+    }
+}
+
+/// What stands for a secret in a copy.
+const HIDDEN: &str = "••••••••";
+
+/// What only some kinds of letters say.
+#[derive(Default)]
+struct Facts {
+    code: Option<String>,
+    redeem_until: Option<String>,
+    contract: String,
+    import: ImportView,
+    stock: StockView,
+    ending: EndingView,
+}
+
+impl Facts {
+    fn of(kind: &LetterKind<'_>, language: MailLanguage) -> Self {
+        let contract = |reference: &str| clean::line(reference, clean::NAME_MAX);
+        match *kind {
+            LetterKind::CodeSent { code, redeem_until, .. } => Self {
+                code: Some(clean::line(code, clean::NAME_MAX)),
+                redeem_until: redeem_until.map(|date| language.date(date)),
+                ..Self::default()
+            },
+            LetterKind::ImportFinished(news) => {
+                Self { import: ImportView::of(&news, language), ..Self::default() }
+            }
+            LetterKind::StockLow { contract: reference, available, total } => Self {
+                contract: contract(reference),
+                stock: StockView {
+                    left: available,
+                    available: language.number(available),
+                    total: language.number(total),
+                },
+                ..Self::default()
+            },
+            LetterKind::ContractEnding {
+                contract: reference,
+                ends_on,
+                stops_access,
+                used,
+                total,
+            } => Self {
+                contract: contract(reference),
+                ending: EndingView {
+                    ends_on: language.date(ends_on),
+                    stops_access,
+                    used: language.number(used),
+                    total: language.number(total),
+                },
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
+impl ImportView {
+    fn of(news: &ImportNews<'_>, language: MailLanguage) -> Self {
+        let some = |count: u64| (count > 0).then(|| language.number(count));
+        Self {
+            file: clean::line(news.file, clean::NAME_MAX),
+            rejected: news.ending == ImportEnding::Rejected,
+            refused: news.ending == ImportEnding::Refused,
+            has_report: news.has_report,
+            rows: language.number(news.rows),
+            created: some(news.created),
+            invited: some(news.invited),
+            scheduled: some(news.scheduled),
+            updated: some(news.updated),
+            skipped: some(news.skipped),
+            failed: some(news.failed),
         }
     }
 }
@@ -86,12 +227,17 @@ fn secrets<'a>(kind: &LetterKind<'a>) -> (Option<Link<'a>>, Option<&'a str>) {
         | LetterKind::AccountCreatedLink(link)
         | LetterKind::Added(Some(link))
         | LetterKind::AccessOpened(FirstSignIn::Link(link))
-        | LetterKind::PasswordReset(link) => (Some(link), None),
+        | LetterKind::PasswordReset(link)
+        | LetterKind::Reminder { link, .. } => (Some(link), None),
         LetterKind::AccountCreatedPassword { password }
         | LetterKind::AccessOpened(FirstSignIn::Password(password)) => (None, Some(password)),
         LetterKind::AccountCreated
         | LetterKind::Added(None)
         | LetterKind::AccessOpened(FirstSignIn::AsUsual)
-        | LetterKind::Redeemed => (None, None),
+        | LetterKind::Redeemed
+        | LetterKind::CodeSent { .. }
+        | LetterKind::ImportFinished(_)
+        | LetterKind::StockLow { .. }
+        | LetterKind::ContractEnding { .. } => (None, None),
     }
 }
