@@ -1,5 +1,6 @@
 //! E-mail addresses, normalized once, so that one person is one learner.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -32,7 +33,11 @@ impl EmailAddress {
     /// are dropped, `mailto:` too, the case is folded and the domain becomes punycode (UTS 46,
     /// non-transitional).
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
-        let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+        let visible = if text.is_ascii() {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(text.chars().filter(|c| !is_invisible(*c)).collect())
+        };
         let trimmed = visible.trim();
         if trimmed.is_empty() {
             return Err(InvalidEmail::Missing);
@@ -46,7 +51,11 @@ impl EmailAddress {
             return Err(InvalidEmail::Form);
         }
         let domain = ascii_domain(domain).ok_or(InvalidEmail::Form)?;
-        let address = format!("{}@{domain}", local.to_ascii_lowercase());
+        let mut address = String::with_capacity(local.len() + 1 + domain.len());
+        address.push_str(local);
+        address.make_ascii_lowercase();
+        address.push('@');
+        address.push_str(&domain);
         if address.len() > ADDRESS_MAX { Err(InvalidEmail::Form) } else { Ok(Self(address)) }
     }
 

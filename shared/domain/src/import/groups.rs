@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 use crate::ids::GroupId;
 
@@ -11,8 +11,18 @@ pub fn fold_name(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }
+    let lower: String = if is_composed(name) {
+        name.chars().flat_map(char::to_lowercase).collect()
+    } else {
+        name.nfc().flat_map(char::to_lowercase).collect()
+    };
     // Lower case can leave a form that is not composed (`İ`): compose last.
-    name.nfc().flat_map(char::to_lowercase).nfc().collect()
+    if is_composed(&lower) { lower } else { lower.nfc().collect() }
+}
+
+/// Whether the text is certainly in composed form, as most are.
+fn is_composed(text: &str) -> bool {
+    is_nfc_quick(text.chars()) == IsNormalized::Yes
 }
 
 /// Groups by id and by name. It holds those the caller sees; others do not exist here.

@@ -1,6 +1,6 @@
 //! Durations and answers of yes or no.
 
-use unicode_normalization::UnicodeNormalization as _;
+use super::fold_name;
 
 /// Reads a whole number above 0, also written `90.0`.
 pub fn parse_duration_days(text: &str) -> Option<u32> {
@@ -17,7 +17,7 @@ pub fn parse_duration_days(text: &str) -> Option<u32> {
 
 /// Reads yes or no as English, French, German and Spanish spreadsheets say it.
 pub fn parse_notify(text: &str) -> Option<bool> {
-    match text.nfc().collect::<String>().to_lowercase().as_str() {
+    match fold_name(text).as_str() {
         "yes" | "oui" | "ja" | "sí" | "1" | "true" | "vrai" | "x" => Some(true),
         "no" | "non" | "nein" | "0" | "false" | "faux" => Some(false),
         _ => None,
