@@ -1,4 +1,4 @@
-//! An old workbook's table of shared texts, in one piece of memory.
+//! A workbook's table of shared texts, in one piece of memory.
 
 /// Texts by index. Its size is that of what was read, never that of a declared count.
 #[derive(Default)]
@@ -10,8 +10,18 @@ pub(crate) struct StringTable {
 impl StringTable {
     pub(crate) fn push(&mut self, text: &str) {
         self.text.push_str(text);
-        // The texts of a file of 10 MiB take 20 MiB at most: offsets fit.
+        // The texts of an old workbook of 10 MiB take 20 MiB at most, those of a new one what it may
+        // inflate to: offsets fit.
         self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Makes it a table of `count` texts: a last one too many is taken away, one that lacks is
+    /// empty.
+    pub(crate) fn cut(&mut self, count: usize) {
+        self.ends.truncate(count);
+        let end = self.ends.last().copied().unwrap_or_default();
+        self.text.truncate(end as usize);
+        self.ends.resize(count, end);
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&str> {

@@ -25,6 +25,10 @@ const MAX_REFERENCE: usize = 12;
 /// Deepest nesting.
 const MAX_DEPTH: usize = 128;
 
+/// A cell's value and its end, as most are written.
+const VALUE: &[u8] = b"<v>";
+const END_OF_VALUE: &[u8] = b"</v></c>";
+
 /// What comes next in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -165,6 +169,25 @@ impl<'p> Scanner<'p> {
         self.at += length + name.len() + 3;
         self.close();
         Ok(Some(&self.block[begin..begin + length]))
+    }
+
+    /// The text of `<v>…</v>` if nothing else stands in the element that began just now, whose
+    /// name is `c`: then both elements' ends are passed too. Else nothing is passed. Most cells of a
+    /// worksheet are written so.
+    pub(crate) fn only_value(&mut self) -> Option<&[u8]> {
+        let rest = &self.block[self.at..self.filled];
+        if self.ends_itself || self.name() != b"c" || !rest.starts_with(VALUE) {
+            return None;
+        }
+        let text = &rest[VALUE.len()..];
+        let length = position(text, |byte| matches!(byte, b'<' | b'&'))?;
+        if !text[length..].starts_with(END_OF_VALUE) {
+            return None;
+        }
+        let begin = self.at + VALUE.len();
+        self.at = begin + length + END_OF_VALUE.len();
+        self.close();
+        Some(&self.block[begin..begin + length])
     }
 
     /// The element's qualified name.
@@ -490,11 +513,6 @@ pub(crate) fn unescaped(raw: &[u8]) -> Result<Cow<'_, str>, Rejection> {
     let mut text = Vec::with_capacity(raw.len());
     unescape_into(raw, &mut text)?;
     String::from_utf8(text).map(Cow::Owned).map_err(|_| broken())
-}
-
-/// A text as an attribute's value, between double quotes.
-pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Appends `piece` as far as there is room.

@@ -5,22 +5,23 @@ use std::io::{Read, Seek};
 use calamine::{Cell, CellErrorType, DataRef, XlsxCellReader, XlsxError};
 use seatkeeper_domain::import::Cell as Value;
 
-use super::guard::SheetFacts;
+use super::guard::Rest;
 use crate::limits::LAST_ROW;
 use crate::number::{DateSystem, digits, iso_date};
 use crate::reject::Rejection;
 use crate::row::Row;
 use crate::table::{Flow, Table};
 
-/// Gives a worksheet's rows that have cells to the table, to the end or until the table leaves.
+/// Gives a worksheet's rows that have cells to the table, from the first one on that is not plain,
+/// to the end or until the table leaves.
 pub(super) fn read<R: Read + Seek>(
     mut cells: XlsxCellReader<'_, R>,
-    facts: &SheetFacts,
+    rest: &Rest,
     dates: DateSystem,
     table: &mut Table<'_>,
 ) -> Result<(), Rejection> {
-    let mut hidden = facts.hidden.iter().copied().peekable();
-    let mut unknown_errors = facts.unknown_errors.iter();
+    let mut hidden = rest.hidden.iter().copied().peekable();
+    let mut unknown_errors = rest.unknown_errors.iter();
     let mut row = Row::default();
     loop {
         let cell = match cells.next_cell() {
@@ -35,6 +36,9 @@ pub(super) fn read<R: Read + Seek>(
         };
         let (row_index, column) = cell.get_position();
         let line = row_index.saturating_add(1);
+        if line < rest.from {
+            continue;
+        }
         if line != row.line {
             if line < row.line || line > LAST_ROW {
                 return Err(Rejection::unreadable());

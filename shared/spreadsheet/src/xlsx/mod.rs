@@ -1,4 +1,5 @@
-//! Office Open XML workbooks (ECMA-376): guarded here, their cells read by `calamine`.
+//! Office Open XML workbooks (ECMA-376): what is plain in them is read by the guard that walks
+//! through them, the rest by `calamine`.
 //!
 //! Calamine never opens the uploaded package. It opens one that is made here, of the few parts it
 //! needs: those that list and name things are written anew, the shared texts and the worksheets
@@ -20,7 +21,7 @@ use crate::reject::{RejectCode, Rejection};
 use crate::source::{SheetDetails, Source};
 use crate::table::Table;
 use crate::xml::{Event, Scanner, unescaped};
-use guard::{Bounds, SharedTexts, SheetFacts};
+use guard::{Context, Rest, SharedTexts};
 use styles::Styles;
 
 /// The content type of a workbook without macros.
@@ -77,17 +78,15 @@ impl ContentTypes {
 pub(crate) struct Workbook<'b> {
     package: Package<'b>,
     sheets: Vec<Sheet>,
-    bounds: Bounds,
-    dates: DateSystem,
-    cells: Xlsx<Cursor<Vec<u8>>>,
+    context: Context,
+    /// Opened for the first sheet that is not plain.
+    calamine: Option<Xlsx<Cursor<Vec<u8>>>>,
 }
 
 /// A visible worksheet and where it is.
 struct Sheet {
     name: String,
     part: String,
-    /// What the guard found, once it has walked through.
-    facts: Option<SheetFacts>,
 }
 
 impl<'b> Workbook<'b> {
@@ -104,37 +103,46 @@ impl<'b> Workbook<'b> {
             None => None,
         };
         let texts = match links.by_kind("sharedStrings") {
-            Some(part) => Some(SharedTexts::guard(part, &mut package)?),
+            Some(part) => Some(SharedTexts::read(part, &mut package)?),
             None => None,
         };
-        let bounds = Bounds {
-            texts: texts.as_ref().map_or(0, |texts| texts.count),
-            formats: styles.as_ref().map(Styles::count),
+        Ok(Self { package, sheets, context: Context { texts, styles, dates }, calamine: None })
+    }
+
+    /// Has calamine read a sheet from the first row on that is not plain.
+    fn read_rest(
+        &mut self,
+        index: usize,
+        rest: &Rest,
+        table: &mut Table<'_>,
+    ) -> Result<(), Rejection> {
+        let calamine = match &mut self.calamine {
+            Some(calamine) => calamine,
+            none => {
+                let retold = retold::package(&mut self.package, &self.sheets, &self.context)?;
+                let calamine =
+                    Xlsx::new(Cursor::new(retold)).map_err(|_| Rejection::unreadable())?;
+                none.insert(calamine)
+            }
         };
-        let retold =
-            retold::package(&mut package, &sheets, texts.as_ref(), styles.as_ref(), dates)?;
-        let cells = Xlsx::new(Cursor::new(retold)).map_err(|_| Rejection::unreadable())?;
-        Ok(Self { package, sheets, bounds, dates, cells })
+        let cells = calamine
+            .worksheet_cells_reader(&retold::sheet_name(index))
+            .map_err(|_| Rejection::unreadable())?;
+        cells::read(cells, rest, self.context.dates, table)
     }
 }
 
 impl Source for Workbook<'_> {
     fn read(&mut self, table: &mut Table<'_>) -> Result<SheetDetails, Rejection> {
-        for (index, sheet) in self.sheets.iter_mut().enumerate() {
-            let facts = match &mut sheet.facts {
-                Some(facts) => facts,
-                none => none.insert(SheetFacts::guard(
-                    &mut Scanner::for_another_parser(self.package.part(&sheet.part)?),
-                    &self.bounds,
-                )?),
-            };
-            let cells = self
-                .cells
-                .worksheet_cells_reader(&retold::sheet_name(index))
-                .map_err(|_| Rejection::unreadable())?;
-            cells::read(cells, facts, self.dates, table)?;
+        for index in 0..self.sheets.len() {
+            let part = self.package.part(&self.sheets[index].part)?;
+            let mut scanner = Scanner::for_another_parser(part);
+            if let Some(rest) = guard::read(&mut scanner, &self.context, table)? {
+                drop(scanner);
+                self.read_rest(index, &rest, table)?;
+            }
             if table.is_found() {
-                return Ok(SheetDetails::of_sheet(&sheet.name));
+                return Ok(SheetDetails::of_sheet(&self.sheets[index].name));
             }
         }
         Ok(SheetDetails::default())
@@ -185,11 +193,8 @@ fn visible_worksheet(
     let link = link.ok_or_else(Rejection::unreadable)?;
     let target = links.by_id.get(&link).ok_or_else(Rejection::unreadable)?;
     let is_worksheet = target.kind == "worksheet";
-    Ok((visible && is_worksheet).then(|| Sheet {
-        name: name.unwrap_or_default(),
-        part: target.part.clone(),
-        facts: None,
-    }))
+    Ok((visible && is_worksheet)
+        .then(|| Sheet { name: name.unwrap_or_default(), part: target.part.clone() }))
 }
 
 /// What a part refers to.

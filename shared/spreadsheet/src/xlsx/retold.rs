@@ -7,12 +7,11 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::Sheet;
-use super::guard::SharedTexts;
+use super::guard::{Context, SharedTexts};
 use super::styles::Styles;
 use crate::number::DateSystem;
 use crate::package::{Package, Part};
 use crate::reject::Rejection;
-use crate::xml::escaped;
 
 const LINK: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
 /// Bytes inflated at a time.
@@ -25,21 +24,19 @@ type Target = ZipWriter<Cursor<Vec<u8>>>;
 pub(super) fn package(
     source: &mut Package<'_>,
     sheets: &[Sheet],
-    texts: Option<&SharedTexts>,
-    styles: Option<&Styles>,
-    dates: DateSystem,
+    context: &Context,
 ) -> Result<Vec<u8>, Rejection> {
     let mut target = ZipWriter::new(Cursor::new(Vec::new()));
     let root =
         format!(r#"<Relationship Id="r" Type="{LINK}/officeDocument" Target="xl/workbook.xml"/>"#);
     put(&mut target, "_rels/.rels", &relationships(&root))?;
-    let (workbook, links) = workbook(sheets.len(), dates)?;
+    let (workbook, links) = workbook(sheets.len(), context.dates)?;
     put(&mut target, "xl/workbook.xml", &workbook)?;
     put(&mut target, "xl/_rels/workbook.xml.rels", &relationships(&links))?;
-    if let Some(styles) = styles {
-        put(&mut target, "xl/styles.xml", &style_sheet(styles)?)?;
+    if let Some(styles) = &context.styles {
+        put(&mut target, "xl/styles.xml", &style_sheet(styles))?;
     }
-    match texts {
+    match &context.texts {
         Some(texts) if texts.misstates_its_count => {
             start(&mut target, "xl/sharedStrings.xml")?;
             recount(source.part(&texts.part)?, texts, &mut target)?;
@@ -84,18 +81,14 @@ fn workbook(sheets: usize, dates: DateSystem) -> Result<(String, String), Reject
     Ok((workbook, links))
 }
 
-fn style_sheet(styles: &Styles) -> Result<String, Rejection> {
-    let mut text = "<styleSheet><numFmts>".to_owned();
-    for (id, code) in &styles.codes {
-        let code = escaped(code);
-        written(write!(text, r#"<numFmt numFmtId="{id}" formatCode="{code}"/>"#))?;
-    }
-    text.push_str("</numFmts><cellXfs>");
-    for id in &styles.formats {
-        written(write!(text, r#"<xf numFmtId="{id}"/>"#))?;
-    }
-    text.push_str("</cellXfs></styleSheet>");
-    Ok(text)
+/// Cell formats that are a date's or nothing in particular. Fonts, fills and borders, which
+/// calamine would copy for every cell format, are left out.
+fn style_sheet(styles: &Styles) -> String {
+    let format = |is_date: &bool| {
+        if *is_date { r#"<xf numFmtId="14"/>"# } else { r#"<xf numFmtId="0"/>"# }
+    };
+    let formats: String = styles.are_dates.iter().map(format).collect();
+    format!("<styleSheet><cellXfs>{formats}</cellXfs></styleSheet>")
 }
 
 /// Copies the shared texts without what they say about their number: calamine sets memory aside

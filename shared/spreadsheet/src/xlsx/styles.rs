@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::number::is_date_format;
 use crate::reject::Rejection;
 use crate::xlsx::attribute_number;
 use crate::xml::{Event, Scanner};
@@ -11,32 +12,30 @@ const MAX_FORMATS: usize = 65_536;
 /// Most bytes of a number format's code; Excel stops at 255 characters.
 const MAX_CODE: usize = 1024;
 
-/// What of the styles says whether a number is a date. Fonts, fills and borders, which calamine
-/// would copy for every cell format, are left out.
+/// Which cell formats show a number as a date.
 #[derive(Default)]
 pub(super) struct Styles {
-    /// Codes of number formats that are not built in, by number.
-    pub(super) codes: BTreeMap<u16, String>,
-    /// The number format of each cell format.
-    pub(super) formats: Vec<u16>,
+    /// By cell format.
+    pub(super) are_dates: Vec<bool>,
 }
 
 impl Styles {
     /// Reads the styles part.
     pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<Self, Rejection> {
-        let mut styles = Self::default();
+        let mut codes: BTreeMap<u16, String> = BTreeMap::new();
+        let mut formats = Vec::new();
         let mut in_cell_formats = false;
         loop {
             match (scanner.next()?, scanner.local_name()) {
-                (Event::Eof, _) => return Ok(styles),
+                (Event::Eof, _) => break,
                 (Event::Start, b"cellXfs") => in_cell_formats = true,
                 (Event::End, b"cellXfs") => in_cell_formats = false,
                 (Event::Start, b"xf") if in_cell_formats => {
-                    if styles.formats.len() == MAX_FORMATS {
+                    if formats.len() == MAX_FORMATS {
                         return Err(Rejection::unreadable());
                     }
                     let id = attribute_number(scanner, b"numFmtId")?;
-                    styles.formats.push(id.unwrap_or(0));
+                    formats.push(id.unwrap_or(0));
                 }
                 (Event::Start, b"numFmt") => {
                     let id = attribute_number(scanner, b"numFmtId")?;
@@ -44,16 +43,22 @@ impl Styles {
                         if code.len() > MAX_CODE {
                             return Err(Rejection::unreadable());
                         }
-                        styles.codes.insert(id, code.into_owned());
+                        codes.insert(id, code.into_owned());
                     }
                 }
                 _ => {}
             }
         }
+        let is_date = |id: &u16| is_date_format(*id, codes.get(id).map(String::as_str));
+        Ok(Self { are_dates: formats.iter().map(is_date).collect() })
     }
 
-    /// How many cell formats there are.
-    pub(super) fn count(&self) -> usize {
-        self.formats.len()
+    /// Whether a cell format shows a date; one that does not exist makes the file unreadable.
+    pub(super) fn is_date(&self, format: usize) -> Result<bool, Rejection> {
+        match self.are_dates.get(format) {
+            Some(is_date) => Ok(*is_date),
+            None if format == 0 => Ok(false),
+            None => Err(Rejection::unreadable()),
+        }
     }
 }
