@@ -1,4 +1,4 @@
-//! Spreadsheet bytes to rows of learners, and rows to the report workbook.
+//! Spreadsheet bytes to rows of learners, rows to the report workbook, and the template.
 //!
 //! [`read`] judges what a file is from its bytes, finds the sheet and the header, and passes every
 //! data row on as it goes: no sheet is ever held in memory, nothing that a file declares about its
@@ -21,6 +21,7 @@ mod row;
 mod source;
 mod strings;
 mod table;
+mod template;
 mod texts;
 mod xls;
 mod xlsx;
@@ -32,6 +33,7 @@ pub use limits::Limits;
 pub use port::Spreadsheets;
 pub use reject::{RejectCode, Rejection, UnknownRejectCode};
 pub use report::{ReportError, ReportHead, ReportRow, rejection_report, report};
+pub use template::{TemplateAbout, TemplateFormat, template};
 pub use texts::{hint, rejection_hint};
 
 use format::Opened;

@@ -16,6 +16,10 @@ const ADDED: [&str; 4] = ["line", "status", "error", "hint"];
 /// What stands in `error` for a row that found no seat.
 const NO_SEATS_LEFT: &str = "no-seats-left";
 
+/// The built-in number format that has a cell's content be text, whatever it looks like (ECMA-376
+/// part 1, 18.8.30).
+pub(crate) const AS_TEXT: u8 = 49;
+
 /// What a report is about.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportHead<'a> {
@@ -94,12 +98,12 @@ fn width(heading: &str) -> u8 {
 }
 
 /// The day of the report, so that the same report is the same bytes.
-fn properties(made_on: Date) -> Result<DocProperties, XlsxError> {
+pub(crate) fn properties(made_on: Date) -> Result<DocProperties, XlsxError> {
     let made_on = excel_date(made_on).map_or_else(|| ExcelDateTime::from_ymd(2000, 1, 1), Ok)?;
     Ok(DocProperties::new().set_creation_datetime(&made_on))
 }
 
-fn excel_date(date: Date) -> Option<ExcelDateTime> {
+pub(crate) fn excel_date(date: Date) -> Option<ExcelDateTime> {
     let year = u16::try_from(date.year()).ok()?;
     let (month, day) = (u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?);
     ExcelDateTime::from_ymd(year, month, day).ok()
@@ -228,7 +232,7 @@ fn write_cell(
         Format::new()
     };
     // Text stays text also when someone edits it: `00123`, `=1+1`.
-    let text_format = || format.clone().set_num_format("@");
+    let text_format = || format.clone().set_num_format_index(AS_TEXT);
     match cell {
         Cell::Blank if fails => sheet.write_blank(row, column, &format)?,
         Cell::Blank => return Ok(()),
