@@ -2,13 +2,15 @@
 //! in-process cloud. The tests themselves stand in `tests/tests`.
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     clippy::missing_panics_doc,
     reason = "a test stops at the first thing it did not expect"
 )]
 
 pub mod http;
+pub mod invariants;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use seatkeeper_aws::Store;
@@ -26,7 +28,8 @@ use seatkeeper_domain::role::{Caller, CallerRole, Scope};
 use seatkeeper_domain::secrets::Keys;
 use seatkeeper_domain::stock::Stock;
 use seatkeeper_testkit::{Cloud, SeededIds, VirtualClock};
-use serde_json::Value;
+
+use crate::invariants::Seen;
 
 /// A client `acme` (French, Europe/Paris) with one contract, and everything an action needs.
 pub struct World {
@@ -119,14 +122,8 @@ impl World {
     /// Asserts that every pool adds up, that its trail sums to the stock it shows, and that the
     /// counters are what the learners, invitations, cohorts and blocks say (I1, I8).
     pub async fn assert_seats_are_conserved(&self) {
-        let dump = self.cloud.dump();
-        for pool in self.store.pools(&self.client).await.expect("pools") {
-            let stock = self.store.stock(&self.client, pool).await.expect("readable");
-            let stock = stock.expect("a pool");
-            assert!(stock.adds_up(), "{pool} does not add up: {stock:?}");
-            assert_eq!(told(&dump, pool), counters(stock), "the trail of {pool}");
-            let (held, used) = recorded(&dump, pool);
-            assert_eq!((held, used), (stock.held, stock.used), "the records of {pool}");
+        if let Err(broken) = Seen::of(&self.cloud).check_seats() {
+            panic!("{broken}");
         }
     }
 }
@@ -134,66 +131,4 @@ impl World {
 /// An address by number.
 pub fn address(number: usize) -> EmailAddress {
     EmailAddress::parse(&format!("learner.{number}@example.fr")).expect("an address")
-}
-
-fn counters(stock: Stock) -> BTreeMap<String, i64> {
-    let value = serde_json::to_value(stock).expect("a stock");
-    let counters = value.as_object().expect("an object").iter();
-    counters.map(|(name, count)| (name.clone(), count.as_i64().expect("a count"))).collect()
-}
-
-/// The sums of the deltas that the trail tells of a pool.
-fn told(dump: &[Value], pool: PoolId) -> BTreeMap<String, i64> {
-    let mut sums = counters(Stock::default());
-    for record in dump.iter().filter(|item| item["kind"] == "audit") {
-        if record["pool"] != pool.to_string() {
-            continue;
-        }
-        for (name, sum) in &mut sums {
-            *sum += record["delta"][name].as_i64().unwrap_or(0);
-        }
-    }
-    sums
-}
-
-/// Seats held and used as the records say: learners, invitations, and what blocks still have.
-fn recorded(dump: &[Value], pool: PoolId) -> (u64, u64) {
-    let (mut held, mut used) = (0, 0);
-    let seat_name = format!("seat_{pool}");
-    let contract_of = |item: &Value| {
-        let own = item["sublicense_id"].as_str().or(item["contract_id"].as_str());
-        own.map(str::to_owned)
-    };
-    let opened: BTreeSet<String> = dump
-        .iter()
-        .filter(|item| item["kind"] == "cohort" && item["state"] == "opened")
-        .filter(|item| item["pool"] == pool.to_string())
-        .filter_map(|item| item["instant"].as_str().map(str::to_owned))
-        .collect();
-    for item in dump {
-        match item["kind"].as_str() {
-            Some("learner") => match item[&seat_name]["state"]["is"].as_str() {
-                Some("active") => used += 1,
-                Some("scheduled") => {
-                    let opens = item[&seat_name]["state"]["opens_at"].as_str().unwrap_or_default();
-                    if opened.contains(opens) { used += 1 } else { held += 1 }
-                }
-                _ => {}
-            },
-            Some("invitation")
-                if item["status"] == "pending"
-                    && item["holds_seat"] == true
-                    && contract_of(item) == Some(pool.to_string()) =>
-            {
-                held += 1;
-            }
-            Some("block")
-                if item["pk"].as_str().is_some_and(|pk| pk.ends_with(&pool.to_string())) =>
-            {
-                held += item["rem"].as_u64().unwrap_or(0);
-            }
-            _ => {}
-        }
-    }
-    (held, used)
 }
