@@ -7,6 +7,7 @@
     reason = "a test stops at the first thing it did not expect"
 )]
 
+pub mod actors;
 pub mod http;
 pub mod invariants;
 

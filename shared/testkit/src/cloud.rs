@@ -16,6 +16,7 @@ use seatkeeper_domain::ports::Clock;
 use serde_json::{Value, json};
 
 use crate::connector::Connector;
+use crate::defect::Seeded;
 use crate::dynamodb::DynamoDb;
 use crate::fault::Trace;
 use crate::reply::Call;
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     ses: Mutex<Ses>,
     scheduler: Mutex<Scheduler>,
     trace: Mutex<Trace>,
+    defect: Mutex<Seeded>,
 }
 
 impl Inner {
@@ -63,6 +65,11 @@ impl Inner {
 
     pub(crate) fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
         self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The defect of the product, if it has one.
+    pub(crate) fn defect(&self) -> Seeded {
+        self.defect.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn trace(&self) -> MutexGuard<'_, Trace> {
@@ -98,6 +105,7 @@ impl Cloud {
             ses: Mutex::default(),
             scheduler: Mutex::default(),
             trace: Mutex::default(),
+            defect: Mutex::default(),
         }))
     }
 
@@ -144,6 +152,10 @@ impl Cloud {
     /// An EventBridge Scheduler client.
     pub fn scheduler(&self) -> aws_sdk_scheduler::Client {
         aws_sdk_scheduler::Client::new(&self.sdk_config())
+    }
+
+    pub(crate) fn set_defect(&self, seeded: Seeded) {
+        *self.0.defect.lock().unwrap_or_else(PoisonError::into_inner) = seeded;
     }
 
     /// Puts `fault` at the attempt that `when` names, one that is still to come. Where several

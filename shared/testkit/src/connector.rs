@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::byte_stream::ByteStream;
 
 use crate::cloud::Inner;
+use crate::defect::{self, Outgoing};
 use crate::fault::{Begun, Fault, Service, shorten};
 use crate::reply::{Call, Reply, percent_decoded};
 use crate::{dynamodb, s3, scheduler, ses};
@@ -74,6 +75,7 @@ async fn attempt(inner: &Inner, mut call: Call) -> Result<HttpResponse, Connecto
         let what = format!("nothing here answers {} {}{}", call.method, call.host, call.path);
         return Err(ConnectorError::user(what.into()));
     };
+    let defective = inner.defect().change(service, &operation, &mut call);
     let Begun { id, fault, first } = inner.trace().begin(service, &operation, &call);
     if let Some(act) = first {
         act().await;
@@ -102,7 +104,10 @@ async fn attempt(inner: &Inner, mut call: Call) -> Result<HttpResponse, Connecto
     }
     let reply = match fault {
         Some(Fault::StaleRead) => inner.dynamodb.answer_stale(&operation, &call, inner.now()),
-        _ => inner.serve(service, &operation, &call),
+        _ => match &defective {
+            Some(sent) => inner.serve_defective(service, sent, &call),
+            None => inner.serve(service, &operation, &call),
+        },
     };
     let Some(reply) = reply else {
         let what = format!("the simulated {service} has no {operation}");
@@ -111,6 +116,9 @@ async fn attempt(inner: &Inner, mut call: Call) -> Result<HttpResponse, Connecto
     inner.trace().served(id, reply.status);
     if fault == Some(Fault::KillAfter) {
         return never(inner, true).await;
+    }
+    if let Some(sent) = &defective {
+        inner.serve_rest(service, sent, &call, &reply, fault.as_ref());
     }
     let reply = rest.map_or(reply.clone(), |rest| rest.told_in(reply));
     after(fault.as_ref(), service, reply).map(Reply::into_response)
@@ -136,6 +144,47 @@ impl Inner {
             Service::S3 => self.s3().answer(operation, call, self.now()),
             Service::Ses => self.ses().answer(operation, call),
             Service::Scheduler => self.scheduler().answer(operation, call, self.now()),
+        }
+    }
+}
+
+impl Inner {
+    /// Does what a product with a defect asks. What no product could send ends the test.
+    #[expect(clippy::panic, reason = "a defect that cannot be sent proves nothing")]
+    fn serve_defective(&self, service: Service, sent: &Outgoing, call: &Call) -> Option<Reply> {
+        for (operation, body) in &sent.before {
+            self.serve(service, operation, &call.with_body(body));
+        }
+        let reply = if sent.split {
+            let serve = |body: &_| self.serve(service, &sent.operation, &call.with_body(body));
+            defect::one_by_one(&sent.body, serve)
+        } else {
+            self.serve(service, &sent.operation, call)
+        };
+        let told = reply.as_ref().map(|reply| String::from_utf8_lossy(&reply.body).into_owned());
+        if let Some(told) = told.filter(|told| told.contains("#ValidationException")) {
+            panic!("a defect that cannot be sent: {told}: {}", sent.body);
+        }
+        reply
+    }
+
+    /// What a product with a defect sends once it has been answered.
+    fn serve_rest(
+        &self,
+        service: Service,
+        sent: &Outgoing,
+        call: &Call,
+        reply: &Reply,
+        fault: Option<&Fault>,
+    ) {
+        let lost = matches!(fault, Some(Fault::LoseReply | Fault::ErrorAfter));
+        if sent.repeat_when_lost && lost {
+            self.serve(service, &sent.operation, call);
+        }
+        if reply.status == 200 && !lost {
+            for (operation, body) in &sent.after {
+                self.serve(service, operation, &call.with_body(body));
+            }
         }
     }
 }

@@ -33,6 +33,7 @@
 mod chance;
 mod cloud;
 mod connector;
+mod defect;
 mod dynamodb;
 mod fault;
 pub mod model;
@@ -44,6 +45,7 @@ mod time;
 
 pub use chance::SeededIds;
 pub use cloud::Cloud;
+pub use defect::{Outgoing, Write};
 pub use fault::{Attempt, Fault, Service, When};
 pub use s3::StoredObject;
 pub use scheduler::{Firing, Schedule};

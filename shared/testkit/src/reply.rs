@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::Service;
 
 /// A request as the services read it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) method: String,
     pub(crate) host: String,
@@ -33,6 +33,11 @@ impl Call {
     /// The body as JSON; `null` when it is none.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The same request with another JSON body.
+    pub(crate) fn with_body(&self, body: &Value) -> Self {
+        Self { body: body.to_string().into(), ..self.clone() }
     }
 
     /// Changes the JSON of the body.

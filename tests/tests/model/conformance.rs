@@ -33,7 +33,7 @@ use seatkeeper_tests::World;
 use uuid::Uuid;
 
 use crate::interleavings::full;
-use crate::setting::{Everything, HASHED, Outcome, Setting, Who};
+use seatkeeper_tests::actors::{Everything, HASHED, Outcome, Setting, Who};
 
 /// One step, of a small world: most meet what others left.
 #[derive(Debug, Clone)]

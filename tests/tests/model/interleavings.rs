@@ -8,7 +8,7 @@ use seatkeeper_domain::actions::issue_codes::Wanted;
 use seatkeeper_testkit::VirtualClock;
 use seatkeeper_testkit::model::{Broken, Explored, Failure, Rule, Run, explore};
 
-use crate::setting::{Outcome, Setting, Verdict, Who};
+use seatkeeper_tests::actors::{Outcome, Setting, Verdict, Who};
 
 /// Whether everything is explored, or what fits into a test run. `SEATKEEPER_MODEL=full` asks for
 /// everything.

@@ -47,12 +47,12 @@ use uuid::Uuid;
 
 const PASSWORD: &str = "correct horse battery";
 /// [`PASSWORD`], hashed with the least work there is: accounts are looked at many times here.
-pub(crate) const HASHED: &str =
+pub const HASHED: &str =
     "$argon2id$v=19$m=8,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$Ifvh/2yXZNM2YXLKEULqjsGR8AQJ/t7RaWEEn8uEiG4";
 
 /// What an actor came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It had its effect.
     Done,
     /// It was so before.
@@ -65,26 +65,26 @@ pub(crate) enum Verdict {
 
 /// What came of an actor.
 #[derive(Debug, Clone)]
-pub(crate) struct Outcome {
-    pub(crate) verdict: Verdict,
+pub struct Outcome {
+    pub verdict: Verdict,
     /// The operation, if its trail tells whether it had its effect.
-    pub(crate) op: Option<Uuid>,
-    pub(crate) told: String,
+    pub op: Option<Uuid>,
+    pub told: String,
 }
 
 /// A client with a contract, before anybody acts.
 #[derive(Clone)]
-pub(crate) struct Setting {
-    pub(crate) model: Model,
-    pub(crate) start: Timestamp,
-    pub(crate) keys: Keys,
-    pub(crate) client: ClientId,
-    pub(crate) contract: Contract,
-    pub(crate) sublicense: Sublicense,
+pub struct Setting {
+    pub model: Model,
+    pub start: Timestamp,
+    pub keys: Keys,
+    pub client: ClientId,
+    pub contract: Contract,
+    pub sublicense: Sublicense,
 }
 
 /// The answer of work that waits for nothing.
-pub(crate) fn now<T>(work: impl Future<Output = T>) -> T {
+pub fn now<T>(work: impl Future<Output = T>) -> T {
     match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => panic!("a model never waits"),
@@ -93,7 +93,7 @@ pub(crate) fn now<T>(work: impl Future<Output = T>) -> T {
 
 impl Setting {
     /// 2026-11-23 10:00 in Paris; the contract has so many seats, and a sublicense with four more.
-    pub(crate) fn with_seats(seats: u64) -> Self {
+    pub fn with_seats(seats: u64) -> Self {
         let start: Timestamp = "2026-11-23T09:00:00Z".parse().expect("an instant");
         let clock = VirtualClock::new(start);
         let ids = SeededIds::new(7, &clock);
@@ -136,7 +136,7 @@ impl Setting {
     }
 
     /// The same, in a store that leaves out a rule.
-    pub(crate) fn without(self, rule: Option<Rule>) -> Self {
+    pub fn without(self, rule: Option<Rule>) -> Self {
         match rule {
             Some(rule) => Self { model: self.model.without(rule), ..self },
             None => self,
@@ -144,30 +144,30 @@ impl Setting {
     }
 
     /// The same, after something happened.
-    pub(crate) fn after<T>(mut self, act: impl AsyncFnOnce(&Self, &Ports) -> T) -> (Self, T) {
+    pub fn after<T>(mut self, act: impl AsyncFnOnce(&Self, &Ports) -> T) -> (Self, T) {
         let ports = Ports::over(self.model.clone());
         let answer = now(act(&self, &ports));
         self.model = ports.model().clone();
         (self, answer)
     }
 
-    pub(crate) fn begin(&self) -> Run<Outcome> {
+    pub fn begin(&self) -> Run<Outcome> {
         Run::begin(Ports::over(self.model.clone()))
     }
 
-    pub(crate) fn clock(&self) -> VirtualClock {
+    pub fn clock(&self) -> VirtualClock {
         VirtualClock::new(self.start)
     }
 
-    pub(crate) fn pool(&self) -> PoolId {
+    pub fn pool(&self) -> PoolId {
         PoolId::Contract(self.contract.contract_id)
     }
 
-    pub(crate) fn email(number: u32) -> EmailAddress {
+    pub fn email(number: u32) -> EmailAddress {
         EmailAddress::parse(&format!("learner.{number}@example.fr")).expect("an address")
     }
 
-    pub(crate) fn learner(&self, number: u32) -> LearnerId {
+    pub fn learner(&self, number: u32) -> LearnerId {
         self.keys.learner_id(&self.client, &Self::email(number))
     }
 
@@ -182,7 +182,7 @@ impl Setting {
     }
 
     /// An account with a password and a seat of the sublicense: none of the contract's.
-    pub(crate) fn with_account(self, number: u32) -> Self {
+    pub fn with_account(self, number: u32) -> Self {
         let (setting, outcome) = self.after(async |setting, ports| {
             let hash = serde_json::from_value::<PasswordHash>(HASHED.into()).expect("a hash");
             let command = CreateLearner {
@@ -199,7 +199,7 @@ impl Setting {
     }
 
     /// A pending invitation of an address.
-    pub(crate) fn with_invitation(self, number: u32) -> Self {
+    pub fn with_invitation(self, number: u32) -> Self {
         let (setting, outcome) = self.after(async |setting, ports| {
             Who::new(setting, 700 + u64::from(number)).invite(ports, number).await
         });
@@ -208,7 +208,7 @@ impl Setting {
     }
 
     /// A seat, from a day on.
-    pub(crate) fn with_seat(self, number: u32, start_on: Option<Date>) -> Self {
+    pub fn with_seat(self, number: u32, start_on: Option<Date>) -> Self {
         let (setting, outcome) = self.after(async |setting, ports| {
             let who = Who::new(setting, 800 + u64::from(number));
             who.create(ports, who.op(), &setting.creation(number, start_on)).await
@@ -218,11 +218,11 @@ impl Setting {
     }
 
     /// Codes of a new batch.
-    pub(crate) fn with_codes(self, wanted: Wanted) -> (Self, Vec<String>) {
+    pub fn with_codes(self, wanted: Wanted) -> (Self, Vec<String>) {
         self.after(async |setting, ports| Who::new(setting, 600).issue_wanted(ports, wanted).await)
     }
 
-    pub(crate) fn creation(&self, number: u32, start_on: Option<Date>) -> CreateLearner {
+    pub fn creation(&self, number: u32, start_on: Option<Date>) -> CreateLearner {
         CreateLearner {
             client_id: self.client.clone(),
             contract_id: self.contract.contract_id,
@@ -240,23 +240,23 @@ impl Setting {
         }
     }
 
-    pub(crate) fn cohort(&self, instant: &str) -> CohortKey {
+    pub fn cohort(&self, instant: &str) -> CohortKey {
         let instant = instant.parse().expect("an instant");
         CohortKey { client_id: self.client.clone(), pool: self.pool(), instant }
     }
 }
 
 /// All that the actions here ask for.
-pub(crate) trait Everything:
+pub trait Everything:
     Ledger + Catalog + People + CodeBook + RefusedTries + IdempotencyStore
 {
 }
 impl<P: Ledger + Catalog + People + CodeBook + RefusedTries + IdempotencyStore> Everything for P {}
 
 /// Somebody who acts, with ids of their own.
-pub(crate) struct Who {
+pub struct Who {
     setting: Setting,
-    pub(crate) clock: VirtualClock,
+    pub clock: VirtualClock,
     ids: SeededIds,
 }
 
@@ -265,20 +265,20 @@ fn outcome(op: Op, verdict: Verdict, told: impl std::fmt::Debug) -> Outcome {
 }
 
 impl Who {
-    pub(crate) fn new(setting: &Setting, seed: u64) -> Self {
+    pub fn new(setting: &Setting, seed: u64) -> Self {
         Self::by(setting, seed, &setting.clock())
     }
 
-    pub(crate) fn by(setting: &Setting, seed: u64, clock: &VirtualClock) -> Self {
+    pub fn by(setting: &Setting, seed: u64, clock: &VirtualClock) -> Self {
         let ids = SeededIds::new(seed, clock);
         Self { setting: setting.clone(), clock: clock.clone(), ids }
     }
 
-    pub(crate) fn op(&self) -> Op {
+    pub fn op(&self) -> Op {
         Op { id: self.ids.uuid(), guard: None }
     }
 
-    pub(crate) async fn create(
+    pub async fn create(
         &self,
         ports: &impl Everything,
         op: Op,
@@ -297,7 +297,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn create_by_number(
+    pub async fn create_by_number(
         &self,
         ports: &impl Everything,
         number: u32,
@@ -306,7 +306,7 @@ impl Who {
         self.create(ports, self.op(), &self.setting.creation(number, start_on)).await
     }
 
-    pub(crate) async fn invite(&self, ports: &impl Everything, number: u32) -> Outcome {
+    pub async fn invite(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let command = Invite {
             client_id: self.setting.client.clone(),
@@ -334,7 +334,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn accept(&self, ports: &impl Everything, number: u32) -> Outcome {
+    pub async fn accept(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
         let email = Setting::email(number);
@@ -353,7 +353,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn cancel(&self, ports: &impl Everything, number: u32) -> Outcome {
+    pub async fn cancel(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
         let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
@@ -366,7 +366,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn decline(&self, ports: &impl Everything, number: u32) -> Outcome {
+    pub async fn decline(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
         let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
@@ -377,16 +377,11 @@ impl Who {
         }
     }
 
-    pub(crate) async fn redeem(&self, ports: &impl Everything, number: u32, code: &str) -> Outcome {
+    pub async fn redeem(&self, ports: &impl Everything, number: u32, code: &str) -> Outcome {
         self.redeem_as(ports, self.op(), number, code).await
     }
 
-    pub(crate) async fn redeem_keyed(
-        &self,
-        ports: &impl Everything,
-        number: u32,
-        code: &str,
-    ) -> Outcome {
+    pub async fn redeem_keyed(&self, ports: &impl Everything, number: u32, code: &str) -> Outcome {
         self.keyed(ports, async |op| self.redeem_as(ports, op, number, code).await).await
     }
 
@@ -411,7 +406,7 @@ impl Who {
     }
 
     /// So many redemption codes.
-    pub(crate) async fn issue(&self, ports: &impl Everything, count: u32) -> Vec<String> {
+    pub async fn issue(&self, ports: &impl Everything, count: u32) -> Vec<String> {
         self.issue_wanted(ports, Wanted::Generated(count)).await
     }
 
@@ -436,7 +431,7 @@ impl Who {
         issued.expect("codes").codes.iter().map(ToString::to_string).collect()
     }
 
-    pub(crate) async fn release(&self, ports: &impl Everything, number: u32) -> Outcome {
+    pub async fn release(&self, ports: &impl Everything, number: u32) -> Outcome {
         let op = self.op();
         let whose = (&self.setting.client, &self.setting.contract);
         let (learner, pool) = (self.setting.learner(number), self.setting.pool());
@@ -448,7 +443,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn order(&self, ports: &impl Everything, order: &str, add: i64) -> Outcome {
+    pub async fn order(&self, ports: &impl Everything, order: &str, add: i64) -> Outcome {
         let op = self.op();
         let contract = &self.setting.contract;
         match add_seats(ports, &self.clock, Actor::System, op, contract, order, add).await {
@@ -458,7 +453,7 @@ impl Who {
         }
     }
 
-    pub(crate) async fn open(&self, ports: &impl Everything, key: &CohortKey) -> Outcome {
+    pub async fn open(&self, ports: &impl Everything, key: &CohortKey) -> Outcome {
         let (verdict, told) = match open_cohort(ports, &self.clock, &self.ids, key).await {
             Ok(Opened::Now(count)) => (Verdict::Done, count.to_string()),
             Ok(Opened::Before) => (Verdict::Already, "opened".to_owned()),
@@ -499,12 +494,12 @@ impl Who {
         outcome
     }
 
-    pub(crate) async fn create_keyed(&self, ports: &impl Everything, number: u32) -> Outcome {
+    pub async fn create_keyed(&self, ports: &impl Everything, number: u32) -> Outcome {
         let command = self.setting.creation(number, None);
         self.keyed(ports, async |op| self.create(ports, op, &command).await).await
     }
 
-    pub(crate) async fn invite_keyed(&self, ports: &impl Everything, number: u32) -> Outcome {
+    pub async fn invite_keyed(&self, ports: &impl Everything, number: u32) -> Outcome {
         let setting = &self.setting;
         let command = Invite {
             client_id: setting.client.clone(),
@@ -535,7 +530,7 @@ impl Who {
     }
 
     /// Allocates seats to the sublicense: nothing but the idempotency record tells a repetition.
-    pub(crate) async fn allocate_keyed(&self, ports: &impl Everything, add: i64) -> Outcome {
+    pub async fn allocate_keyed(&self, ports: &impl Everything, add: i64) -> Outcome {
         let Setting { client, sublicense, .. } = &self.setting;
         self.keyed(ports, async |op| {
             let system = Actor::System;
@@ -551,7 +546,7 @@ impl Who {
     }
 
     /// Moves the clock on, in one step.
-    pub(crate) async fn wait(&self, ports: &Ports, seconds: i64) -> Outcome {
+    pub async fn wait(&self, ports: &Ports, seconds: i64) -> Outcome {
         let _ = ports.learners(&self.setting.client, &[]).await;
         let time = self.clock.advance(SignedDuration::from_secs(seconds));
         Outcome { verdict: Verdict::Done, op: None, told: time.to_string() }
