@@ -11,7 +11,7 @@ use seatkeeper_domain::actions::accept_invitation::{
     AcceptInvitation, AcceptInvitationError, accept_invitation,
 };
 use seatkeeper_domain::actions::add_client::add_client;
-use seatkeeper_domain::actions::allocate_seats::{add_sublicense, allocate_seats};
+use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
 use seatkeeper_domain::actions::close_invitation::{
     CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
 };
@@ -19,19 +19,22 @@ use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
 };
 use seatkeeper_domain::actions::invite::{Invite, InviteError, Verdict as InviteVerdict, invite};
-use seatkeeper_domain::actions::issue_codes::{IssueCodes, Wanted, issue_codes};
+use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wanted, issue_codes};
 use seatkeeper_domain::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
 use seatkeeper_domain::actions::open_contract::{AddSeatsError, add_seats, open_contract};
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
+use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
 use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::actions::sign_in::set_password;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
+use seatkeeper_domain::code::Code;
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::contract::{Contract, Policies, Sublicense};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore, Op};
-use seatkeeper_domain::ids::{ClientId, ContractId, LearnerId, PoolId, SublicenseId};
+use seatkeeper_domain::ids::{BatchId, ClientId, ContractId, LearnerId, PoolId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::learner::Profile;
@@ -49,6 +52,9 @@ const PASSWORD: &str = "correct horse battery";
 /// [`PASSWORD`], hashed with the least work there is: accounts are looked at many times here.
 pub const HASHED: &str =
     "$argon2id$v=19$m=8,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$Ifvh/2yXZNM2YXLKEULqjsGR8AQJ/t7RaWEEn8uEiG4";
+
+/// The idempotency key, and the body, of those who all ask the same.
+const KEY: (u8, u8) = (1, 2);
 
 /// What an actor came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,6 +142,7 @@ impl Setting {
     }
 
     /// The same, in a store that leaves out a rule.
+    #[must_use]
     pub fn without(self, rule: Option<Rule>) -> Self {
         match rule {
             Some(rule) => Self { model: self.model.without(rule), ..self },
@@ -182,6 +189,7 @@ impl Setting {
     }
 
     /// An account with a password and a seat of the sublicense: none of the contract's.
+    #[must_use]
     pub fn with_account(self, number: u32) -> Self {
         let (setting, outcome) = self.after(async |setting, ports| {
             let hash = serde_json::from_value::<PasswordHash>(HASHED.into()).expect("a hash");
@@ -199,6 +207,7 @@ impl Setting {
     }
 
     /// A pending invitation of an address.
+    #[must_use]
     pub fn with_invitation(self, number: u32) -> Self {
         let (setting, outcome) = self.after(async |setting, ports| {
             Who::new(setting, 700 + u64::from(number)).invite(ports, number).await
@@ -208,6 +217,7 @@ impl Setting {
     }
 
     /// A seat, from a day on.
+    #[must_use]
     pub fn with_seat(self, number: u32, start_on: Option<Date>) -> Self {
         let (setting, outcome) = self.after(async |setting, ports| {
             let who = Who::new(setting, 800 + u64::from(number));
@@ -382,7 +392,7 @@ impl Who {
     }
 
     pub async fn redeem_keyed(&self, ports: &impl Everything, number: u32, code: &str) -> Outcome {
-        self.keyed(ports, async |op| self.redeem_as(ports, op, number, code).await).await
+        self.keyed(ports, KEY, async |op| self.redeem_as(ports, op, number, code).await).await
     }
 
     async fn redeem_as(&self, ports: &impl Everything, op: Op, number: u32, code: &str) -> Outcome {
@@ -411,6 +421,18 @@ impl Who {
     }
 
     async fn issue_wanted(&self, ports: &impl Everything, wanted: Wanted) -> Vec<String> {
+        let (outcome, codes) = self.issue_as(ports, self.op(), wanted).await;
+        assert_eq!(outcome.verdict, Verdict::Done, "{outcome:?}");
+        codes
+    }
+
+    /// Issues a batch; gives the texts of its codes.
+    pub async fn issue_as(
+        &self,
+        ports: &impl Everything,
+        op: Op,
+        wanted: Wanted,
+    ) -> (Outcome, Vec<String>) {
         let command = IssueCodes {
             client_id: self.setting.client.clone(),
             contract_id: self.setting.contract.contract_id,
@@ -426,9 +448,20 @@ impl Who {
             allowed_domains: BTreeSet::new(),
         };
         let (keys, caller) = (&self.setting.keys, self.setting.caller());
-        let op = self.op();
+        // Seats are set aside only where it moves some.
+        let moves = !matches!(command.wanted, Wanted::Registration { guaranteed: false, .. });
+        let ended = |verdict, told| Outcome { op: moves.then_some(op.id), verdict, told };
         let issued = issue_codes(ports, &self.clock, &self.ids, keys, &caller, op, &command).await;
-        issued.expect("codes").codes.iter().map(ToString::to_string).collect()
+        match issued {
+            Ok(issued) => {
+                let codes = issued.codes.iter().map(ToString::to_string).collect();
+                (ended(Verdict::Done, issued.batch.batch_id.to_string()), codes)
+            }
+            Err(IssueCodesError::Store(error)) => {
+                (ended(Verdict::Failed, error.to_string()), Vec::new())
+            }
+            Err(refused) => (ended(Verdict::Refused, refused.to_string()), Vec::new()),
+        }
     }
 
     pub async fn release(&self, ports: &impl Everything, number: u32) -> Outcome {
@@ -463,15 +496,23 @@ impl Who {
         Outcome { op: None, verdict, told }
     }
 
-    /// One attempt at a request under the same idempotency key as all others, as the edge makes it.
-    async fn keyed<W: Future<Output = Outcome>>(
+    /// One attempt at a request with this idempotency key and body, as the edge makes it.
+    pub async fn keyed<W: Future<Output = Outcome>>(
         &self,
         ports: &impl Everything,
+        (key, body): (u8, u8),
         work: impl FnOnce(Op) -> W,
     ) -> Outcome {
-        let (record, body) = ([1; 32], [2; 32]);
+        let (record, body) = ([key; 32], [body; 32]);
         let attempt = Attempt { record, body, op: self.ids.uuid(), now: self.clock.now() };
-        let op = match ports.begin(&attempt).await.expect("a model answers") {
+        let begun = match ports.begin(&attempt).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                let told = error.to_string();
+                return Outcome { verdict: Verdict::Failed, op: None, told };
+            }
+        };
+        let op = match begun {
             Begin::Fresh { op } => op,
             Begin::Replay { sealed, .. } => {
                 let told = String::from_utf8(sealed).expect("text");
@@ -483,66 +524,120 @@ impl Who {
             }
         };
         let outcome = work(op).await;
-        let settled = match outcome.verdict {
+        // Whether this succeeds does not change the answer.
+        let _ = match outcome.verdict {
             Verdict::Done | Verdict::Already => {
                 ports.complete(&op, 201, outcome.told.as_bytes()).await
             }
             Verdict::Refused => ports.abandon(&op).await,
             Verdict::Failed => ports.release(&op).await,
         };
-        settled.expect("a model answers");
         outcome
     }
 
     pub async fn create_keyed(&self, ports: &impl Everything, number: u32) -> Outcome {
         let command = self.setting.creation(number, None);
-        self.keyed(ports, async |op| self.create(ports, op, &command).await).await
+        self.keyed(ports, KEY, async |op| self.create(ports, op, &command).await).await
     }
 
     pub async fn invite_keyed(&self, ports: &impl Everything, number: u32) -> Outcome {
+        self.keyed(ports, KEY, async |op| self.invite_two_as(ports, op, number).await).await
+    }
+
+    /// Invites this one and the next.
+    pub async fn invite_two_as(&self, ports: &impl Everything, op: Op, number: u32) -> Outcome {
         let setting = &self.setting;
+        let addresses = [number, number + 1].map(|number| Setting::email(number).to_string());
         let command = Invite {
             client_id: setting.client.clone(),
             contract_id: setting.contract.contract_id,
             sublicense_id: None,
-            addresses: vec![
-                Setting::email(number).to_string(),
-                Setting::email(number + 1).to_string(),
-            ],
+            addresses: addresses.into(),
             grant: Grant::default(),
             message: None,
             notify: true,
             copy_to: None,
         };
-        self.keyed(ports, async |op| {
-            let (keys, caller) = (&setting.keys, setting.caller());
-            match invite(ports, &self.clock, keys, &caller, op, &command).await {
-                Ok(invited) => {
-                    let verdicts: Vec<_> =
-                        invited.results.iter().map(|result| result.verdict).collect();
-                    outcome(op, Verdict::Done, verdicts)
-                }
-                Err(InviteError::Store(error)) => outcome(op, Verdict::Failed, error),
-                Err(refused) => outcome(op, Verdict::Refused, refused),
+        let (keys, caller) = (&setting.keys, setting.caller());
+        match invite(ports, &self.clock, keys, &caller, op, &command).await {
+            Ok(invited) => {
+                let verdicts: Vec<_> =
+                    invited.results.iter().map(|result| result.verdict).collect();
+                outcome(op, Verdict::Done, verdicts)
             }
-        })
-        .await
+            Err(InviteError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub async fn allocate_keyed(&self, ports: &impl Everything, add: i64) -> Outcome {
+        self.keyed(ports, KEY, async |op| self.allocate_as(ports, op, add).await).await
     }
 
     /// Allocates seats to the sublicense: nothing but the idempotency record tells a repetition.
-    pub async fn allocate_keyed(&self, ports: &impl Everything, add: i64) -> Outcome {
+    pub async fn allocate_as(&self, ports: &impl Everything, op: Op, add: i64) -> Outcome {
         let Setting { client, sublicense, .. } = &self.setting;
-        self.keyed(ports, async |op| {
-            let system = Actor::System;
-            match allocate_seats(ports, &self.clock, system, op, client, sublicense, add).await {
-                Ok(()) => outcome(op, Verdict::Done, add),
-                Err(seatkeeper_domain::actions::allocate_seats::AllocateError::Store(error)) => {
-                    outcome(op, Verdict::Failed, error)
-                }
-                Err(refused) => outcome(op, Verdict::Refused, refused),
-            }
-        })
-        .await
+        let system = Actor::System;
+        match allocate_seats(ports, &self.clock, system, op, client, sublicense, add).await {
+            Ok(()) => outcome(op, Verdict::Done, add),
+            Err(AllocateError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    /// Makes the sublicense.
+    pub async fn add_branch(&self, ports: &impl Everything, seats: u64) -> Outcome {
+        let Setting { client, sublicense, .. } = &self.setting;
+        let op = self.op();
+        match add_sublicense(ports, Actor::System, op, client, sublicense, seats).await {
+            Ok(()) => outcome(op, Verdict::Done, seats),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    pub async fn resend(&self, ports: &impl Everything, number: u32) -> Outcome {
+        let op = self.op();
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
+        let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
+        let caller = self.setting.caller();
+        match resend_invitation(ports, &self.clock, keys, &caller, op, client, id).await {
+            Ok(after) => outcome(op, Verdict::Done, after.invitation.version),
+            Err(ResendInvitationError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    /// Uses the password link of a learner as they are now.
+    pub async fn set_password(&self, ports: &impl Everything, number: u32) -> Outcome {
+        let op = self.op();
+        let client = &self.setting.client;
+        let known = ports.learner(client, self.setting.learner(number)).await;
+        let learner = known.expect("readable").expect("an account");
+        let password = PasswordPolicy::default().check(PASSWORD).expect("a good password");
+        let set = set_password(ports, &self.clock, &self.ids, op, (client, &learner), &password);
+        match set.await {
+            Ok(true) => outcome(op, Verdict::Done, "set"),
+            Ok(false) => outcome(op, Verdict::Refused, "the link is dead"),
+            Err(error) => outcome(op, Verdict::Failed, error),
+        }
+    }
+
+    /// Makes a client of the name that there is.
+    pub async fn make_client(&self, ports: &impl Everything) -> Outcome {
+        let op = self.op();
+        let known = ports.client(&self.setting.client).await.expect("readable");
+        let client = Client { name: "Another".to_owned(), ..known.expect("a client") };
+        match add_client(ports, Actor::System, op, client).await {
+            Ok(_) => outcome(op, Verdict::Done, "made"),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    /// A registration code of the administrator's own, always the same.
+    pub fn own_code(&self) -> Wanted {
+        let (keys, client) = (&self.setting.keys, &self.setting.client);
+        let own = Some(Code::generated(keys, client, BatchId::from_bits(77), 0));
+        Wanted::Registration { own, max_redemptions: None, guaranteed: false }
     }
 
     /// Moves the clock on, in one step.

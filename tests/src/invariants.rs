@@ -309,6 +309,11 @@ impl Seen {
             let sum: i64 = outcomes.values().sum();
             let rows = number(import, "rows_total");
             demand("I10", sum == rows, || format!("{sum} outcomes of {rows} rows in {id}"))?;
+            let given = self.kind("learner").flat_map(seats);
+            let given = count(given.filter(|(_, seat)| seat["source"]["id"] == id));
+            let told = ["created", "scheduled", "updated"];
+            let told: i64 = told.iter().filter_map(|outcome| outcomes.get(*outcome)).sum();
+            demand("I10", given <= told, || format!("{id} gave {given} seats and tells {told}"))?;
             for (outcome, rows) in &outcomes {
                 let says = number(&import["totals"], outcome);
                 demand("I10", says == *rows, || format!("{id}: {rows} {outcome}, says {says}"))?;
@@ -345,7 +350,7 @@ impl Seen {
             match text(item, "kind") {
                 // A pool is due for its next proof, again and again.
                 "pool" => continue,
-                "mail" => self.dealt_with(item, due)?,
+                "mail" => dealt_with(item, due)?,
                 "cohort" => {
                     let late = at(item, "instant").is_some_and(|at| at + OPEN_WITHIN < self.now);
                     let right = !late || item["state"] == "opened";
@@ -376,16 +381,16 @@ impl Seen {
         }
         Ok(())
     }
+}
 
-    /// A mail that is due was handed over, parked or found to have lapsed.
-    fn dealt_with(&self, mail: &Value, due: bool) -> Result<(), Broken> {
-        demand("I5", mail["in_flight"] == false, || format!("in flight: {}", name(mail)))?;
-        let refused = mail["refused"].as_array().map_or(0, Vec::len);
-        demand("I4", refused == 0, || format!("set aside: {}", name(mail)))?;
-        let owed = mail["subjects"].as_array().map_or(0, Vec::len);
-        let dealt = usize::try_from(number(mail, "next")).unwrap_or(0);
-        demand("I5", !due || dealt == owed, || format!("still owed: {}", name(mail)))
-    }
+/// A mail that is due was handed over, parked or found to have lapsed.
+fn dealt_with(mail: &Value, due: bool) -> Result<(), Broken> {
+    demand("I5", mail["in_flight"] == false, || format!("in flight: {}", name(mail)))?;
+    let refused = mail["refused"].as_array().map_or(0, Vec::len);
+    demand("I4", refused == 0, || format!("set aside: {}", name(mail)))?;
+    let owed = mail["subjects"].as_array().map_or(0, Vec::len);
+    let dealt = usize::try_from(number(mail, "next")).unwrap_or(0);
+    demand("I5", !due || dealt == owed, || format!("still owed: {}", name(mail)))
 }
 
 /// The seats of a learner, by pool.

@@ -10,6 +10,7 @@
 pub mod actors;
 pub mod http;
 pub mod invariants;
+pub mod runs;
 
 use std::collections::BTreeSet;
 
@@ -122,6 +123,7 @@ impl World {
 
     /// Asserts that every pool adds up, that its trail sums to the stock it shows, and that the
     /// counters are what the learners, invitations, cohorts and blocks say (I1, I8).
+    #[expect(clippy::unused_async, reason = "asked like everything else of a world")]
     pub async fn assert_seats_are_conserved(&self) {
         if let Err(broken) = Seen::of(&self.cloud).check_seats() {
             panic!("{broken}");

@@ -127,6 +127,16 @@ impl<'a> Write<'a> {
         self.names(text, attribute)
     }
 
+    /// Whether it would set an attribute, and not only add to it or remove it.
+    pub fn sets(&self, attribute: &str) -> bool {
+        let text = self.0.get("UpdateExpression").and_then(Value::as_str).unwrap_or_default();
+        let mut set = clauses_of_update(text).into_iter().filter(|(verb, _)| *verb == "SET");
+        set.any(|(_, parts)| {
+            let mut targets = parts.iter().filter_map(|part| part.split([' ', '=']).next());
+            targets.any(|target| self.names(target, attribute))
+        })
+    }
+
     /// Leaves the condition out.
     pub fn unconditional(&mut self) {
         self.set_condition(&[]);

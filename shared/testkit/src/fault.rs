@@ -319,7 +319,9 @@ impl Trace {
     }
 
     pub(crate) fn restart(&mut self) {
-        *self = Self { era: self.era + 1, ..Self::default() };
+        // What is still on its way is on its way.
+        let late = self.take_late();
+        *self = Self { era: self.era + 1, late, ..Self::default() };
     }
 }
 

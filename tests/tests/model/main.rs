@@ -4,7 +4,6 @@
 //! `SEATKEEPER_MODEL=full` explores more actors and holds the two against each other for longer.
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     reason = "a test stops at the first thing it did not expect, and tells how much it tried"
 )]
 

@@ -1,0 +1,28 @@
+//! What long runs count, for the table of `make verify`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+/// Whether this is a long run: `SEATKEEPER_VERIFY` names the folder that takes its counts.
+pub fn long() -> bool {
+    folder().is_some()
+}
+
+fn folder() -> Option<PathBuf> {
+    std::env::var_os("SEATKEEPER_VERIFY").map(PathBuf::from)
+}
+
+/// Writes what a gate came to: one file a gate, of that name. `more` is an object with `runs` and
+/// whatever else was counted. Nothing, unless this is a long run.
+pub fn write(gate: &str, breaks: usize, begun: Instant, more: Value) {
+    let Some(folder) = folder() else { return };
+    let mut told = more;
+    told["gate"] = gate.into();
+    told["breaks"] = breaks.into();
+    told["seconds"] = json!(begun.elapsed().as_secs());
+    std::fs::create_dir_all(&folder).expect("a folder for the counts");
+    let path = folder.join(format!("{}.json", gate.replace(' ', "-")));
+    std::fs::write(path, told.to_string()).expect("a file for the counts");
+}
