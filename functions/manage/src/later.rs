@@ -15,9 +15,7 @@ pub(crate) fn routes() -> Router<Shared<Store>> {
         .route("/seats/{pool}/explain", get(of_client))
         .route("/webhooks", every())
         .route("/webhooks/{webhook}", every());
-    Router::new()
-        .nest("/v1/clients/{client}", client)
-        .route("/v1/password-reset", post(async || -> Problem { not_implemented() }))
+    Router::new().nest("/v1/clients/{client}", client)
 }
 
 fn every() -> MethodRouter<Shared<Store>> {

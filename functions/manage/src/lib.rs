@@ -41,6 +41,7 @@ pub fn routes(app: Shared<Store>) -> Router {
         .nest("/v1/clients/{client}", client)
         .route("/v1/tickets/{ticket}", post(tickets::exchange))
         .route("/v1/sign-in", post(sign_in::sign_in))
+        .route("/v1/password-reset", post(passwords::reset))
         .route("/p/{token}", get(passwords::show).post(passwords::set))
         .merge(codes::routes())
         .merge(imports::routes())

@@ -1,26 +1,28 @@
-//! `/p/{token}`: the page on which a learner sets a password.
+//! `/p/{token}`: the page on which a learner sets a password, and the call that has its link mailed.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode, Uri};
 use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::request_password::{RequestPasswordError, request_password};
 use seatkeeper_domain::actions::sign_in::{PasswordLink, follow_password_link, set_password};
 use seatkeeper_domain::client::Client;
 use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::ids::ClientId;
 use seatkeeper_domain::language::Language;
 use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::ports::Catalog as _;
-use seatkeeper_http::body::{Fields, Payload};
+use seatkeeper_http::body::{Fields, Payload, text};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::pages::{
     ClientLook, Notice, PageLanguage, PasswordForm, Site, notice, resolve_language,
     set_password as page_of,
 };
-use seatkeeper_http::request::{AcceptLanguage, Path, Wants};
+use seatkeeper_http::request::{AcceptLanguage, Path, SourceAddress, Wants};
 use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, person};
 use serde_json::json;
 
-use crate::sign_in::launch;
+use crate::sign_in::{launch, too_many};
 
 /// What the request wants, and where its link leads.
 struct Visit<'a> {
@@ -82,6 +84,38 @@ pub(crate) async fn set(
     }
     answer.body_mut()["launch_url"] = json!(url);
     Ok(answer.into_response())
+}
+
+/// `POST /v1/password-reset`: the same answer for every client and address, because it would tell
+/// who has an account.
+pub(crate) async fn reset(
+    State(app): State<Shared<Store>>,
+    source: SourceAddress,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let mut fields = Fields::of(&payload)?;
+    let client = fields.required("client", text(1..=100));
+    let email = fields.required("email", person::email);
+    let (client, email) = fields.finish(|| Some((client?, email?)))?;
+    let owner = match client.parse::<ClientId>() {
+        Ok(id) => app.store.client(&id).await?,
+        Err(_) => None,
+    };
+    let (app, owner, email, source) = (&app, owner.as_ref(), &email, &source.limiter_key());
+    let work = |op: Op| async move {
+        if let Some(owner) = owner {
+            let (store, clock, keys) = (&app.store, &app.clock, &app.edge.keys);
+            request_password(store, clock, keys, op, &owner.client_id, email, source)
+                .await
+                .map_err(|error| match error {
+                    RequestPasswordError::TooMany { wait } => too_many(wait),
+                    RequestPasswordError::Store(error) => error.into(),
+                })?;
+        }
+        Ok(Answer::accepted(&json!({"status": "accepted"})))
+    };
+    app.once().answer("public", &request, &payload, work).await
 }
 
 async fn visit<'a>(

@@ -1,6 +1,7 @@
 //! Signing in with address and password.
 
 use axum::extract::State;
+use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::sign_in::{SignIn, sign_in as check};
 use seatkeeper_domain::actions::tickets::issue_ticket;
@@ -10,6 +11,7 @@ use seatkeeper_domain::password::PasswordHash;
 use seatkeeper_domain::ports::Catalog as _;
 use seatkeeper_http::body::{Fields, Payload, text, verbatim};
 use seatkeeper_http::idempotency::Repeatable;
+use seatkeeper_http::request::SourceAddress;
 use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, person};
 use serde_json::json;
 
@@ -19,6 +21,7 @@ const PASSWORD_MAX: usize = 1_024;
 /// A repeated request leads to the same learner, with a ticket of its own.
 pub(crate) async fn sign_in(
     State(app): State<Shared<Store>>,
+    source: SourceAddress,
     request: Repeatable,
     payload: Payload,
 ) -> Result<Answer, Problem> {
@@ -36,9 +39,11 @@ pub(crate) async fn sign_in(
         return Err(refused());
     };
     let (app, owner, keys) = (&app, &owner, &app.edge.keys);
+    let typed = (&email, password.as_str());
+    let source = &source.limiter_key();
     let work = |_| async move {
         let client = &owner.client_id;
-        match check(&app.store, &app.clock, keys, client, &email, &password).await? {
+        match check(&app.store, &app.clock, keys, client, typed, source).await? {
             SignIn::Welcome(learner) => Ok(Answer::ok(&json!({"learner_id": learner.learner_id}))),
             SignIn::MustChange(link) => {
                 let url = format!("{}{}", app.edge.page_base_url, link.path(keys));
@@ -46,6 +51,7 @@ pub(crate) async fn sign_in(
                 Ok(Answer::ok(&body))
             }
             SignIn::Refused => Err(refused()),
+            SignIn::TooManyTries { wait } => Err(too_many(wait)),
         }
     };
     let mut answer = app.once().answer("public", &request, &payload, work).await?;
@@ -65,6 +71,13 @@ pub(crate) async fn launch(
     let (ports, keys) = (&app.store, &app.edge.keys);
     let ticket = issue_ticket(ports, &app.clock, &app.ids, keys, &owner.client_id, learner).await?;
     Ok(owner.launch_url.with_parameter("ticket", &ticket))
+}
+
+/// Too many tries; the wait is rounded up to whole seconds.
+pub(crate) fn too_many(wait: SignedDuration) -> Problem {
+    let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(1);
+    let detail = "Too many tries with this address or from here. Wait, then try again.";
+    Problem::new(ProblemCode::TooManyRequests, detail).retry_after(seconds)
 }
 
 fn refused() -> Problem {

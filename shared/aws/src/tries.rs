@@ -1,6 +1,6 @@
 //! Refused tries on DynamoDB: one item a source, with the instants of those that still count.
 //!
-//! The instants are a list of at most the limit's length, replaced under the condition that nobody
+//! The instants are a list of at most the longest limit's length, replaced under the condition that nobody
 //! else did so since: among any number of callers at once, exactly as many get through as the
 //! limit says.
 
@@ -20,7 +20,7 @@ use crate::store::{Store, store_error};
 /// counted, so a limit is reached long before.
 const ROUNDS: u32 = 64;
 
-/// How long the item outlives its last try.
+/// How long the item outlives the last try that counts: clocks differ.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 impl RefusedTries for Store {
@@ -28,20 +28,21 @@ impl RefusedTries for Store {
         &self,
         client: &ClientId,
         source: &[u8; 32],
-        limit: TryLimit,
+        limits: &[TryLimit],
         now: Timestamp,
     ) -> Result<Counted, StoreError> {
+        let longest = TryLimit::longest(limits);
         let key = keys::refused_tries(client, source);
         let mut seen = self.get(&key).await?.unwrap_or_default();
         for _ in 0..ROUNDS {
             let mut counting = tries(&seen);
-            counting.retain(|at| *at + limit.within > now);
-            if counting.len() >= limit.most {
-                let oldest = counting.first().copied().unwrap_or(now);
-                return Ok(Counted::Over { free_at: oldest + limit.within });
+            counting.retain(|at| *at + longest > now);
+            counting.sort();
+            if let Some(free_at) = TryLimit::free_at(limits, &counting, now) {
+                return Ok(Counted::Over { free_at });
             }
             counting.push(now);
-            match self.replace_tries(&key, &seen, &counting, now).await? {
+            match self.replace_tries(&key, &seen, &counting, now + longest + KEPT).await? {
                 Ok(()) => return Ok(Counted::Within),
                 Err(newer) => seen = newer,
             }
@@ -63,7 +64,10 @@ impl RefusedTries for Store {
                 return Ok(());
             };
             counting.remove(place);
-            match self.replace_tries(&key, &seen, &counting, at).await? {
+            let forgotten_at: Option<i64> = number(&seen, keys::EXPIRES_AT);
+            let forgotten_at = forgotten_at.and_then(|at| Timestamp::from_second(at).ok());
+            let forgotten_at = forgotten_at.unwrap_or(at + KEPT);
+            match self.replace_tries(&key, &seen, &counting, forgotten_at).await? {
                 Ok(()) => return Ok(()),
                 Err(newer) => seen = newer,
             }
@@ -79,7 +83,7 @@ impl Store {
         key: &Key,
         seen: &Item,
         counting: &[Timestamp],
-        now: Timestamp,
+        forgotten_at: Timestamp,
     ) -> Result<Result<(), Item>, StoreError> {
         let revision: u64 = number(seen, "revision").unwrap_or(0);
         let list = counting.iter().map(|at| n(at.as_microsecond())).collect();
@@ -87,7 +91,7 @@ impl Store {
             .set(keys::KIND, s("tries"))
             .set("tries", AttributeValue::L(list))
             .set("revision", n(revision + 1))
-            .set(keys::EXPIRES_AT, n((now + KEPT).as_second()));
+            .set(keys::EXPIRES_AT, n(forgotten_at.as_second()));
         let expression = match revision {
             0 => expression.if_absent(keys::PK),
             revision => expression.if_equal("revision", n(revision)),

@@ -1,6 +1,7 @@
 //! Passwords: the policy, and argon2id at OWASP's floor.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -107,8 +108,18 @@ impl fmt::Debug for Password {
     }
 }
 
+/// How often a password was hashed or compared in this process.
+static HASHED: AtomicU64 = AtomicU64::new(0);
+
+/// How often a password was hashed or compared in this process so far: nearly all the work of a
+/// sign-in, which must not tell whether there is an account.
+pub fn times_hashed() -> u64 {
+    HASHED.load(Ordering::Relaxed)
+}
+
 /// argon2id, 19 MiB, two passes, one lane: OWASP's floor (Password Storage Cheat Sheet).
 fn hasher() -> Option<Argon2<'static>> {
+    HASHED.fetch_add(1, Ordering::Relaxed);
     let params = Params::new(19 * 1024, 2, 1, None).ok()?;
     Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }

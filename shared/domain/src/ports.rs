@@ -204,7 +204,8 @@ pub trait CodeBook {
     ) -> Result<Vec<(ClientId, BatchId)>, StoreError>;
 }
 
-/// How many tries may be refused in a while.
+/// How many tries may be refused in a while. Several of them, the later ones over longer spans,
+/// make whoever goes on wait longer and longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TryLimit {
     /// Most tries.
@@ -220,19 +221,19 @@ pub enum Counted {
     Within,
     /// It was over the limit and was not counted; the next one may come at this instant.
     Over {
-        /// When the oldest try that counts is forgotten.
+        /// When enough of the tries that count are forgotten.
         free_at: Timestamp,
     },
 }
 
 /// Refused tries, counted by source so that guessing ends.
 pub trait RefusedTries {
-    /// Counts a try at `now`, unless the limit is reached. Exact however many try at once.
+    /// Counts a try at `now`, unless one of the limits is reached. Exact however many try at once.
     async fn count_try(
         &self,
         client: &ClientId,
         source: &[u8; 32],
-        limit: TryLimit,
+        limits: &[TryLimit],
         now: Timestamp,
     ) -> Result<Counted, StoreError>;
     /// Forgets a try counted at `at`: it turned out to be right.
@@ -242,6 +243,23 @@ pub trait RefusedTries {
         source: &[u8; 32],
         at: Timestamp,
     ) -> Result<(), StoreError>;
+impl TryLimit {
+    /// When the next try may come after those at `counted`, oldest first; `None`: now.
+    pub fn free_at(limits: &[Self], counted: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+        let free = |limit: &Self| {
+            // The try that has to be forgotten before another one is within this limit.
+            let last = counted.len().checked_sub(limit.most)?;
+            counted.get(last).map(|at| *at + limit.within).filter(|free| *free > now)
+        };
+        limits.iter().filter_map(free).max()
+    }
+
+    /// The longest span of these limits: no try counts for longer.
+    pub fn longest(limits: &[Self]) -> SignedDuration {
+        limits.iter().map(|limit| limit.within).max().unwrap_or(SignedDuration::ZERO)
+    }
+}
+
 }
 
 /// Mails that are owed.

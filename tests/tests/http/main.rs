@@ -4,9 +4,12 @@
 
 mod flows;
 mod learners;
+#[path = "../mailroom/mod.rs"]
+mod mailroom;
 mod refusals;
 mod repeats;
 mod seats;
+mod sign_in;
 mod tenants;
 
 use seatkeeper_tests::http::{House, Person};

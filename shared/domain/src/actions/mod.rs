@@ -18,6 +18,8 @@ pub mod open_contract;
 pub mod redeem_code;
 pub mod release_seat;
 pub mod resend_invitation;
+pub mod remind_invitations;
+pub mod request_password;
 pub mod run_import;
 pub mod seating;
 pub mod send_mail;

@@ -292,7 +292,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
     async fn count(&self, what: &str) -> Result<Timestamp, RedeemCodeError> {
         let now = self.clock.now();
         let source = self.source(what);
-        match self.ports.count_try(&self.command.client_id, &source, TRIES, now).await? {
+        match self.ports.count_try(&self.command.client_id, &source, &[TRIES], now).await? {
             Counted::Within => Ok(now),
             Counted::Over { free_at } => {
                 Err(RedeemCodeError::TooManyTries { wait: free_at.duration_since(now) })

@@ -1,15 +1,17 @@
 //! Signing in, and setting a password by a link.
 
+use jiff::SignedDuration;
+
 use crate::actions::{Met, met};
 use crate::audit::Actor;
 use crate::change::{Change, Step, StoreError};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
-use crate::ids::ClientId;
+use crate::ids::{ClientId, LearnerId};
 use crate::learner::{Credential, Learner};
 use crate::link::Link;
 use crate::password::{Password, PasswordHash};
-use crate::ports::{Clock, IdSource, Ledger, People};
+use crate::ports::{Clock, Counted, IdSource, Ledger, People, RefusedTries, TryLimit};
 use crate::secrets::Keys;
 
 /// Who a sign-in lets in.
@@ -21,18 +23,67 @@ pub enum SignIn {
     MustChange(Link),
     /// Unknown address or wrong password: nobody says which.
     Refused,
+    /// Too many tries with this address, or from this source, were refused: this one was not
+    /// looked at.
+    TooManyTries {
+        /// How long until the next one may come.
+        wait: SignedDuration,
+    },
 }
 
-/// Checks an address and a password. An unknown address costs the same work.
+/// Refused tries with one address at one client. Whoever goes on waits longer and longer.
+pub const OF_ADDRESS: [TryLimit; 3] = [
+    TryLimit { most: 5, within: SignedDuration::from_mins(1) },
+    TryLimit { most: 10, within: SignedDuration::from_mins(15) },
+    TryLimit { most: 20, within: SignedDuration::from_hours(2) },
+];
+
+/// Refused tries from one source at one client, with whatever addresses. A whole office may sit
+/// behind one.
+pub const OF_SOURCE: [TryLimit; 2] = [
+    TryLimit { most: 50, within: SignedDuration::from_mins(10) },
+    TryLimit { most: 150, within: SignedDuration::from_hours(2) },
+];
+
+/// Checks an address and a password that came from a source.
+///
+/// A try counts before the password is looked at, so that many at once are not one; a right one is
+/// forgotten again. An unknown address costs the same calls and the same work.
 pub async fn sign_in(
-    ports: &impl People,
+    ports: &(impl People + RefusedTries),
     clock: &impl Clock,
     keys: &Keys,
     client: &ClientId,
-    email: &EmailAddress,
+    (email, password): (&EmailAddress, &str),
+    source: &str,
+) -> Result<SignIn, StoreError> {
+    let now = clock.now();
+    let learner_id = keys.learner_id(client, email);
+    let source = keys.mac("tries", &[b"sign-in-source", source.as_bytes()]);
+    let address = keys.mac("tries", &[b"sign-in", learner_id.to_string().as_bytes()]);
+    let tries: [(&[u8; 32], &[TryLimit]); 2] = [(&source, &OF_SOURCE), (&address, &OF_ADDRESS)];
+    for (of, limits) in tries {
+        if let Counted::Over { free_at } = ports.count_try(client, of, limits, now).await? {
+            return Ok(SignIn::TooManyTries { wait: free_at.duration_since(now) });
+        }
+    }
+    let welcome = check(ports, clock, client, learner_id, password).await?;
+    if !matches!(welcome, SignIn::Refused) {
+        for (of, _) in tries {
+            ports.forget_try(client, of, now).await?;
+        }
+    }
+    Ok(welcome)
+}
+
+async fn check(
+    ports: &impl People,
+    clock: &impl Clock,
+    client: &ClientId,
+    learner_id: LearnerId,
     password: &str,
 ) -> Result<SignIn, StoreError> {
-    let learner = ports.learner(client, keys.learner_id(client, email)).await?;
+    let learner = ports.learner(client, learner_id).await?;
     let Some((learner, credential)) =
         learner.and_then(|learner| learner.credential.clone().map(|known| (learner, known)))
     else {

@@ -340,15 +340,14 @@ impl RefusedTries for Ports {
         &self,
         client: &ClientId,
         source: &[u8; 32],
-        limit: TryLimit,
+        limits: &[TryLimit],
         now: Timestamp,
     ) -> Result<Counted, StoreError> {
         self.call("count_try", |model| {
             let tries = model.tries.entry((client.clone(), *source)).or_default();
-            tries.retain(|at| *at + limit.within > now);
-            if tries.len() >= limit.most {
-                let oldest = tries.first().copied().unwrap_or(now);
-                return Ok(Counted::Over { free_at: oldest + limit.within });
+            tries.retain(|at| *at + TryLimit::longest(limits) > now);
+            if let Some(free_at) = TryLimit::free_at(limits, tries, now) {
+                return Ok(Counted::Over { free_at });
             }
             tries.push(now);
             model.fingerprint = None;
