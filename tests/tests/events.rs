@@ -42,15 +42,16 @@ use serde_json::{Value, json};
 mod mailroom;
 
 /// What the answering functions are expected to say.
-const ANSWERED: [(&str, u16); 30] = [
+const ANSWERED: [(&str, u16); 31] = [
     ("create/later", 201),
     ("create/single_sign_on", 501),
     ("create/today", 201),
     ("invite/accept_form", 303),
     ("invite/accept_program", 200),
     ("invite/cancel", 200),
-    ("invite/change_address", 501),
+    ("invite/change_address", 200),
     ("invite/decline_form", 200),
+    ("invite/remind", 200),
     ("invite/resend", 200),
     ("invite/several", 200),
     ("invite/show", 200),
@@ -76,9 +77,9 @@ const ANSWERED: [(&str, u16); 30] = [
 ];
 
 /// Those that only look.
-const LOOKING: [&str; 11] = [
+const LOOKING: [&str; 10] = [
     "create/single_sign_on",
-    "invite/change_address",
+    "invite/remind",
     "invite/show",
     "manage/foreign_client",
     "manage/import_report",

@@ -209,7 +209,7 @@ async fn wrong_fields_are_named_and_refusals_come_in_their_order() {
     let outside = json!({"emails": ["a@example.org"], "end_on": "2020-01-01"});
     let outside = house.invite(&outside).await.json();
     assert_eq!(outside["errors"][0]["pointer"], "/end_on");
-    assert_eq!(house.play_on("change_address", "inv_06cyt3v9q4e8h2m6k0x5w1r7zc").await.status, 501);
+    assert_eq!(house.play_on("change_address", "inv_06cyt3v9q4e8h2m6k0x5w1r7zc").await.status, 404);
 }
 
 #[tokio::test]

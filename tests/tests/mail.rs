@@ -547,7 +547,7 @@ async fn told_of(store: &Store, world: &World) -> InvitationId {
     let id = invited(world).await;
     let mut invitation = store.invitation(&world.client, id).await.unwrap().unwrap();
     let told: InvitationId = "inv_5kx0e7w2r9m4t1c8v3b6n0q5j2".parse().unwrap();
-    invitation.invitation_id = told;
+    invitation.moved_to = Some(told);
     invitation.version = 2;
     let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
     change.step(Step::PutInvitation { invitation: Box::new(invitation), replaces: None });

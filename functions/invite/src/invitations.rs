@@ -1,23 +1,28 @@
-//! `POST …/invitations`, `POST …/{invitation}/resend`, `PATCH` and `DELETE …/{invitation}`.
+//! `POST …/invitations`, `POST …/invitations/remind`, `POST …/{invitation}/resend`, `PATCH` and
+//! `DELETE …/{invitation}`.
 
 use axum::extract::State;
 use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::change_address::change_address;
 use seatkeeper_domain::actions::close_invitation::cancel_invitation;
 use seatkeeper_domain::actions::invitations::InvitationNow;
 use seatkeeper_domain::actions::invite::{
     ADDRESSES_MAX, AddressResult, Invite, Invited, Verdict, invite as invite_all, split_addresses,
 };
+use seatkeeper_domain::actions::remind_invitations::remind_invitations;
 use seatkeeper_domain::actions::resend_invitation::resend_invitation;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, InvitationId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::link::Link;
 use seatkeeper_domain::ports::{Clock as _, IdSource as _};
-use seatkeeper_http::body::{Fields, Given, Payload, Refusal, date, flag, lines, text_or_texts};
+use seatkeeper_http::body::{
+    Fields, Given, Payload, Refusal, date, flag, lines, parsed, text_or_texts,
+};
 use seatkeeper_http::caller::INVITATIONS;
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
-use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
+use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, person, views};
 use serde_json::{Value, json};
 
 /// Most characters of all addresses together: more than so many addresses can have.
@@ -76,14 +81,47 @@ pub(crate) async fn cancel(
 }
 
 pub(crate) async fn change(
+    State(app): State<Shared<Store>>,
     signed_in: SignedIn,
-    Path((client, _)): Path<(String, String)>,
+    Path((client, invitation)): Path<(String, String)>,
+    payload: Payload,
 ) -> Result<Answer, Problem> {
-    signed_in.admitted(&client, INVITATIONS)?;
-    Err(Problem::new(
-        ProblemCode::NotImplemented,
-        "Changing the address is not served yet; cancel the invitation and invite the right one.",
-    ))
+    let client = signed_in.admitted(&client, INVITATIONS)?;
+    let mut fields = Fields::of(&payload)?;
+    let email = fields.required("email", person::email);
+    let email = fields.finish(|| email)?;
+    let id = known_id(&invitation)?;
+    let (keys, caller) = (&app.edge.keys, signed_in.caller());
+    let op = Op { id: app.ids.uuid(), guard: None };
+    let (store, clock) = (&app.store, &app.clock);
+    let now = change_address(store, clock, keys, caller, op, &client, id, &email).await?;
+    let mut answer = shown(&app, &now);
+    if now.invitation.sent_count == 0 {
+        // Nobody was ever told by mail: the caller hands the new link on, too.
+        let (id, version) = (now.invitation.invitation_id, now.invitation.version);
+        answer.body_mut()["link"] = json!(link_of(&app, &client, id, version));
+    }
+    Ok(answer)
+}
+
+/// Reminds everybody who has not answered and may be reminded.
+pub(crate) async fn remind(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.admitted(&client, INVITATIONS)?;
+    let mut fields = Fields::of_optional(&payload)?;
+    let contract = fields.optional("contract_id", parsed("unknown-contract", str::parse));
+    fields.finish(|| Some(()))?;
+    let (app, caller, client) = (app.as_ref(), signed_in.caller(), &client);
+    let work = |op: Op| async move {
+        let done = remind_invitations(&app.store, &app.clock, caller, op, client, contract).await?;
+        Ok(Answer::ok(&json!({"reminded": done.reminded, "more": done.more})))
+    };
+    app.once().answer(&caller.subject, &request, &payload, work).await
 }
 
 /// The id in a path; what cannot be one names nothing.
@@ -155,15 +193,20 @@ fn answer(app: &App<Store>, wanted: &Invite, invited: &Invited) -> Answer {
     let view =
         |result: &AddressResult| views::invited_address(result, link(app, wanted, result.verdict));
     let results: Vec<Value> = invited.results.iter().map(view).collect();
-    let body = json!({"results": results, "stock": views::stock(invited.stock)});
+    let stock = views::stock(invited.stock);
+    let before = invited.stock_before.map_or_else(|| stock.clone(), views::stock);
+    let body = json!({"results": results, "stock_before": before, "stock": stock});
     Answer::ok(&body).unrepeatable("/results/*/link")
 }
 
 /// The link of an address that no mail tells of it.
 fn link(app: &App<Store>, wanted: &Invite, verdict: Verdict) -> Option<String> {
     let Verdict::Invited { invitation_id, version } = verdict else { return None };
-    let client = wanted.client_id.clone();
-    let link = Link::Invitation { client, invitation: invitation_id, version };
-    let url = || format!("{}{}", app.edge.page_base_url, link.path(&app.edge.keys));
+    let url = || link_of(app, &wanted.client_id, invitation_id, version);
     (!wanted.notify).then(url)
+}
+
+fn link_of(app: &App<Store>, client: &ClientId, invitation: InvitationId, version: u32) -> String {
+    let link = Link::Invitation { client: client.clone(), invitation, version };
+    format!("{}{}", app.edge.page_base_url, link.path(&app.edge.keys))
 }

@@ -18,6 +18,7 @@ pub fn routes(app: Shared<Store>) -> Router {
             "/v1/clients/{client}/invitations/{invitation}",
             patch(invitations::change).delete(invitations::cancel),
         )
+        .route("/v1/clients/{client}/invitations/remind", post(invitations::remind))
         .route("/v1/clients/{client}/invitations/{invitation}/resend", post(invitations::resend))
         .route("/i/{token}", get(link::show).post(link::accept))
         .route("/i/{token}/decline", post(link::decline))

@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::Uri;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::invitations::{may_see, visible_invitation};
-use seatkeeper_domain::invitation::{Invitation, InvitationStatus};
+use seatkeeper_domain::invitation::{Delivery, Invitation, InvitationStatus};
 use seatkeeper_domain::ports::Clock as _;
 use seatkeeper_http::body::{Fields, choice, page_request};
 use seatkeeper_http::caller::GROUP_READS;
@@ -20,6 +20,16 @@ const STATUSES: [(&str, InvitationStatus); 5] = [
     ("expired", InvitationStatus::Expired),
 ];
 
+/// The values of `delivery`.
+const DELIVERIES: [(&str, Delivery); 6] = [
+    ("queued", Delivery::Queued),
+    ("sent", Delivery::Sent),
+    ("delivered", Delivery::Delivered),
+    ("bounced", Delivery::Bounced),
+    ("complained", Delivery::Complained),
+    ("unknown", Delivery::Unknown),
+];
+
 pub(crate) async fn list(
     State(app): State<Shared<Store>>,
     signed_in: SignedIn,
@@ -30,11 +40,13 @@ pub(crate) async fn list(
     let mut fields = Fields::of_query(&uri);
     let request = page_request(&mut fields);
     let status = fields.optional("status", choice(&STATUSES));
+    let delivery = fields.optional("delivery", choice(&DELIVERIES));
     fields.finish(|| Some(()))?;
     let now = app.clock.now();
     let keep = |invitation: &Invitation| {
         may_see(signed_in.caller(), invitation)
             && status.is_none_or(|status| status == invitation.status_at(now))
+            && delivery.is_none_or(|delivery| delivery == invitation.delivery)
     };
     let page = app.store.invitations_page(&client, &request, keep).await?;
     Ok(Answer::ok(&views::list(&page, |invitation| views::invitation(invitation, now))))

@@ -12,6 +12,7 @@ use seatkeeper_domain::change::{
 use seatkeeper_domain::code::{BatchState, UNFINISHED_AFTER};
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::import_run::Chunk;
+use seatkeeper_domain::invitation::InvitationStatus;
 use seatkeeper_domain::learner::{Profile, SeatState};
 use seatkeeper_domain::outbox::MailIntent;
 use seatkeeper_domain::stock::Delta;
@@ -239,7 +240,7 @@ impl Store {
                         .if_equal("version", n(version))
                         .if_equal("status", to_value(status)?),
                 };
-                expression.put(table, &keys::invitation(client, invitation.invitation_id), item)
+                expression.put(table, &keys::invitation(client, invitation.place()), item)
             }
             Step::CloseInvitation { invitation_id, version, to } => Expression::new()
                 .set("status", to_value(to)?)
@@ -253,6 +254,30 @@ impl Store {
             Step::NoLiveInvitation { invitation_id } => Expression::new()
                 .if_absent_or(keys::PK, "status", "<>", s("pending"))
                 .check(table, &keys::invitation(client, *invitation_id)),
+            Step::MoveInvitation { from, version, status, left } => Expression::new()
+                .set("status", to_value(&InvitationStatus::Moved)?)
+                .set("op", s(op))
+                .set("closed_at", s(change.at))
+                .set("holds_seat", AttributeValue::Bool(false))
+                .set("left", n(left))
+                .remove(keys::DUE_SHARD)
+                .if_equal("version", n(version))
+                .if_equal("status", to_value(status)?)
+                .update(table, &keys::invitation(client, *from)),
+            Step::PointInvitation { invitation_id, place } => {
+                let mut item = owned_by("invitation_place", invitation_id, op);
+                item.insert("place".to_owned(), s(place));
+                Expression::new().put(table, &keys::invitation_place(client, *invitation_id), item)
+            }
+            Step::CountReminder { invitation_id, version, reminders } => Expression::new()
+                .set("reminders", n(reminders + 1))
+                .set("reminded_at", s(change.at))
+                .set("op", s(op))
+                .add("sent_count", n(1))
+                .if_equal("version", n(version))
+                .if_equal("status", s("pending"))
+                .if_equal("reminders", n(reminders))
+                .update(table, &keys::invitation(client, *invitation_id)),
             Step::JoinCohort { key, start_on, count } => {
                 joined(key, s(start_on), *count).update(table, &keys::cohort(key))
             }

@@ -142,9 +142,14 @@ pub fn invitation_partition(client: &ClientId, bucket: u8) -> String {
     format!("I#{client}#{bucket:02}")
 }
 
-/// An invitation.
-pub fn invitation(client: &ClientId, invitation: InvitationId) -> Key {
-    Key::new(invitation_partition(client, invitation.bucket(BUCKETS)), invitation.to_string())
+/// The invitation at a place.
+pub fn invitation(client: &ClientId, place: InvitationId) -> Key {
+    Key::new(invitation_partition(client, place.bucket(BUCKETS)), place.to_string())
+}
+
+/// Where an invitation stands whose address was changed.
+pub fn invitation_place(client: &ClientId, invitation: InvitationId) -> Key {
+    Key::new(format!("PLACE#{client}#{invitation}"), "PLACE")
 }
 
 /// The cohorts of a pool.

@@ -76,18 +76,27 @@ impl People for Store {
     async fn invitation(
         &self,
         client: &ClientId,
-        invitation: InvitationId,
+        place: InvitationId,
     ) -> Result<Option<Invitation>, StoreError> {
-        self.get(&keys::invitation(client, invitation)).await?.map(from_item).transpose()
+        self.get(&keys::invitation(client, place)).await?.map(from_item).transpose()
     }
 
     async fn invitations(
         &self,
         client: &ClientId,
-        ids: &[InvitationId],
+        places: &[InvitationId],
     ) -> Result<Vec<Invitation>, StoreError> {
-        let wanted: Vec<Key> = ids.iter().map(|id| keys::invitation(client, *id)).collect();
+        let wanted: Vec<Key> = places.iter().map(|at| keys::invitation(client, *at)).collect();
         self.get_all(&wanted).await?.into_iter().map(from_item).collect()
+    }
+
+    async fn invitation_place(
+        &self,
+        client: &ClientId,
+        invitation: InvitationId,
+    ) -> Result<Option<InvitationId>, StoreError> {
+        let item = self.get(&keys::invitation_place(client, invitation)).await?;
+        Ok(item.and_then(|item| text(&item, "place")?.parse().ok()))
     }
 }
 

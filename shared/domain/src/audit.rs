@@ -65,6 +65,8 @@ pub enum Action {
     Invited,
     /// An invitation was sent again after it had expired.
     Reinvited,
+    /// An invitation was sent to another address.
+    InvitationReaddressed,
     /// An invitation was accepted.
     InvitationAccepted,
     /// An invitation was declined.

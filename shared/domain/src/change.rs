@@ -234,7 +234,8 @@ pub enum Step {
         /// The new password.
         credential: Credential,
     },
-    /// An invitation. There must be none, or the one at `replaces`, in the state seen.
+    /// An invitation, at the place of its address. There must be none, or the one at `replaces`, in
+    /// the state seen.
     PutInvitation {
         /// The invitation.
         invitation: Box<Invitation>,
@@ -243,17 +244,46 @@ pub enum Step {
     },
     /// Ends a pending invitation, which must be at this version.
     CloseInvitation {
-        /// Which.
+        /// Which, by its place.
         invitation_id: InvitationId,
         /// At which version.
         version: u32,
         /// How it ends.
         to: InvitationStatus,
     },
-    /// There must be no pending invitation of this id.
+    /// There must be no pending invitation at this place.
     NoLiveInvitation {
-        /// Which.
+        /// Which place.
         invitation_id: InvitationId,
+    },
+    /// Marks an invitation as gone to the place of another address. It must be at this version, in
+    /// the state seen.
+    MoveInvitation {
+        /// The place it leaves.
+        from: InvitationId,
+        /// At which version.
+        version: u32,
+        /// The state seen.
+        status: InvitationStatus,
+        /// How many have left this place then.
+        left: u16,
+    },
+    /// Remembers where an invitation stands whose address was changed, whatever was remembered.
+    PointInvitation {
+        /// Which, by its id.
+        invitation_id: InvitationId,
+        /// Where it stands.
+        place: InvitationId,
+    },
+    /// Counts a reminder of a pending invitation, which must be at this version and have had this
+    /// many.
+    CountReminder {
+        /// Which, by its place.
+        invitation_id: InvitationId,
+        /// At which version.
+        version: u32,
+        /// Reminders seen.
+        reminders: u32,
     },
     /// Adds seats to a cohort, which must not have opened.
     JoinCohort {

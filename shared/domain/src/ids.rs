@@ -196,6 +196,25 @@ pub type GroupId = Id<GroupKind>;
 pub type LearnerId = Id<LearnerKind>;
 /// An invitation's id, `inv_…`: a keyed hash of client, pool and address.
 pub type InvitationId = Id<InvitationKind>;
+/// The bits of an invitation's id that tell invitations of one place apart.
+const GENERATION: u128 = 0xffff << 8;
+
+impl InvitationId {
+    /// The id of the first invitation that is made at this one's place: where an invitation
+    /// stands as long as its address is the one it was made for.
+    #[must_use]
+    pub fn home(self) -> Self {
+        Self::from_bits(self.bits() & !GENERATION)
+    }
+
+    /// The id of an invitation made at the same place after `generation` others left it for
+    /// another address.
+    #[must_use]
+    pub fn of_generation(self, generation: u16) -> Self {
+        Self::from_bits(self.home().bits() | (u128::from(generation) << 8))
+    }
+}
+
 /// A code batch's id, `bat_…`.
 pub type BatchId = Id<BatchKind>;
 /// An import's id, `imp_…`.
@@ -326,6 +345,17 @@ mod tests {
         assert!(group.parse::<ContractId>().is_err());
         assert!("con_".parse::<ContractId>().is_err());
         assert!("con_8zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<ContractId>().is_err());
+    }
+
+    #[test]
+    fn the_generations_of_a_place_share_its_home_and_its_bucket() {
+        let home = InvitationId::from_bits(u128::MAX).home();
+        for generation in [0, 1, 0x1234, u16::MAX] {
+            let id = home.of_generation(generation);
+            assert_eq!((id.home(), id.bucket(64)), (home, home.bucket(64)));
+        }
+        assert_eq!(home.of_generation(0), home);
+        assert_ne!(home.of_generation(1), home.of_generation(2));
     }
 
     #[test]

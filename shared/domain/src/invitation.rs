@@ -16,8 +16,14 @@ use crate::role::Role;
 /// An invitation of an address to a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
-    /// Derived from client, pool and address.
+    /// Derived from client, pool and the address it was made for; it stays when that changes.
     pub invitation_id: InvitationId,
+    /// Where it stands, if its address was changed: the place of its present address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<InvitationId>,
+    /// How many invitations made at this place left it for another address: their ids are taken.
+    #[serde(default)]
+    pub left: u16,
     /// Who is invited.
     pub email: EmailAddress,
     /// Where it stands.
@@ -41,6 +47,12 @@ pub struct Invitation {
     pub sent_count: u32,
     /// When the last mail was sent.
     pub last_sent_at: Option<Timestamp>,
+    /// How many of the mails were reminders of the present link.
+    #[serde(default)]
+    pub reminders: u32,
+    /// When the last reminder was asked for.
+    #[serde(default)]
+    pub reminded_at: Option<Timestamp>,
     /// What is known of its mail.
     pub delivery: Delivery,
     /// The subject of the token that asked for it.
@@ -91,6 +103,8 @@ pub enum InvitationStatus {
     Cancelled,
     /// Its time ran out.
     Expired,
+    /// It stands at the place of another address now; this is what it left behind, and nobody sees.
+    Moved,
 }
 
 /// What is known of a mail.
@@ -140,7 +154,41 @@ impl fmt::Display for Delivery {
     }
 }
 
+/// What an invitation made at a place takes over from the one that stood there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Succession {
+    /// Its id: that of the one before, unless that one lives on elsewhere.
+    pub invitation_id: InvitationId,
+    /// Where it stands, if the id does not say.
+    pub moved_to: Option<InvitationId>,
+    /// Its version: every earlier link is dead.
+    pub version: u32,
+    /// How many left this place before.
+    pub left: u16,
+}
+
+impl Succession {
+    /// What follows on `over`, which stands at `place` now.
+    pub fn at(place: InvitationId, over: Option<&Invitation>) -> Self {
+        let Some(over) = over else {
+            return Self { invitation_id: place, moved_to: None, version: 1, left: 0 };
+        };
+        let (version, left) = (over.version + 1, over.left);
+        if over.status == InvitationStatus::Moved {
+            let invitation_id = place.of_generation(left);
+            return Self { invitation_id, moved_to: None, version, left };
+        }
+        let Invitation { invitation_id, moved_to, .. } = *over;
+        Self { invitation_id, moved_to, version, left }
+    }
+}
+
 impl Invitation {
+    /// Where it stands: the place of its address, which no two live invitations share.
+    pub fn place(&self) -> InvitationId {
+        self.moved_to.unwrap_or_else(|| self.invitation_id.home())
+    }
+
     /// The pool it draws on.
     pub fn pool(&self) -> PoolId {
         self.sublicense_id.map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)

@@ -47,10 +47,19 @@ pub enum Subject {
     },
     /// An invitation at this version; the mail lapses when a newer one exists or it was closed.
     Invitation {
-        /// Which.
+        /// Which, by its place.
         invitation: InvitationId,
         /// At which version.
         version: u32,
+    },
+    /// A reminder of an invitation at this version; it lapses like the invitation's mail.
+    Reminder {
+        /// Which, by its place.
+        invitation: InvitationId,
+        /// At which version.
+        version: u32,
+        /// Which reminder of this version it is, from 1.
+        number: u32,
     },
     /// A learner's account, apart from any seat.
     Account {

@@ -122,18 +122,35 @@ pub trait People {
         client: &ClientId,
         ids: &[LearnerId],
     ) -> Result<Vec<Learner>, StoreError>;
-    /// An invitation.
+    /// What stands at the place of an invitation.
     async fn invitation(
         &self,
         client: &ClientId,
-        invitation: InvitationId,
+        place: InvitationId,
     ) -> Result<Option<Invitation>, StoreError>;
-    /// Those of these invitations that exist, in any order.
+    /// What stands at these places, in any order.
     async fn invitations(
         &self,
         client: &ClientId,
-        ids: &[InvitationId],
+        places: &[InvitationId],
     ) -> Result<Vec<Invitation>, StoreError>;
+    /// Where an invitation stands whose address was changed, by its id.
+    async fn invitation_place(
+        &self,
+        client: &ClientId,
+        invitation: InvitationId,
+    ) -> Result<Option<InvitationId>, StoreError>;
+}
+
+/// Invitations that wait for an answer.
+pub trait PendingInvitations {
+    /// Some of them, in the order of their places. A page may hold fewer than it could and still
+    /// have a next one.
+    async fn pending_invitations(
+        &self,
+        client: &ClientId,
+        page: &PageRequest,
+    ) -> Result<Page<Invitation>, StoreError>;
 }
 
 /// A ticket as it is kept.
@@ -219,11 +236,28 @@ pub struct TryLimit {
 pub enum Counted {
     /// It was within the limit, and counts from now on.
     Within,
-    /// It was over the limit and was not counted; the next one may come at this instant.
+    /// It was over a limit and was not counted; the next one may come at this instant.
     Over {
         /// When enough of the tries that count are forgotten.
         free_at: Timestamp,
     },
+}
+
+impl TryLimit {
+    /// When the next try may come after those at `counted`, oldest first; `None`: now.
+    pub fn free_at(limits: &[Self], counted: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+        let free = |limit: &Self| {
+            // The try that has to be forgotten before another one is within this limit.
+            let last = counted.len().checked_sub(limit.most)?;
+            counted.get(last).map(|at| *at + limit.within).filter(|free| *free > now)
+        };
+        limits.iter().filter_map(free).max()
+    }
+
+    /// The longest span of these limits: no try counts for longer.
+    pub fn longest(limits: &[Self]) -> SignedDuration {
+        limits.iter().map(|limit| limit.within).max().unwrap_or(SignedDuration::ZERO)
+    }
 }
 
 /// Refused tries, counted by source so that guessing ends.
@@ -243,23 +277,6 @@ pub trait RefusedTries {
         source: &[u8; 32],
         at: Timestamp,
     ) -> Result<(), StoreError>;
-impl TryLimit {
-    /// When the next try may come after those at `counted`, oldest first; `None`: now.
-    pub fn free_at(limits: &[Self], counted: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
-        let free = |limit: &Self| {
-            // The try that has to be forgotten before another one is within this limit.
-            let last = counted.len().checked_sub(limit.most)?;
-            counted.get(last).map(|at| *at + limit.within).filter(|free| *free > now)
-        };
-        limits.iter().filter_map(free).max()
-    }
-
-    /// The longest span of these limits: no try counts for longer.
-    pub fn longest(limits: &[Self]) -> SignedDuration {
-        limits.iter().map(|limit| limit.within).max().unwrap_or(SignedDuration::ZERO)
-    }
-}
-
 }
 
 /// Mails that are owed.
@@ -281,8 +298,8 @@ pub trait Outbox {
 
 /// What is known of the mails of invitations.
 pub trait Deliveries {
-    /// Writes down news of an invitation's mail, if the invitation is still at this version and
-    /// `news` tells more than what is known.
+    /// Writes down news of the mail of the invitation at this place, if it is still at this version
+    /// and `news` tells more than what is known.
     async fn note_delivery(
         &self,
         client: &ClientId,
@@ -302,7 +319,7 @@ pub struct MailTag {
     pub place: MailPlace,
     /// Which of its mails, from 0.
     pub mail: u32,
-    /// The invitation it is about, with its version.
+    /// The invitation it is about, by its place, with its version.
     pub invitation: Option<(InvitationId, u32)>,
 }
 
@@ -342,6 +359,8 @@ pub enum About<'a> {
     },
     /// An invitation.
     Invitation(&'a Invitation),
+    /// An invitation that was not answered yet, once more.
+    Reminder(&'a Invitation),
 }
 
 /// Who reads a mail.

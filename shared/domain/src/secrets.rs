@@ -75,7 +75,8 @@ impl Keys {
         LearnerId::from_bits(self.bits("learner", &parts))
     }
 
-    /// The invitation of this address to this pool.
+    /// Where the invitation of this address to this pool stands, which is also the id of the first
+    /// one made for it.
     pub fn invitation_id(
         &self,
         client: &ClientId,
@@ -84,7 +85,7 @@ impl Keys {
     ) -> InvitationId {
         let pool = pool.to_string();
         let parts = [client.as_str().as_bytes(), pool.as_bytes(), email.as_str().as_bytes()];
-        InvitationId::from_bits(self.bits("invitation", &parts))
+        InvitationId::from_bits(self.bits("invitation", &parts)).home()
     }
 
     /// Encrypts `plain` (ChaCha20-Poly1305, RFC 8439) for `context`, which must be the same when

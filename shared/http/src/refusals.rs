@@ -1,6 +1,7 @@
 //! The one map from what actions refuse to what the caller is told.
 
 use seatkeeper_domain::actions::accept_invitation::AcceptInvitationError;
+use seatkeeper_domain::actions::change_address::ChangeAddressError;
 use seatkeeper_domain::actions::close_invitation::{CancelInvitationError, DeclineInvitationError};
 use seatkeeper_domain::actions::create_learner::CreateLearnerError;
 use seatkeeper_domain::actions::ground::{GrantError, GroundError};
@@ -8,6 +9,7 @@ use seatkeeper_domain::actions::invitations::LinkClosed;
 use seatkeeper_domain::actions::invite::InviteError;
 use seatkeeper_domain::actions::issue_codes::IssueCodesError;
 use seatkeeper_domain::actions::redeem_code::RedeemCodeError;
+use seatkeeper_domain::actions::remind_invitations::RemindError;
 use seatkeeper_domain::actions::resend_invitation::ResendInvitationError;
 use seatkeeper_domain::actions::seating::TermError;
 use seatkeeper_domain::contract::WindowError;
@@ -136,6 +138,40 @@ impl From<ResendInvitationError> for Problem {
             ResendInvitationError::NoSeatsLeft => no_seats_left(),
             ResendInvitationError::Ground(error) => error.into(),
             ResendInvitationError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangeAddressError> for Problem {
+    fn from(error: ChangeAddressError) -> Self {
+        let conflict = |detail| Self::new(ProblemCode::Conflict, detail);
+        match error {
+            ChangeAddressError::NotFound => Self::not_found(),
+            ChangeAddressError::AlreadyAccepted => already_accepted(),
+            ChangeAddressError::Closed => {
+                conflict("This invitation was cancelled or declined; invite the address anew.")
+            }
+            ChangeAddressError::AlreadyInvited => {
+                conflict("This address is invited here already; cancel one of the two invitations.")
+            }
+            ChangeAddressError::AlreadySeated => conflict(
+                "Whoever has this address has a seat here already; cancel the invitation instead.",
+            ),
+            ChangeAddressError::AccessOver => {
+                conflict("The last day of this invitation is over; invite the address anew.")
+            }
+            ChangeAddressError::NoSeatsLeft => no_seats_left(),
+            ChangeAddressError::Ground(error) => error.into(),
+            ChangeAddressError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RemindError> for Problem {
+    fn from(error: RemindError) -> Self {
+        match error {
+            RemindError::Ground(error) => error.into(),
+            RemindError::Store(error) => error.into(),
         }
     }
 }

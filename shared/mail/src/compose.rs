@@ -164,7 +164,9 @@ impl Writer for LetterWriter {
             About::Account { learner, letter } => {
                 self.to_learner(client, learner, letter, None, reader, now)
             }
-            About::Invitation(invitation) => self.to_invited(client, invitation, reader),
+            About::Invitation(invitation) | About::Reminder(invitation) => {
+                self.to_invited(client, invitation, reader)
+            }
         }?;
         Ok(WrittenMail { from_name, subject, text, html, unsubscribe_url })
     }

@@ -344,6 +344,8 @@ async fn invite(world: &World, email: &str) -> Invitation {
     let now = world.clock.now();
     let invitation = Invitation {
         invitation_id: world.keys.invitation_id(&world.client, world.pool(), &email),
+        moved_to: None,
+        left: 0,
         email,
         status: InvitationStatus::Pending,
         version: 1,
@@ -355,6 +357,8 @@ async fn invite(world: &World, email: &str) -> Invitation {
         expires_at: now + SignedDuration::from_hours(24),
         sent_count: 1,
         last_sent_at: None,
+        reminders: 0,
+        reminded_at: None,
         delivery: Delivery::Queued,
         invited_by: "ana".to_owned(),
         inviter: None,

@@ -368,16 +368,12 @@ async fn what_is_not_served_yet_says_so_and_changes_nothing() {
     let order = json!({"contract_id": contract, "kind": "redemption", "label": "A", "count": 1});
     let codes = house.post(&admin(), &format!("{GLOBEX}/codes"), order).await.json();
     let batch = format!("{GLOBEX}/codes/{}", text(&codes["batch"]["batch_id"]));
-    let order = json!({"contract_id": contract, "emails": ["max@globex.example"]});
-    let invited = house.post(&admin(), &format!("{GLOBEX}/invitations"), order).await.json();
-    let invitation = text(&invited["results"][0]["invitation_id"]);
     let import = format!("{GLOBEX}/imports/imp_00000000000000000000000000");
     let before = house.world.cloud.dump();
     for (method, path) in [
         ("PATCH", learner.clone()),
         ("DELETE", learner.clone()),
         ("POST", format!("{learner}/transfer")),
-        ("PATCH", format!("{GLOBEX}/invitations/{invitation}")),
         ("PATCH", batch.clone()),
         ("GET", format!("{batch}/download?format=xlsx")),
         ("GET", format!("{GLOBEX}/seats/{contract}/explain?learner=x")),

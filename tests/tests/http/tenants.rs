@@ -51,7 +51,7 @@ const fn call(
 }
 
 /// All of them, in an order in which one after the other can be called.
-const ROUTES: [Route; 54] = [
+const ROUTES: [Route; 56] = [
     get("", READS, 200),
     call("PATCH", "", r#"{"name": "Globex {n}"}"#, VENDOR, 200),
     get("/contracts", READS, 200),
@@ -119,7 +119,9 @@ const ROUTES: [Route; 54] = [
         200,
     ),
     call("POST", "/invitations/{invitation}/resend", "{}", INVITATIONS, 200),
-    call("PATCH", "/invitations/{invitation}", r#"{"email": "{n}@x.example"}"#, INVITATIONS, 501),
+    call("POST", "/invitations/remind", r#"{"contract_id": "{contract}"}"#, INVITATIONS, 200),
+    get("/invitations?status=pending&delivery=queued", GROUP_READS, 200),
+    call("PATCH", "/invitations/{invitation}", r#"{"email": "{n}@x.example"}"#, INVITATIONS, 200),
     call("DELETE", "/invitations/{invitation}", "", INVITATIONS, 200),
     get("/codes", READS, 200),
     get("/codes/{batch}", READS, 200),

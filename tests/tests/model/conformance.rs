@@ -57,6 +57,9 @@ enum Bit {
     HasOpened(u8),
     Batch(u8, u8),
     BatchState(u8, u8, u8),
+    MoveInvitation(u32, u32, u8),
+    PointInvitation(u32, u32),
+    Reminder(u32, u32, u32),
     Code(u32, u8),
     RemoveCode(u32, u8),
     UseCode(u32, u32),
@@ -104,11 +107,17 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (learner.clone(), 0..3_u64).prop_map(|(learner, serial)| Bit::Password(learner, serial)),
     ];
     let second = prop_oneof![
-        2 => (learner.clone(), 1..3_u32, proptest::option::of((1..3_u32, 0..5_u8)))
+        2 => (learner.clone(), 1..3_u32, proptest::option::of((1..3_u32, 0..6_u8)))
             .prop_map(|(who, version, replaces)| Bit::Invite(who, version, replaces)),
         2 => (learner.clone(), 1..3_u32, 1..5_u8)
             .prop_map(|(who, version, to)| Bit::CloseInvitation(who, version, to)),
         1 => learner.clone().prop_map(Bit::NoLiveInvitation),
+        1 => (learner.clone(), 1..3_u32, 0..6_u8)
+            .prop_map(|(who, version, status)| Bit::MoveInvitation(who, version, status)),
+        1 => (learner.clone(), learner.clone())
+            .prop_map(|(who, whose)| Bit::PointInvitation(who, whose)),
+        1 => (learner.clone(), 1..3_u32, 0..2_u32)
+            .prop_map(|(who, version, seen)| Bit::Reminder(who, version, seen)),
         2 => (0..2_u8, 1..3_u64).prop_map(|(cohort, count)| Bit::Join(cohort, count)),
         1 => (0..2_u8).prop_map(Bit::Leave),
         1 => (0..2_u8, proptest::option::of(0..3_u64))
@@ -317,6 +326,19 @@ impl Both {
             Bit::NoLiveInvitation(number) => {
                 Step::NoLiveInvitation { invitation_id: self.invitation(number) }
             }
+            Bit::MoveInvitation(number, version, status) => Step::MoveInvitation {
+                from: self.invitation(number),
+                version,
+                status: invitation_status(status),
+                left: 1,
+            },
+            Bit::PointInvitation(number, at) => Step::PointInvitation {
+                invitation_id: self.invitation(number),
+                place: self.invitation(at),
+            },
+            Bit::Reminder(number, version, reminders) => {
+                Step::CountReminder { invitation_id: self.invitation(number), version, reminders }
+            }
             Bit::Join(cohort, count) => {
                 let start_on = Date::constant(2027, 1, 15);
                 Step::JoinCohort { key: self.cohort(cohort), start_on, count }
@@ -410,6 +432,8 @@ impl Both {
     fn invite(&self, number: u32, version: u32, change: &Change) -> Invitation {
         Invitation {
             invitation_id: self.invitation(number),
+            moved_to: None,
+            left: 0,
             email: Setting::email(number),
             status: InvitationStatus::Pending,
             version,
@@ -421,6 +445,8 @@ impl Both {
             expires_at: change.at,
             sent_count: 1,
             last_sent_at: None,
+            reminders: 0,
+            reminded_at: None,
             delivery: Delivery::Queued,
             invited_by: "admin-1".to_owned(),
             inviter: None,
@@ -446,6 +472,8 @@ impl Both {
             tell(format!("learner {number}"), format!("{learner:?} {credential:?}"));
             let invitation = ports.invitation(client, self.invitation(number)).await;
             tell(format!("invitation {number}"), format!("{:?}", invitation.expect("readable")));
+            let place = ports.invitation_place(client, self.invitation(number)).await;
+            tell(format!("place {number}"), format!("{:?}", place.expect("readable")));
         }
         let page = PageRequest { limit: 50, cursor: None };
         for number in 0..2_u8 {
@@ -488,6 +516,7 @@ fn invitation_status(number: u8) -> InvitationStatus {
         InvitationStatus::Declined,
         InvitationStatus::Cancelled,
         InvitationStatus::Expired,
+        InvitationStatus::Moved,
     ][usize::from(number)]
 }
 

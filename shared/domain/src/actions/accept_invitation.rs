@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::actions::ground::{Ground, GroundError, ground};
-use crate::actions::invitations::{LinkClosed, closed_at};
+use crate::actions::invitations::{LinkClosed, closed_at, invitation_of};
 use crate::actions::seating::{Seating, Take, TermRequest, close, give_seat, term};
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
@@ -121,7 +121,7 @@ pub async fn accept_invitation(
     let mut hash = None;
     for _ in 0..ROUNDS {
         let now = clock.now();
-        let found = ports.invitation(client, command.invitation_id).await?;
+        let found = invitation_of(ports, client, command.invitation_id).await?;
         let invitation = found.ok_or(AcceptInvitationError::NotFound)?;
         if let Some(closed) = closed_at(&invitation, command.version, now) {
             return Err(AcceptInvitationError::Closed(closed));

@@ -3,7 +3,9 @@
 
 use serde_json::json;
 
-use crate::actions::invitations::{InvitationNow, LinkClosed, closed_at, visible_invitation};
+use crate::actions::invitations::{
+    InvitationNow, LinkClosed, closed_at, invitation_of, visible_invitation,
+};
 use crate::actions::seating::close;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
@@ -84,7 +86,7 @@ pub async fn decline_invitation(
     version: u32,
 ) -> Result<(), DeclineInvitationError> {
     for _ in 0..ROUNDS {
-        let found = ports.invitation(client, id).await?;
+        let found = invitation_of(ports, client, id).await?;
         let invitation = found.ok_or(DeclineInvitationError::NotFound)?;
         match closed_at(&invitation, version, clock.now()) {
             None => {}
@@ -97,7 +99,7 @@ pub async fn decline_invitation(
     Err(gave_up().into())
 }
 
-/// Ends an invitation whose time ran out; says whether this call did it. One that was renewed or
+/// Ends the invitation at a place whose time ran out; says whether this call did it. One that was renewed or
 /// answered meanwhile is left alone.
 pub async fn expire_invitation(
     ports: &(impl Ledger + People),
@@ -105,9 +107,9 @@ pub async fn expire_invitation(
     keys: &Keys,
     op: Op,
     client: &ClientId,
-    id: InvitationId,
+    place: InvitationId,
 ) -> Result<bool, StoreError> {
-    let Some(invitation) = ports.invitation(client, id).await? else {
+    let Some(invitation) = ports.invitation(client, place).await? else {
         return Ok(false);
     };
     let overdue = invitation.status == InvitationStatus::Pending

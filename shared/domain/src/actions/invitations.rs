@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::actions::ground::Ground;
 use crate::change::{Change, StoreError};
 use crate::client::Client;
-use crate::dates::end_of;
+use crate::dates::{Opening, end_of, local_date, opening};
 use crate::ids::{ClientId, InvitationId};
 use crate::invitation::{Grant, Invitation, InvitationStatus};
 use crate::link::Link;
@@ -32,8 +32,35 @@ pub async fn visible_invitation(
     client: &ClientId,
     invitation: InvitationId,
 ) -> Result<Option<Invitation>, StoreError> {
-    let found = ports.invitation(client, invitation).await?;
+    let found = invitation_of(ports, client, invitation).await?;
     Ok(found.filter(|found| may_see(caller, found)))
+}
+
+/// Times a look-up starts over because the address was changed once more in between.
+const ROUNDS: u32 = 3;
+
+/// An invitation by its id, wherever it stands. One whose place was taken over by another, after
+/// it had ended, is gone.
+pub async fn invitation_of(
+    ports: &impl People,
+    client: &ClientId,
+    invitation: InvitationId,
+) -> Result<Option<Invitation>, StoreError> {
+    let is_it = |found: &Invitation| {
+        found.invitation_id == invitation && found.status != InvitationStatus::Moved
+    };
+    for _ in 0..ROUNDS {
+        if let Some(found) = ports.invitation(client, invitation.home()).await?.filter(is_it) {
+            return Ok(Some(found));
+        }
+        let Some(place) = ports.invitation_place(client, invitation).await? else {
+            return Ok(None);
+        };
+        if let Some(found) = ports.invitation(client, place).await?.filter(is_it) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether an invitation of the caller's client exists for the caller.
@@ -41,12 +68,25 @@ pub fn may_see(caller: &Caller, invitation: &Invitation) -> bool {
     caller.own_groups().is_none_or(|own| !own.is_disjoint(&invitation.grant.group_ids))
 }
 
-/// When an invitation made now can no longer be accepted: after the contract's number of days, and
-/// never after the access it gives has ended.
+/// When the mail of an invitation made or renewed now may go out: not before the day it gives
+/// access.
+pub fn told_at(ground: &Ground, grant: &Grant, now: Timestamp) -> Timestamp {
+    let zone = ground.client.time_zone.zone();
+    let start = ground.contract.start(grant.start_on, local_date(now, zone)).unwrap_or_default();
+    match opening(start, ground.contract.policies.opens_at, now, zone) {
+        Opening::Now => now,
+        Opening::Later { instant, .. } => instant,
+    }
+}
+
+/// When an invitation made now can no longer be accepted: after the contract's number of days from
+/// the day its mail goes out, and never after the access it gives has ended.
 pub fn expires_at(ground: &Ground, grant: &Grant, now: Timestamp) -> Timestamp {
     let zone = ground.client.time_zone.zone();
     let days = i64::from(ground.contract.policies.invite_ttl_days);
-    let lasts = now.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX);
+    let told_at = told_at(ground, grant, now);
+    let lasts = told_at.checked_add(SignedDuration::from_hours(24 * days));
+    let lasts = lasts.unwrap_or(Timestamp::MAX);
     [grant.end_on, grant.delete_on, ground.contract.ends_on]
         .into_iter()
         .flatten()
@@ -55,14 +95,18 @@ pub fn expires_at(ground: &Ground, grant: &Grant, now: Timestamp) -> Timestamp {
 }
 
 /// The mail of one invitation at its version.
-pub(crate) fn invitation_mail(change: &Change, invitation: &Invitation) -> MailIntent {
-    let (id, version) = (invitation.invitation_id, invitation.version);
+pub(crate) fn invitation_mail(
+    change: &Change,
+    invitation: &Invitation,
+    due_at: Timestamp,
+) -> MailIntent {
+    let (place, version) = (invitation.place(), invitation.version);
     MailIntent {
         client_id: change.client_id.clone(),
-        key: format!("invitation#{id}#{version}"),
+        key: format!("invitation#{place}#{version}"),
         cohort: None,
-        due_at: change.at,
-        subjects: vec![Subject::Invitation { invitation: id, version }],
+        due_at,
+        subjects: vec![Subject::Invitation { invitation: place, version }],
         copy_to: None,
     }
 }
@@ -114,12 +158,22 @@ pub async fn open_invitation_link(
     let Some(client) = ports.client(&client).await? else {
         return Ok(None);
     };
-    let found = ports.invitation(&client.client_id, invitation).await?;
-    let Some(invitation) = found.filter(|found| version <= found.version) else {
-        return Ok(None);
-    };
-    let closed = closed_at(&invitation, version, now);
-    Ok(Some(OpenedLink { client, invitation, version, closed }))
+    let id = &client.client_id;
+    if let Some(invitation) = invitation_of(ports, id, invitation).await? {
+        if version > invitation.version {
+            return Ok(None);
+        }
+        let closed = closed_at(&invitation, version, now);
+        return Ok(Some(OpenedLink { client, invitation, version, closed }));
+    }
+    // It had ended, and the one of another address has come to its place.
+    let successor = ports.invitation(id, invitation.home()).await?;
+    Ok(successor.map(|invitation| OpenedLink {
+        client,
+        invitation,
+        version,
+        closed: Some(LinkClosed::Replaced),
+    }))
 }
 
 /// Why the link of `version` does not open this invitation at `now`; `None` if it does.
@@ -137,5 +191,7 @@ pub(crate) fn closed_at(
         InvitationStatus::Declined => Some(LinkClosed::Declined),
         InvitationStatus::Cancelled => Some(LinkClosed::Cancelled),
         InvitationStatus::Expired => Some(LinkClosed::Expired),
+        // Its link has a newer version elsewhere.
+        InvitationStatus::Moved => Some(LinkClosed::Replaced),
     }
 }

@@ -18,7 +18,7 @@ use crate::dates::Opening;
 use crate::email::{EmailAddress, InvalidEmail};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, ContractId, InvitationId, LearnerId, PoolId, SublicenseId};
-use crate::invitation::{Delivery, Grant, Invitation, InvitationStatus};
+use crate::invitation::{Delivery, Grant, Invitation, InvitationStatus, Succession};
 use crate::learner::{Profile, Source, SourceKind};
 use crate::outbox::{Letter, MailIntent, Subject};
 use crate::ports::{Catalog, Clock, Ledger, People};
@@ -58,7 +58,9 @@ pub struct Invite {
 pub struct Invited {
     /// A verdict per address, in the order given; the later copies of an address are one.
     pub results: Vec<AddressResult>,
-    /// The pool's stock.
+    /// The pool's stock when the first seat was to be taken; none where none had to be.
+    pub stock_before: Option<Stock>,
+    /// The pool's stock now.
     pub stock: Stock,
 }
 
@@ -154,7 +156,7 @@ pub async fn invite(
     term(&ground, &asked(command), now)?;
     let list = List::of(&command.addresses);
     let inviting = Inviting { ports, clock, keys, caller, op, command, ground: &ground };
-    let outcomes = inviting.all(&list.unique).await?;
+    let (outcomes, stock_before) = inviting.all(&list.unique).await?;
     let nobody = outcomes.iter().all(|outcome| *outcome == Outcome::NoSeats);
     if nobody && !outcomes.is_empty() {
         return Err(InviteError::NoSeatsLeft);
@@ -164,7 +166,11 @@ pub async fn invite(
         let invitation_id = keys.invitation_id(client, ground.pool, email);
         match outcome {
             Outcome::Invited(version) => Verdict::Invited { invitation_id, version },
+            Outcome::InvitedAs(invitation_id, version) => {
+                Verdict::Invited { invitation_id, version }
+            }
             Outcome::AlreadyInvited => Verdict::AlreadyInvited { invitation_id },
+            Outcome::AlreadyInvitedAs(invitation_id) => Verdict::AlreadyInvited { invitation_id },
             Outcome::AlreadyActive => Verdict::AlreadyActive { learner_id },
             Outcome::Added => Verdict::Added { learner_id },
             Outcome::NoSeats => Verdict::NoSeatsLeft,
@@ -172,7 +178,7 @@ pub async fn invite(
     });
     let stock = ports.stock(client, ground.pool).await?;
     let missing = || StoreError::Broken("a pool just used is not there".to_owned());
-    Ok(Invited { results, stock: stock.ok_or_else(missing)? })
+    Ok(Invited { results, stock_before, stock: stock.ok_or_else(missing)? })
 }
 
 /// What callers who are confined to groups may not ask for, beside what [`check_grant`] says.
@@ -260,13 +266,16 @@ impl List {
     }
 }
 
-/// What came of one address, as receipts keep it: ids follow from the address.
+/// What came of one address, as receipts keep it: ids follow from the address, but where one was
+/// changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     /// At this version.
     Invited(u32),
+    InvitedAs(InvitationId, u32),
     AlreadyInvited,
+    AlreadyInvitedAs(InvitationId),
     AlreadyActive,
     Added,
     NoSeats,
@@ -276,8 +285,8 @@ enum Outcome {
 enum Standing {
     /// It has a seat in the pool.
     Active,
-    /// It has a live invitation to the pool.
-    Invited,
+    /// It has a live invitation to the pool, by its id.
+    Invited(InvitationId),
     /// There is no account, or an invitation that has ended.
     Unknown { learner_id: LearnerId, over: Option<Invitation> },
     /// There is an account; an invitation whose time ran out may hold a seat for it still.
@@ -315,7 +324,10 @@ struct Inviting<'a, P, C> {
 
 impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
     /// Serves every address, behind what an earlier attempt at this call did.
-    async fn all(&self, unique: &[EmailAddress]) -> Result<Vec<Outcome>, InviteError> {
+    async fn all(
+        &self,
+        unique: &[EmailAddress],
+    ) -> Result<(Vec<Outcome>, Option<Stock>), InviteError> {
         let receipts = self.ports.receipts(&self.op).await?;
         let mut part = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
         let mut outcomes = Vec::with_capacity(unique.len());
@@ -324,15 +336,16 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
         }
         // A receipt tells of everything since the one before it.
         let mut receipted = outcomes.len();
+        let mut before = None;
         while outcomes.len() < unique.len() {
             let window = &unique[outcomes.len()..unique.len().min(outcomes.len() + CHUNK)];
-            let wrote = self.serve(window, part, receipted, &mut outcomes).await?;
+            let wrote = self.serve(window, part, receipted, &mut outcomes, &mut before).await?;
             if wrote {
                 part += 1;
                 receipted = outcomes.len();
             }
         }
-        Ok(outcomes)
+        Ok((outcomes, before))
     }
 
     /// Serves the first addresses of a window by one change; says whether one was written.
@@ -342,10 +355,13 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
         part: u32,
         receipted: usize,
         outcomes: &mut Vec<Outcome>,
+        before: &mut Option<Stock>,
     ) -> Result<bool, InviteError> {
         // Once an address went away empty-handed, those behind it do too.
         let mut none_left = outcomes.contains(&Outcome::NoSeats);
-        let copied = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Invited(_)));
+        let copied = outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Outcome::Invited(_) | Outcome::InvitedAs(..)));
         let mut most = u64::MAX;
         let mut races = 0;
         loop {
@@ -354,6 +370,9 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
                 0
             } else {
                 let stock = self.ports.stock(&self.command.client_id, self.ground.pool).await?;
+                if before.is_none() {
+                    *before = stock;
+                }
                 stock.map_or(0, |stock| stock.available)
             };
             let limits = Limits { available, most };
@@ -390,18 +409,18 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
         let (client, pool) = (&self.command.client_id, self.ground.pool);
         let learner_ids: Vec<_> =
             window.iter().map(|email| self.keys.learner_id(client, email)).collect();
-        let invitation_ids: Vec<_> =
+        let places: Vec<_> =
             window.iter().map(|email| self.keys.invitation_id(client, pool, email)).collect();
         let learners = self.ports.learners(client, &learner_ids).await?;
         let learners: BTreeMap<_, _> =
             learners.into_iter().map(|learner| (learner.learner_id, learner)).collect();
-        let invitations = self.ports.invitations(client, &invitation_ids).await?;
+        let invitations = self.ports.invitations(client, &places).await?;
         let mut invitations: BTreeMap<_, _> =
-            invitations.into_iter().map(|found| (found.invitation_id, found)).collect();
+            invitations.into_iter().map(|found| (found.place(), found)).collect();
         let now = self.clock.now();
-        let standing = |(learner_id, invitation_id): (&LearnerId, &InvitationId)| {
+        let standing = |(learner_id, place): (&LearnerId, &InvitationId)| {
             let learner = learners.get(learner_id);
-            let invitation = invitations.remove(invitation_id);
+            let invitation = invitations.remove(place);
             let learner_id = *learner_id;
             if let Some(seat) = learner.and_then(|learner| learner.live_seat(pool)) {
                 if self.op.wrote(seat.op) {
@@ -413,7 +432,7 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
                 if self.op.wrote(found.op) {
                     return Err(overtaken());
                 }
-                return Ok(Standing::Invited);
+                return Ok(Standing::Invited(found.invitation_id));
             }
             Ok(match learner {
                 None => Standing::Unknown { learner_id, over: invitation },
@@ -423,13 +442,18 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
                 },
             })
         };
-        learner_ids.iter().zip(&invitation_ids).map(standing).collect()
+        learner_ids.iter().zip(&places).map(standing).collect()
+    }
+
+    /// Where an invitation of the address stands.
+    fn place(&self, email: &EmailAddress) -> InvitationId {
+        self.keys.invitation_id(&self.command.client_id, self.ground.pool, email)
     }
 
     /// Whether serving it takes a seat that is not held for it already.
     fn takes_seat(&self, standing: &Standing) -> bool {
         match standing {
-            Standing::Active | Standing::Invited => false,
+            Standing::Active | Standing::Invited(_) => false,
             Standing::Unknown { over, .. } => {
                 let held = over.as_ref().is_some_and(still_holds);
                 self.ground.contract.policies.hold_on == HoldOn::Invite && !held
@@ -473,7 +497,8 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             }
             outcomes.push(match standing {
                 Standing::Active => Outcome::AlreadyActive,
-                Standing::Invited => Outcome::AlreadyInvited,
+                Standing::Invited(id) if self.place(email) == *id => Outcome::AlreadyInvited,
+                Standing::Invited(id) => Outcome::AlreadyInvitedAs(*id),
                 Standing::Unknown { learner_id, over } => {
                     self.draft_invitation(&mut draft, email, *learner_id, over.as_ref())
                 }
@@ -500,10 +525,12 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
         let now = draft.change.at;
         let held = over.is_some_and(still_holds);
         let holds_seat = held || ground.contract.policies.hold_on == HoldOn::Invite;
-        let version = over.map_or(0, |over| over.version) + 1;
-        let invitation_id = self.keys.invitation_id(&command.client_id, ground.pool, email);
+        let place = self.place(email);
+        let Succession { invitation_id, moved_to, version, left } = Succession::at(place, over);
         let invitation = Invitation {
             invitation_id,
+            moved_to,
+            left,
             email: email.clone(),
             status: InvitationStatus::Pending,
             version,
@@ -515,6 +542,8 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             expires_at: expires_at(ground, &command.grant, now),
             sent_count: u32::from(command.notify),
             last_sent_at: None,
+            reminders: 0,
+            reminded_at: None,
             // Whoever hands the link on by other means knows what became of it; we do not.
             delivery: if command.notify { Delivery::Queued } else { Delivery::Unknown },
             invited_by: self.caller.subject.clone(),
@@ -525,14 +554,18 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
         let delta = if holds_seat && !held { Delta::held(1) } else { Delta::default() };
         draft.invited.count(learner_id, delta);
         if command.notify {
-            draft.mails.push(Subject::Invitation { invitation: invitation_id, version });
+            draft.mails.push(Subject::Invitation { invitation: place, version });
         }
         draft.change.step(Step::PutInvitation {
             invitation: Box::new(invitation),
             replaces: over.map(|over| (over.version, over.status)),
         });
         draft.change.step(Step::NoLiveSeat { learner_id, pool: ground.pool });
-        Outcome::Invited(version)
+        if invitation_id == place {
+            Outcome::Invited(version)
+        } else {
+            Outcome::InvitedAs(invitation_id, version)
+        }
     }
 
     fn draft_seat(
@@ -543,7 +576,6 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
         waiting: Option<&Invitation>,
     ) -> Outcome {
         let pool = self.ground.pool;
-        let invitation_id = self.keys.invitation_id(&self.command.client_id, pool, email);
         let opens_now = draft.term.opening == Opening::Now;
         let delta = match (waiting.is_some_and(still_holds), opens_now) {
             (true, true) => Delta::taken_up(1),
@@ -573,11 +605,11 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             pool,
             seat,
         })));
-        match waiting {
-            Some(waiting) => close(&mut draft.change, waiting, InvitationStatus::Accepted),
-            None => {
-                draft.change.step(Step::NoLiveInvitation { invitation_id });
-            }
+        if let Some(waiting) = waiting {
+            close(&mut draft.change, waiting, InvitationStatus::Accepted);
+        } else {
+            let invitation_id = self.place(email);
+            draft.change.step(Step::NoLiveInvitation { invitation_id });
         }
         Outcome::Added
     }
@@ -599,6 +631,7 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
                 change.audit(pool, moved.delta, action, &moved.learners, None);
             }
         }
+        // Nobody is told before the day: the mails wait for it.
         let mut due_at = change.at;
         if let Opening::Later { start_on, instant } = draft.term.opening {
             due_at = instant;
@@ -617,7 +650,7 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             copy_to: None,
         };
         if !draft.mails.is_empty() {
-            let told = intent(&mut draft.mails, None, change.at);
+            let told = intent(&mut draft.mails, None, due_at);
             let invited = |subject: &&Subject| matches!(subject, Subject::Invitation { .. });
             let first = told.subjects.iter().find(invited).copied();
             if let (Some(to), Some(first), true) = (&self.command.copy_to, first, may_copy) {

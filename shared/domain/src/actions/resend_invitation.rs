@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use crate::actions::ground::{GroundError, ground};
-use crate::actions::invitations::{InvitationNow, expires_at, invitation_mail, visible_invitation};
+use crate::actions::invitations::{
+    InvitationNow, expires_at, invitation_mail, invitation_of, told_at, visible_invitation,
+};
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Step, StoreError};
@@ -71,7 +73,7 @@ pub async fn resend_invitation(
         };
         match refused {
             None | Some(Met::Repeated) => {
-                let sent = ports.invitation(client, id).await?;
+                let sent = invitation_of(ports, client, id).await?;
                 return Ok(now_of(ports, client, sent.unwrap_or(invitation)).await?);
             }
             Some(Met::NoSeats) => return Err(ResendInvitationError::NoSeatsLeft),
@@ -95,7 +97,7 @@ async fn plan(
     match old.status {
         InvitationStatus::Pending | InvitationStatus::Expired => {}
         InvitationStatus::Accepted => return Err(ResendInvitationError::AlreadyAccepted),
-        InvitationStatus::Declined | InvitationStatus::Cancelled => {
+        InvitationStatus::Declined | InvitationStatus::Cancelled | InvitationStatus::Moved => {
             return Err(ResendInvitationError::Closed);
         }
     }
@@ -117,6 +119,8 @@ async fn plan(
         holds_seat: old.holds_seat || takes,
         expires_at,
         sent_count: old.sent_count + 1,
+        reminders: 0,
+        reminded_at: None,
         delivery: Delivery::Queued,
         op: op.id,
         ..old.clone()
@@ -129,7 +133,7 @@ async fn plan(
     } else if old.status_at(now) == InvitationStatus::Expired {
         change.audit(ground.pool, Delta::default(), Action::Reinvited, &[learner_id], reason);
     }
-    change.step(Step::Mail(invitation_mail(&change, &new)));
+    change.step(Step::Mail(invitation_mail(&change, &new, told_at(&ground, &new.grant, now))));
     change.step(Step::NoLiveSeat { learner_id, pool: ground.pool });
     change.step(Step::PutInvitation {
         invitation: Box::new(new),

@@ -225,7 +225,7 @@ fn take(
 /// Ends an invitation, at the version seen.
 pub fn close(change: &mut Change, invitation: &Invitation, to: InvitationStatus) {
     change.step(Step::CloseInvitation {
-        invitation_id: invitation.invitation_id,
+        invitation_id: invitation.place(),
         version: invitation.version,
         to,
     });

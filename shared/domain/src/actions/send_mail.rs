@@ -79,6 +79,7 @@ enum Found {
     Seat(Box<(Learner, Seat)>, Letter),
     Account(Box<Learner>, Letter),
     Invitation(Box<Invitation>),
+    Reminder(Box<Invitation>),
 }
 
 /// What became of one mail.
@@ -188,11 +189,16 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                     .filter(|learner| learner.password_serial == u64::from(*serial))
                     .map(|learner| Found::Account(Box::new(learner), *letter))
             }
-            Some(Subject::Invitation { invitation, version }) => {
+            Some(
+                subject @ (Subject::Invitation { invitation, version }
+                | Subject::Reminder { invitation, version, .. }),
+            ) => {
                 let invitation = self.store.invitation(client, *invitation).await?;
-                invitation
-                    .filter(|found| found.version == *version && found.is_live(now))
-                    .map(|found| Found::Invitation(Box::new(found)))
+                let live = |found: &Invitation| found.version == *version && found.is_live(now);
+                invitation.filter(live).map(Box::new).map(match subject {
+                    Subject::Reminder { .. } => Found::Reminder,
+                    _ => Found::Invitation,
+                })
             }
         })
     }
@@ -215,8 +221,12 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 (&learner.email, About::Account { learner, letter: *letter }, None)
             }
             Found::Invitation(invitation) => {
-                let version = (invitation.invitation_id, invitation.version);
+                let version = (invitation.place(), invitation.version);
                 (&invitation.email, About::Invitation(invitation), Some(version))
+            }
+            Found::Reminder(invitation) => {
+                let version = (invitation.place(), invitation.version);
+                (&invitation.email, About::Reminder(invitation), Some(version))
             }
         };
         let copy_to = owed.intent.copy_to.as_ref();
@@ -308,7 +318,10 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
             return Ok(());
         }
         let mail = settled.next.saturating_sub(1) as usize;
-        let Some(Subject::Invitation { invitation, version }) = settled.intent.subjects.get(mail)
+        let Some(
+            Subject::Invitation { invitation, version }
+            | Subject::Reminder { invitation, version, .. },
+        ) = settled.intent.subjects.get(mail)
         else {
             return Ok(());
         };

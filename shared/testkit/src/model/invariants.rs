@@ -194,7 +194,8 @@ fn check_mails(tenant: &Tenant) -> Result<(), Broken> {
             demand("I4", new, || format!("told twice: {subject:?}"))?;
             let happened = match subject {
                 Subject::Seat { op, .. } => tenant.audit.keys().any(|(_, _, by, ..)| by == op),
-                Subject::Invitation { invitation, version } => tenant
+                Subject::Invitation { invitation, version }
+                | Subject::Reminder { invitation, version, .. } => tenant
                     .invitations
                     .get(invitation)
                     .is_some_and(|known| known.version >= *version),

@@ -103,7 +103,10 @@ struct Tenant {
     pools: BTreeMap<PoolId, Marked<Delta>>,
     blocks: BTreeMap<BlockKey, Marked<Block>>,
     learners: BTreeMap<LearnerId, Learner>,
+    /// By place.
     invitations: BTreeMap<InvitationId, Invitation>,
+    /// Where invitations stand whose address was changed.
+    pointers: BTreeMap<InvitationId, Marked<InvitationId>>,
     cohorts: BTreeMap<CohortKey, Marked<Cohort>>,
     batches: BTreeMap<BatchId, Marked<Batch>>,
     codes: BTreeMap<String, CodeRecord>,

@@ -213,13 +213,24 @@ impl People for Ports {
     async fn invitations(
         &self,
         client: &ClientId,
-        ids: &[InvitationId],
+        places: &[InvitationId],
     ) -> Result<Vec<Invitation>, StoreError> {
         self.call("invitations", |model| {
             let found = of(model, client, |tenant| {
-                Some(ids.iter().filter_map(|id| tenant.invitations.get(id).cloned()).collect())
+                Some(places.iter().filter_map(|at| tenant.invitations.get(at).cloned()).collect())
             });
             Ok(found.unwrap_or_default())
+        })
+        .await
+    }
+
+    async fn invitation_place(
+        &self,
+        client: &ClientId,
+        invitation: InvitationId,
+    ) -> Result<Option<InvitationId>, StoreError> {
+        self.call("invitation_place", |model| {
+            Ok(of(model, client, |tenant| tenant.pointers.get(&invitation).map(|at| at.value)))
         })
         .await
     }

@@ -45,11 +45,15 @@ fn target(place: usize, step: &Step) -> String {
         | Step::UpdateProfile { learner_id, .. }
         | Step::SetPassword { learner_id, .. } => format!("learner {learner_id}"),
         Step::PutInvitation { invitation, .. } => {
-            format!("invitation {}", invitation.invitation_id)
+            format!("invitation {}", invitation.place())
         }
-        Step::CloseInvitation { invitation_id, .. } | Step::NoLiveInvitation { invitation_id } => {
+        Step::CloseInvitation { invitation_id, .. }
+        | Step::NoLiveInvitation { invitation_id }
+        | Step::CountReminder { invitation_id, .. }
+        | Step::MoveInvitation { from: invitation_id, .. } => {
             format!("invitation {invitation_id}")
         }
+        Step::PointInvitation { invitation_id, .. } => format!("pointer {invitation_id}"),
         Step::JoinCohort { key, .. }
         | Step::LeaveCohort { key }
         | Step::OpenCohort { key, .. }
@@ -138,7 +142,7 @@ impl Model {
                 of.learners.get(learner_id).is_some_and(|known| known.password_serial == *serial)
             }
             Step::PutInvitation { invitation, replaces } => {
-                let known = of.invitations.get(&invitation.invitation_id);
+                let known = of.invitations.get(&invitation.place());
                 known.map(|known| (known.version, known.status)) == *replaces
                     || left_out(Rule::InvitationAsSeen)
             }
@@ -152,6 +156,19 @@ impl Model {
                 let known = of.invitations.get(invitation_id);
                 known.is_none_or(|known| known.status != InvitationStatus::Pending)
                     || left_out(Rule::NoLiveInvitation)
+            }
+            Step::MoveInvitation { from, version, status, .. } => {
+                of.invitations.get(from).is_some_and(|known| {
+                    (known.version, known.status) == (*version, *status)
+                        || left_out(Rule::InvitationAsSeen)
+                })
+            }
+            Step::CountReminder { invitation_id, version, reminders } => {
+                of.invitations.get(invitation_id).is_some_and(|known| {
+                    known.version == *version
+                        && known.status == InvitationStatus::Pending
+                        && known.reminders == *reminders
+                })
             }
             Step::JoinCohort { key, .. } => {
                 of.waits(key) != Some(false) || left_out(Rule::CohortWaiting)
@@ -205,7 +222,7 @@ impl Model {
             Step::ListImport { import_id, created_at } => {
                 !of.import_list.contains_key(&(*created_at, *import_id))
             }
-            Step::PutChunk(_) => true,
+            Step::PutChunk(_) | Step::PointInvitation { .. } => true,
             Step::Mail(intent) => !of.mails.contains_key(&intent.key) || left_out(Rule::MailInside),
             Step::Audit(record) => {
                 let key = (record.pool, record.at, change.op.id, change.part, place);
@@ -240,12 +257,15 @@ impl Model {
                 (!seat.is_live()).then_some(seat.op)
             }
             Step::PutInvitation { invitation, .. } => {
-                Some(of.invitations.get(&invitation.invitation_id)?.op)
+                Some(of.invitations.get(&invitation.place())?.op)
             }
             Step::CloseInvitation { invitation_id, .. }
-            | Step::NoLiveInvitation { invitation_id } => {
+            | Step::NoLiveInvitation { invitation_id }
+            | Step::CountReminder { invitation_id, .. }
+            | Step::MoveInvitation { from: invitation_id, .. } => {
                 Some(of.invitations.get(invitation_id)?.op)
             }
+            Step::PointInvitation { invitation_id, .. } => of.pointers.get(invitation_id)?.op,
             Step::JoinCohort { key, .. }
             | Step::LeaveCohort { key }
             | Step::OpenCohort { key, .. }
@@ -387,12 +407,31 @@ impl Tenant {
                 }
             }
             Step::PutInvitation { invitation, .. } => {
-                self.invitations.insert(invitation.invitation_id, (**invitation).clone());
+                self.invitations.insert(invitation.place(), (**invitation).clone());
             }
             Step::CloseInvitation { invitation_id, to, .. } => {
                 if let Some(known) = self.invitations.get_mut(invitation_id) {
                     known.status = *to;
                     known.holds_seat = false;
+                    known.op = op;
+                }
+            }
+            Step::MoveInvitation { from, left, .. } => {
+                if let Some(known) = self.invitations.get_mut(from) {
+                    known.status = InvitationStatus::Moved;
+                    known.holds_seat = false;
+                    known.left = *left;
+                    known.op = op;
+                }
+            }
+            Step::PointInvitation { invitation_id, place } => {
+                self.pointers.insert(*invitation_id, Marked::by(change, *place));
+            }
+            Step::CountReminder { invitation_id, .. } => {
+                if let Some(known) = self.invitations.get_mut(invitation_id) {
+                    known.reminders += 1;
+                    known.sent_count += 1;
+                    known.reminded_at = Some(change.at);
                     known.op = op;
                 }
             }

@@ -240,10 +240,7 @@ where
         let invitations = self.ports.invitations(client, &invitations).await?;
         Ok(Known {
             learners: learners.into_iter().map(|known| (known.learner_id, known)).collect(),
-            invitations: invitations
-                .into_iter()
-                .map(|known| (known.invitation_id, known))
-                .collect(),
+            invitations: invitations.into_iter().map(|known| (known.place(), known)).collect(),
         })
     }
 

@@ -18,7 +18,7 @@ use crate::import::{
     Field, GroupChoice, RawRow, RowError, RowErrorCode, RowRules, RowValues, check_row,
 };
 use crate::import_run::{Chunk, ImportRun, OnExisting, Outcome, RowProblem, RowRecord, Verdict};
-use crate::invitation::{Delivery, Grant, Invitation, InvitationStatus};
+use crate::invitation::{Delivery, Grant, Invitation, InvitationStatus, Succession};
 use crate::learner::{Credential, Profile, Source, SourceKind};
 use crate::outbox::{Letter, MailIntent, Subject};
 use crate::ports::{Clock, Files, IdSource, Sheets};
@@ -404,10 +404,13 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
     let over = standing.invitation;
     let held = standing.holds();
     let told = told(values, &defaults);
-    let version = over.map_or(0, |over| over.version) + 1;
+    let place = standing.invitation_id;
+    let Succession { invitation_id, moved_to, version, left } = Succession::at(place, over);
     let grant = grant(work, values, &defaults, at);
     let invitation = Invitation {
-        invitation_id: standing.invitation_id,
+        invitation_id,
+        moved_to,
+        left,
         email: (*email).clone(),
         status: InvitationStatus::Pending,
         version,
@@ -419,6 +422,8 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         message: None,
         sent_count: u32::from(told),
         last_sent_at: None,
+        reminders: 0,
+        reminded_at: None,
         // Whoever hands the link on by other means knows what became of it; we do not.
         delivery: if told { Delivery::Queued } else { Delivery::Unknown },
         invited_by: draft.change.actor.to_string(),
@@ -431,8 +436,7 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         draft.rem -= 1;
     }
     if told {
-        let invitation = standing.invitation_id;
-        draft.mails.push(Subject::Invitation { invitation, version });
+        draft.mails.push(Subject::Invitation { invitation: place, version });
     }
     draft.learners.push(standing.learner_id);
     draft.change.step(Step::PutInvitation {

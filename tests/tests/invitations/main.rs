@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod addresses;
+mod reminders;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
