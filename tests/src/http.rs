@@ -208,6 +208,8 @@ pub struct Reply {
     pub headers: http::HeaderMap,
     /// The body.
     pub text: String,
+    /// The body of a file.
+    pub bytes: Vec<u8>,
 }
 
 impl Reply {
@@ -360,7 +362,8 @@ impl House {
         let route = self.routes.iter().filter(fits);
         let Some(route) = route.max_by_key(|route| route.fit(&call.method, &call.path)) else {
             let headers = http::HeaderMap::new();
-            return Reply { status: 404, headers, text: r#"{"message":"Not Found"}"#.to_owned() };
+            let text = r#"{"message":"Not Found"}"#.to_owned();
+            return Reply { status: 404, headers, text, bytes: Vec::new() };
         };
         let mut event = call.event(route);
         if !route.has_authorizer {
@@ -378,8 +381,9 @@ impl House {
         let response = router.oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 1 << 24).await.expect("a body");
-        let text = String::from_utf8(bytes.to_vec()).expect("text");
-        Reply { status: parts.status.as_u16(), headers: parts.headers, text }
+        let (status, bytes) = (parts.status.as_u16(), bytes.to_vec());
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Reply { status, headers: parts.headers, text, bytes }
     }
 
     /// `GET`s a path.

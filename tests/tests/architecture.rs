@@ -21,8 +21,8 @@ const LAYERS: [(&str, &[&str]); 6] = [
 /// Functions that write mails.
 const MAIL_WRITERS: [&str; 2] = ["notify", "reconcile"];
 
-/// Functions that read spreadsheets.
-const SPREADSHEET_READERS: [&str; 1] = ["import"];
+/// Functions that read spreadsheets or write templates.
+const SPREADSHEET_READERS: [&str; 2] = ["import", "manage"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")

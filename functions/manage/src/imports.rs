@@ -33,8 +33,7 @@ pub(crate) fn routes() -> Router<Shared<Store>> {
         .route("/imports/{import}/report", get(report))
         .route("/imports/{import}/commit", post(later))
         .route("/imports/{import}/cancel", post(later))
-        .route("/imports/{import}/undo", post(later))
-        .route("/import-template", get(later));
+        .route("/imports/{import}/undo", post(later));
     Router::new().nest("/v1/clients/{client}", imports)
 }
 

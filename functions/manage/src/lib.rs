@@ -5,6 +5,7 @@ mod clients;
 mod codes;
 mod contracts;
 mod groups;
+mod import_template;
 mod imports;
 mod invitations;
 mod later;
@@ -34,6 +35,7 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/learners", get(learners::list))
         .route("/learners/{learner}", get(learners::show))
         .route("/learners/{learner}/seats/{pool}/release", post(learners::release))
+        .route("/import-template", get(import_template::download))
         .route("/audit", get(audit::list));
     Router::new()
         .route("/v1/clients", post(clients::add))

@@ -10,6 +10,8 @@ mod refusals;
 mod repeats;
 mod seats;
 mod sign_in;
+
+mod templates;
 mod tenants;
 
 use seatkeeper_tests::http::{House, Person};

@@ -384,7 +384,6 @@ async fn what_is_not_served_yet_says_so_and_changes_nothing() {
         ("POST", format!("{import}/commit")),
         ("POST", format!("{import}/cancel")),
         ("POST", format!("{import}/undo")),
-        ("GET", format!("{GLOBEX}/import-template?format=xlsx&language=fr")),
         ("PUT", format!("{GLOBEX}/sso/subject-1")),
     ] {
         let call = Call::new(method, &path).by(&admin());

@@ -144,7 +144,7 @@ const ROUTES: [Route; 56] = [
     call("POST", "/imports/{import}/commit", "{}", ADMINISTRATION, 501),
     call("POST", "/imports/{import}/cancel", "{}", ADMINISTRATION, 501),
     call("POST", "/imports/{import}/undo", "{}", ADMINISTRATION, 501),
-    get("/import-template?format=csv&contract_id={contract}", ADMINISTRATION, 501),
+    get("/import-template?format=csv&contract_id={contract}", READS, 200),
     call("PUT", "/sso/{n}", r#"{"contract_id": "{contract}"}"#, READS, 501),
     get("/audit", READS, 200),
     get("/seats/{contract}/explain?learner={learner}", ADMINISTRATION, 501),

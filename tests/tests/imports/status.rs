@@ -162,6 +162,4 @@ async fn another_clients_imports_do_not_exist_and_what_is_not_served_yet_says_so
     }
     let (status, _, _) = call(&stage, ADMIN, "POST", "/v1/clients/acme/imports").await;
     assert_eq!(status, 501);
-    let (status, _, _) = call(&stage, ADMIN, "GET", "/v1/clients/acme/import-template").await;
-    assert_eq!(status, 501);
 }
