@@ -170,6 +170,11 @@ impl Setting {
         PoolId::Contract(self.contract.contract_id)
     }
 
+    /// The sublicense's pool.
+    pub fn branch(&self) -> PoolId {
+        PoolId::Sublicense(self.sublicense.sublicense_id)
+    }
+
     pub fn email(number: u32) -> EmailAddress {
         EmailAddress::parse(&format!("learner.{number}@example.fr")).expect("an address")
     }
@@ -203,6 +208,31 @@ impl Setting {
             who.create(ports, who.op(), &command).await
         });
         assert_eq!(outcome.verdict, Verdict::Done, "{outcome:?}");
+        setting
+    }
+
+    /// So many accounts, numbered from 1, as [`with_account`](Self::with_account) makes them. The
+    /// sublicense grows with them.
+    #[must_use]
+    pub fn with_accounts(self, count: u32) -> Self {
+        let (setting, ()) = self.after(async |setting, ports| {
+            let who = Who::new(setting, 950);
+            let seats = i64::from(count);
+            assert_eq!(who.order(ports, "ACCOUNTS", seats).await.verdict, Verdict::Done);
+            let allocated = who.allocate_as(ports, who.op(), seats).await;
+            assert_eq!(allocated.verdict, Verdict::Done, "{allocated:?}");
+            for number in 1..=count {
+                let hash = serde_json::from_value::<PasswordHash>(HASHED.into()).expect("a hash");
+                let command = CreateLearner {
+                    sublicense_id: Some(setting.sublicense.sublicense_id),
+                    password: PasswordChoice::Typed(hash),
+                    notify: false,
+                    ..setting.creation(number, None)
+                };
+                let made = who.create(ports, who.op(), &command).await;
+                assert_eq!(made.verdict, Verdict::Done, "{made:?}");
+            }
+        });
         setting
     }
 
@@ -314,6 +344,23 @@ impl Who {
         start_on: Option<Date>,
     ) -> Outcome {
         self.create(ports, self.op(), &self.setting.creation(number, start_on)).await
+    }
+
+    /// A seat of the sublicense.
+    pub async fn create_in_branch(&self, ports: &impl Everything, number: u32) -> Outcome {
+        let mut command = self.setting.creation(number, None);
+        command.sublicense_id = Some(self.setting.sublicense.sublicense_id);
+        self.create(ports, self.op(), &command).await
+    }
+
+    /// The cohort of this instant.
+    pub fn cohort(&self, instant: &str) -> CohortKey {
+        self.setting.cohort(instant)
+    }
+
+    /// Does nothing.
+    pub fn nothing(&self) -> Outcome {
+        Outcome { verdict: Verdict::Done, op: None, told: String::new() }
     }
 
     pub async fn invite(&self, ports: &impl Everything, number: u32) -> Outcome {

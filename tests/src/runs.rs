@@ -14,6 +14,12 @@ fn folder() -> Option<PathBuf> {
     std::env::var_os("SEATKEEPER_VERIFY").map(PathBuf::from)
 }
 
+/// The seed that this variable asks for, as a failure names it.
+#[expect(clippy::disallowed_methods, reason = "chooses what a test runs")]
+pub fn seed(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
 /// Writes what a gate came to: one file a gate, of that name. `more` is an object with `runs` and
 /// whatever else was counted. Nothing, unless this is a long run.
 pub fn write(gate: &str, breaks: usize, begun: Instant, more: Value) {

@@ -19,6 +19,7 @@ use crate::connector::Connector;
 use crate::defect::Seeded;
 use crate::dynamodb::DynamoDb;
 use crate::fault::Trace;
+use crate::latency::Locks;
 use crate::reply::Call;
 use crate::s3::S3;
 use crate::scheduler::Scheduler;
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     scheduler: Mutex<Scheduler>,
     trace: Mutex<Trace>,
     defect: Mutex<Seeded>,
+    pub(crate) locks: Locks,
 }
 
 impl Inner {
@@ -106,6 +108,7 @@ impl Cloud {
             scheduler: Mutex::default(),
             trace: Mutex::default(),
             defect: Mutex::default(),
+            locks: Locks::default(),
         }))
     }
 
@@ -152,6 +155,10 @@ impl Cloud {
     /// An EventBridge Scheduler client.
     pub fn scheduler(&self) -> aws_sdk_scheduler::Client {
         aws_sdk_scheduler::Client::new(&self.sdk_config())
+    }
+
+    pub(crate) fn locks(&self) -> &Locks {
+        &self.0.locks
     }
 
     pub(crate) fn set_defect(&self, seeded: Seeded) {

@@ -83,6 +83,12 @@ async fn attempt(inner: &Inner, mut call: Call) -> Result<HttpResponse, Connecto
     if let Some(refusal) = fault.as_ref().and_then(|f| before(f, service, &operation, &call)) {
         return refusal.map(Reply::into_response);
     }
+    if let Some(latency) = inner.locks.latency() {
+        tokio::time::sleep(latency.call).await;
+    }
+    let Ok(held) = inner.locks.take(&operation, &call) else {
+        return Ok(dynamodb::conflict(&operation, &call).into_response());
+    };
     let mut rest = None;
     match fault {
         Some(Fault::KillBefore | Fault::Hang) => {
@@ -114,6 +120,9 @@ async fn attempt(inner: &Inner, mut call: Call) -> Result<HttpResponse, Connecto
         return Err(ConnectorError::user(what.into()));
     };
     inner.trace().served(id, reply.status);
+    if let Some(held) = held {
+        tokio::time::sleep(held.time).await;
+    }
     if fault == Some(Fault::KillAfter) {
         return never(inner, true).await;
     }

@@ -9,12 +9,13 @@ use seatkeeper_testkit::VirtualClock;
 use seatkeeper_testkit::model::{Broken, Explored, Failure, Rule, Run, explore};
 
 use seatkeeper_tests::actors::{Outcome, Setting, Verdict, Who};
+use seatkeeper_tests::runs;
 
 /// Whether everything is explored, or what fits into a test run. `SEATKEEPER_MODEL=full` asks for
 /// everything.
 #[expect(clippy::disallowed_methods, reason = "how long to search is not the product's setting")]
 pub(crate) fn full() -> bool {
-    std::env::var("SEATKEEPER_MODEL").is_ok_and(|depth| depth == "full")
+    runs::long() || std::env::var("SEATKEEPER_MODEL").is_ok_and(|depth| depth == "full")
 }
 
 type Found = Result<Explored, Box<Failure>>;

@@ -9,3 +9,5 @@
 
 mod conformance;
 mod interleavings;
+mod machine;
+mod wandering;

@@ -189,7 +189,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 Met::Repeated => return Ok(done),
                 Met::Raced(place) => {
                     if matches!(change.steps.get(place), Some(Step::DrawBlock { .. })) {
-                        shard = Some(self.fullest(&found.batch).await?);
+                        shard = Some(self.another(&found.batch).await?);
                     }
                 }
                 Met::Failed(error) => return Err(error.into()),
@@ -335,13 +335,24 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         Some(BlockKey { pool: batch.pool(), owner: batch.batch_id.to_string(), shard })
     }
 
-    /// The shard with most seats left; none means that the batch is used up, or was closed.
-    async fn fullest(&self, batch: &Batch) -> Result<u16, RedeemCodeError> {
+    /// A shard with seats left, the likelier the more it has: those who find theirs empty at once
+    /// do not all meet at the fullest. None means that the batch is used up, or was closed.
+    async fn another(&self, batch: &Batch) -> Result<u16, RedeemCodeError> {
         let owner = batch.batch_id.to_string();
         let blocks = self.ports.blocks(&self.command.client_id, batch.pool()).await?;
-        let own = blocks.iter().filter(|block| block.key.owner == owner && block.rem > 0);
-        let fullest = own.max_by_key(|block| block.rem);
-        fullest.map(|block| block.key.shard).ok_or(RedeemCodeError::NotRedeemable)
+        let left: Vec<_> = blocks.iter().filter(|block| block.key.owner == owner).collect();
+        let seats: u64 = left.iter().map(|block| block.rem).sum();
+        let mut bytes = [0; 8];
+        self.ids.fill(&mut bytes);
+        let drawn = u64::from_be_bytes(bytes).checked_rem(seats);
+        let mut drawn = drawn.ok_or(RedeemCodeError::NotRedeemable)?;
+        for block in left {
+            if drawn < block.rem {
+                return Ok(block.key.shard);
+            }
+            drawn -= block.rem;
+        }
+        Err(RedeemCodeError::NotRedeemable)
     }
 
     #[expect(clippy::too_many_arguments, reason = "what one round has found out, each its own")]

@@ -37,7 +37,7 @@ use uuid::Uuid;
 
 pub use invariants::Broken;
 pub use ports::Ports;
-pub use schedule::{Actor, Choice, Explored, Failure, Run, explore, replay};
+pub use schedule::{Actor, Choice, Explored, Failure, Fate, Run, explore, replay, wander};
 
 /// A rule that a model can be told to leave out, to prove that an invariant notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,8 +161,9 @@ impl Model {
 
     /// Applies a change whole, or says which condition does not hold.
     pub fn apply(&mut self, change: &Change) -> Result<(), Refused> {
-        let tenant = self.tenants.get(&change.client_id).cloned().unwrap_or_default();
-        let judged = self.judge(&tenant, change);
+        let nobody = Tenant::default();
+        let tenant = self.tenants.get(&change.client_id).unwrap_or(&nobody);
+        let judged = self.judge(tenant, change);
         if judged.is_err() && self.omitted != Some(Rule::MailInside) {
             return judged;
         }

@@ -26,7 +26,7 @@ use seatkeeper_domain::ports::{
 use seatkeeper_domain::stock::Stock;
 use serde_json::Value;
 
-use super::schedule::Turn;
+use super::schedule::{Fate, Turn};
 use super::{Kept, Model, secret};
 
 /// A model as a store. Clones share it.
@@ -37,17 +37,24 @@ use super::{Kept, Model, secret};
 pub struct Ports {
     model: Arc<Mutex<Model>>,
     turn: Turn,
+    /// Changes that are on their way still.
+    late: Arc<Mutex<Vec<Change>>>,
 }
 
 impl Ports {
     /// Ports that answer at once.
     pub fn over(model: Model) -> Self {
-        Self { model: Arc::new(Mutex::new(model)), turn: Turn::free() }
+        Self { model: Arc::new(Mutex::new(model)), turn: Turn::free(), late: Arc::default() }
     }
 
     /// The same model, for an actor whose calls wait for their turn.
     pub(super) fn taking_turns(&self, turn: Turn) -> Self {
-        Self { model: Arc::clone(&self.model), turn }
+        Self { model: Arc::clone(&self.model), turn, late: Arc::clone(&self.late) }
+    }
+
+    /// Changes that are on their way still.
+    pub(super) fn late(&self) -> MutexGuard<'_, Vec<Change>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The model.
@@ -83,13 +90,19 @@ fn of<T>(
 impl Ledger for Ports {
     async fn apply(&self, change: &Change) -> Result<(), Refused> {
         debug_assert!(change.conserves_seats(), "a change makes or loses seats");
-        let answer = self.call("apply", |model| model.apply(change)).await;
-        if self.turn.loses() {
-            let lost = StoreError::Unavailable("the reply was lost".into());
-            self.turn.heard("lost", &());
-            return Err(Refused::Store(lost));
+        self.turn.pass("apply").await;
+        let fate = self.turn.fate();
+        if fate == Fate::Late {
+            self.late().push(change.clone());
+        } else {
+            let answer = self.model().apply(change);
+            self.turn.heard("apply", &answer);
+            if fate == Fate::Heard {
+                return answer;
+            }
         }
-        answer
+        self.turn.heard("lost", &());
+        Err(Refused::Store(StoreError::Unavailable("there was no reply".into())))
     }
 
     async fn receipts(&self, op: &Op) -> Result<Vec<Value>, StoreError> {

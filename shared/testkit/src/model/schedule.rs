@@ -27,7 +27,8 @@ pub(super) struct Turn(Option<Arc<Mutex<TurnState>>>);
 #[derive(Debug, Default)]
 struct TurnState {
     granted: bool,
-    losing: bool,
+    /// What becomes of the call that is granted, if it is a change.
+    fate: Fate,
     /// The call that waits.
     waiting: Option<&'static str>,
     heard: u64,
@@ -71,9 +72,9 @@ impl Turn {
         state.heard = text.0.finish();
     }
 
-    /// Whether the reply of the call just made is lost.
-    pub(super) fn loses(&self) -> bool {
-        self.state().is_some_and(|mut state| std::mem::take(&mut state.losing))
+    /// What becomes of the change just granted.
+    pub(super) fn fate(&self) -> Fate {
+        self.state().map_or(Fate::Heard, |mut state| std::mem::take(&mut state.fate))
     }
 }
 
@@ -93,28 +94,46 @@ pub struct Run<O> {
     ports: Ports,
     clock: Option<VirtualClock>,
     losses: u32,
+    delays: u32,
     actors: Vec<Actor<O>>,
+}
+
+/// What becomes of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fate {
+    /// It has its effect, and its actor hears of it.
+    #[default]
+    Heard,
+    /// It has its effect, and the reply is lost.
+    Lost,
+    /// It is on its way for longer than its actor waits: it arrives later, or never.
+    Late,
 }
 
 /// One choice of the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Choice {
-    /// Whose call happens.
-    pub actor: usize,
-    /// Whether its reply is lost.
-    pub lost: bool,
+pub enum Choice {
+    /// The next call of this actor happens.
+    Call(usize, Fate),
+    /// The change that is late, of those that are, arrives.
+    Arrival(usize),
 }
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.actor, if self.lost { "!" } else { "" })
+        match self {
+            Self::Call(actor, Fate::Heard) => write!(f, "{actor}"),
+            Self::Call(actor, Fate::Lost) => write!(f, "{actor}!"),
+            Self::Call(actor, Fate::Late) => write!(f, "{actor}~"),
+            Self::Arrival(late) => write!(f, "^{late}"),
+        }
     }
 }
 
 impl<O> Run<O> {
     /// A scenario that begins with this store.
     pub fn begin(ports: Ports) -> Self {
-        Self { ports, clock: None, losses: 0, actors: Vec::new() }
+        Self { ports, clock: None, losses: 0, delays: 0, actors: Vec::new() }
     }
 
     /// The clock moves during the scenario: what an actor does may depend on it, and an actor's
@@ -130,6 +149,14 @@ impl<O> Run<O> {
     #[must_use]
     pub fn with_lost_replies(mut self, most: u32) -> Self {
         self.losses = most;
+        self
+    }
+
+    /// So many changes may be late: their actors hear that the store is out of reach, and the
+    /// changes arrive at any time after, or never.
+    #[must_use]
+    pub fn with_late_changes(mut self, most: u32) -> Self {
+        self.delays = most;
         self
     }
 
@@ -159,27 +186,48 @@ impl<O> Run<O> {
             if actor.outcome.is_some() {
                 continue;
             }
-            choices.push(Choice { actor: place, lost: false });
-            let writes = actor.turn.state().is_some_and(|state| state.waiting == Some("apply"));
-            if writes && self.losses > 0 {
-                choices.push(Choice { actor: place, lost: true });
+            choices.push(Choice::Call(place, Fate::Heard));
+            let may_fail = self.losses > 0 || self.delays > 0;
+            let writes = |state: MutexGuard<'_, TurnState>| state.waiting == Some("apply");
+            if !may_fail || !actor.turn.state().is_some_and(writes) {
+                continue;
+            }
+            if self.losses > 0 {
+                choices.push(Choice::Call(place, Fate::Lost));
+            }
+            if self.delays > 0 {
+                choices.push(Choice::Call(place, Fate::Late));
             }
         }
+        // What arrives after everybody has ended still counts.
+        choices.extend((0..self.ports.late().len()).map(Choice::Arrival));
         choices
     }
 
     fn take(&mut self, choice: Choice) {
+        match choice {
+            Choice::Call(actor, fate) => self.call(actor, fate),
+            Choice::Arrival(late) => {
+                let change = self.ports.late().remove(late);
+                // Nobody hears what came of it.
+                let _ = self.ports.model().apply(&change);
+            }
+        }
+    }
+
+    fn call(&mut self, place: usize, fate: Fate) {
         let apart = self.clock.is_some();
-        let Some(actor) = self.actors.get_mut(choice.actor) else { return };
+        let Some(actor) = self.actors.get_mut(place) else { return };
         if actor.outcome.is_some() {
             return;
         }
         if let Some(mut state) = actor.turn.state() {
             state.granted = actor.started || !apart;
-            state.losing = choice.lost;
+            state.fate = fate;
         }
         actor.started = true;
-        self.losses -= u32::from(choice.lost);
+        self.losses -= u32::from(fate == Fate::Lost);
+        self.delays -= u32::from(fate == Fate::Late);
         if let Some(clock) = &self.clock {
             actor.turn.heard("clock", &clock.now());
         }
@@ -190,11 +238,27 @@ impl<O> Run<O> {
         }
     }
 
+    /// What a choice is about to do.
+    fn tell(&self, choice: Choice) -> String {
+        let Choice::Call(place, fate) = choice else { return "a late change arrives".to_owned() };
+        let Some(actor) = self.actors.get(place) else { return "nobody".to_owned() };
+        let waiting = actor.turn.state().and_then(|state| state.waiting).unwrap_or("(begins)");
+        let fate = match fate {
+            Fate::Heard => "",
+            Fate::Lost => ", reply lost",
+            Fate::Late => ", late",
+        };
+        format!("{}: {waiting}{fate}", actor.name)
+    }
+
     /// What tells this state from others, as far as anything that follows can depend on it.
     fn key(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.ports.model().fingerprint().hash(&mut hasher);
-        self.losses.hash(&mut hasher);
+        (self.losses, self.delays).hash(&mut hasher);
+        for change in self.ports.late().iter() {
+            format!("{change:?}").hash(&mut hasher);
+        }
         let now: Option<Timestamp> = self.clock.as_ref().map(VirtualClock::now);
         now.hash(&mut hasher);
         for actor in &self.actors {
@@ -268,6 +332,34 @@ pub fn explore<O: Debug>(
     Ok(search.explored)
 }
 
+/// Goes on in one order that `choose` draws, of so many choices each time, until nothing is left to
+/// be done. Every `often` steps, and at the end, the invariants of the [model](super::Model::check)
+/// must hold. Says how many steps it took.
+pub fn wander<O: Debug>(
+    run: &mut Run<O>,
+    often: usize,
+    mut choose: impl FnMut(usize) -> usize,
+) -> Result<usize, Box<Failure>> {
+    let (mut schedule, mut told) = (Vec::new(), String::new());
+    loop {
+        let choices = run.choices();
+        let chosen = if choices.is_empty() { None } else { choices.get(choose(choices.len())) };
+        if chosen.is_none() || schedule.len() % often == 0 {
+            let checked = run.ports.model().check();
+            if let Err(broken) = checked {
+                for actor in &run.actors {
+                    let _ = writeln!(told, "  {} -> {:?}", actor.name, actor.outcome);
+                }
+                return Err(Box::new(Failure { schedule, broken, told }));
+            }
+        }
+        let Some(choice) = chosen else { return Ok(schedule.len()) };
+        let _ = writeln!(told, "  {}", run.tell(*choice));
+        run.take(*choice);
+        schedule.push(*choice);
+    }
+}
+
 /// Runs one schedule, as a failure names it.
 pub fn replay<O>(make: impl Fn() -> Run<O>, schedule: &[Choice]) -> Run<O> {
     let mut run = make();
@@ -329,13 +421,7 @@ impl<O: Debug, M: Fn() -> Run<O>, C: Fn(&Run<O>) -> Result<(), Broken>> Search<M
         let mut run = (self.make)();
         let mut told = String::new();
         for choice in &self.prefix {
-            let waiting = |actor: &Actor<O>| {
-                actor.turn.state().and_then(|state| state.waiting).unwrap_or("(begins)")
-            };
-            if let Some(actor) = run.actors.get(choice.actor) {
-                let lost = if choice.lost { ", reply lost" } else { "" };
-                let _ = writeln!(told, "  {}: {}{lost}", actor.name, waiting(actor));
-            }
+            let _ = writeln!(told, "  {}", run.tell(*choice));
             run.take(*choice);
         }
         for actor in &run.actors {
