@@ -64,18 +64,29 @@ pub(crate) fn send(
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
 ) -> Answer {
+    let answer = try_to_send(agent, method, url, headers, body);
+    answer.unwrap_or_else(|error| panic!("{method}: no answer: {error}"))
+}
+
+/// The same for a caller who knows what to do when there is no answer.
+pub(crate) fn try_to_send(
+    agent: &Agent,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<Answer, ureq::Error> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let answer = match body {
-        Some(body) => agent.run(request.body(body).expect("a request")),
-        None => agent.run(request.body(()).expect("a request")),
+    let mut answer = match body {
+        Some(body) => agent.run(request.body(body).expect("a request"))?,
+        None => agent.run(request.body(()).expect("a request"))?,
     };
-    let mut answer = answer.unwrap_or_else(|error| panic!("{method}: no answer: {error}"));
-    Answer {
+    Ok(Answer {
         status: answer.status().as_u16(),
         headers: answer.headers().clone(),
-        body: answer.body_mut().read_to_vec().expect("a body"),
-    }
+        body: answer.body_mut().read_to_vec()?,
+    })
 }

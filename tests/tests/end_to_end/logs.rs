@@ -18,13 +18,21 @@ const FUNCTIONS: [&str; 9] = [
 
 /// No function's log, and nothing that one of them printed otherwise, holds a secret of the stories.
 pub(crate) fn tell_nothing(office: &Office) {
-    let mut secrets: Vec<_> = office.secrets().into_iter().collect();
-    assert!(secrets.len() > 15, "tokens, tickets, links and codes");
-    secrets.push(CANARY.to_owned());
+    assert!(office.secrets().len() > 15, "tokens, tickets, links and codes");
     for function in FUNCTIONS {
         let lines = logged(office, function);
         let summaries = lines.iter().filter(|line| line.contains("duration")).count();
         assert!(summaries > 0, "{function} logged nothing of what it did: {lines:#?}");
+    }
+    hold_no_secret(office);
+}
+
+/// What was logged, however little, holds no secret.
+pub(crate) fn hold_no_secret(office: &Office) {
+    let mut secrets: Vec<_> = office.secrets().into_iter().collect();
+    secrets.push(CANARY.to_owned());
+    for function in FUNCTIONS {
+        let lines = logged(office, function);
         for line in &lines {
             assert_eq!(first_within(line, &secrets), None, "{function}: {line}");
         }
@@ -38,7 +46,7 @@ pub(crate) fn tell_nothing(office: &Office) {
 }
 
 /// Everything in a function's log group.
-fn logged(office: &Office, function: &str) -> Vec<String> {
+pub(crate) fn logged(office: &Office, function: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut request = json!({"logGroupName": format!("/aws/lambda/seatkeeper-{function}")});
     loop {

@@ -1,13 +1,14 @@
 //! The product as it is deployed: `template.yaml` with the real binaries on a local stack of its
 //! own, its roles enforced.
 //!
-//! One test, because the stack takes ten seconds to start and every test of the runner is a process
-//! of its own. It tells several stories, each under its name; one that fails does not keep the
+//! Two tests, because the stack takes ten seconds to start and every test of the runner is a process
+//! of its own. Each tells several stories, each under its name; one that fails does not keep the
 //! others from being told. Time passes as it does: whatever happens later is waited for.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a story that cannot go on fails")]
 
 mod http;
+mod kills;
 mod logs;
 mod office;
 mod signature;
@@ -34,12 +35,29 @@ const STORIES: [Story; 5] = [
 ];
 
 /// What holds after all of them, so that it holds for all of them.
-const AFTERWARDS: [Story; 4] = [
+const AFTERWARDS: [Story; 5] = [
     ("the roles are enforced", stories::roles),
     ("the sweep finds nothing to do", stories::sweep),
+    ("a counter that a hand changed is told until it is set back", stories::tampering),
     ("nothing else was given up", stories::given_up),
     ("no log tells an address, a name, a password, a code or a token", logs::tell_nothing),
 ];
+
+/// Told on a stack of their own, whose functions are killed.
+const KILLS: [Story; 4] = [
+    ("functions are killed while everybody is at work", kills::kills),
+    ("five hundred redeem a code on a hundred seats", kills::rush),
+    ("the sweep goes through", kills::sweep),
+    ("no log tells an address, a name, a password, a code or a token", logs::hold_no_secret),
+];
+
+#[test]
+fn functions_that_are_killed_at_any_moment_break_no_promise() {
+    let stack = Stack::start();
+    let office = Office::open(&stack);
+    let failed: Vec<_> = KILLS.into_iter().filter_map(|story| tell(&office, story)).collect();
+    assert!(failed.is_empty(), "these failed (see above and {}): {failed:#?}", stack.folder());
+}
 
 #[test]
 fn the_deployed_product_keeps_its_promises() {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::http::{Answer, agent, send};
+use crate::http::{Answer, agent, send, try_to_send};
 use crate::signature::AccessKey;
 use crate::stack::Stack;
 
@@ -36,6 +36,24 @@ pub(crate) struct Mail {
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) sent_at: Timestamp,
+}
+
+/// Who makes an [`Attempt`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum By {
+    Vendor,
+    Administrator,
+    Learner,
+}
+
+/// A call that may be made again.
+pub(crate) struct Attempt<'a> {
+    pub(crate) by: By,
+    pub(crate) method: &'a str,
+    /// From the API's address on.
+    pub(crate) path: &'a str,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) body: Option<&'a Value>,
 }
 
 /// The running stack, people with tokens, and what must not be logged.
@@ -120,6 +138,27 @@ impl<'stack> Office<'stack> {
         let body = body.map(Value::to_string);
         let body = body.or_else(|| (method == "POST").then(String::new));
         send(&self.agent, method, &url, headers, body.as_deref().map(str::as_bytes))
+    }
+
+    /// One attempt of a caller who repeats it with the same key; none if there was no answer.
+    pub(crate) fn attempt(&self, call: &Attempt<'_>) -> Option<Answer> {
+        let url = format!("{}{}", self.stack.address("api_url"), call.path);
+        let bearer = match call.by {
+            By::Vendor => format!("Bearer {}", self.vendor),
+            By::Administrator => format!("Bearer {}", self.administrator),
+            By::Learner => String::new(),
+        };
+        let mut headers =
+            vec![("content-type", "application/json"), ("accept", "application/json")];
+        if !bearer.is_empty() {
+            headers.push(("authorization", bearer.as_str()));
+        }
+        if let Some(key) = call.key {
+            headers.push(("idempotency-key", key));
+        }
+        let body = call.body.map(Value::to_string);
+        let body = body.as_deref().map(str::as_bytes);
+        try_to_send(&self.agent, call.method, &url, &headers, body).ok()
     }
 
     /// A page, as a browser gets it.
@@ -241,26 +280,32 @@ impl<'stack> Office<'stack> {
 
     /// Calls a function by hand and waits for its answer, which is no error.
     #[track_caller]
-    pub(crate) fn invoke(&self, function: &str, event: &Value) {
-        let path = format!("/2015-03-31/functions/seatkeeper-{function}/invocations");
-        let answer = self.aws("lambda", "POST", &path, &[], event.to_string().as_bytes());
+    pub(crate) fn invoke(&self, function: &str, event: &Value) -> Value {
+        let answer = self.try_to_invoke(function, event).expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.header("x-amz-function-error"), "", "{}", answer.text());
+        answer.json()
+    }
+
+    /// Calls a function by hand, and does not mind if it fails or takes longer than one waits.
+    pub(crate) fn try_to_invoke(&self, function: &str, event: &Value) -> Option<Answer> {
+        let path = format!("/2015-03-31/functions/seatkeeper-{function}/invocations");
+        self.try_aws("lambda", "POST", &path, &[], event.to_string().as_bytes()).ok()
     }
 
     /// A call of one of AWS's JSON protocols: `AmazonSQS.ListQueues`.
     #[track_caller]
     pub(crate) fn ask(&self, service: &str, operation: &str, body: &Value) -> Value {
-        let version = if service == "sqs" {
-            "application/x-amz-json-1.0"
-        } else {
-            "application/x-amz-json-1.1"
+        let version = match service {
+            "sqs" | "dynamodb" => "application/x-amz-json-1.0",
+            _ => "application/x-amz-json-1.1",
         };
         let headers = [("x-amz-target", operation), ("content-type", version)];
         self.aws(service, "POST", "/", &headers, body.to_string().as_bytes()).expect(200)
     }
 
     /// A call as the account's root user, whose signature the emulator does not check.
+    #[track_caller]
     fn aws(
         &self,
         service: &str,
@@ -269,6 +314,18 @@ impl<'stack> Office<'stack> {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
+        let answer = self.try_aws(service, method, path, headers, body);
+        answer.unwrap_or_else(|error| panic!("{service}: no answer: {error}"))
+    }
+
+    fn try_aws(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, ureq::Error> {
         let url = format!("{}{path}", self.stack.address("aws_endpoint_url"));
         let region = self.stack.address("region");
         let signed = format!(
@@ -277,7 +334,7 @@ impl<'stack> Office<'stack> {
         );
         let mut all = vec![("authorization", signed.as_str())];
         all.extend(headers);
-        send(&self.agent, method, &url, &all, Some(body))
+        try_to_send(&self.agent, method, &url, &all, Some(body))
     }
 
     /// Has a user without any policy try to read the table.

@@ -68,6 +68,12 @@ impl Stack {
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
 
+    /// The emulator's process; the functions' are its children.
+    pub(crate) fn process(&self) -> u64 {
+        let running: Value = serde_json::from_str(&self.read("emulator.json")).unwrap_or_default();
+        running["pid"].as_u64().expect("a running emulator")
+    }
+
     /// What the emulator logged, and the functions within it.
     pub(crate) fn log(&self) -> String {
         self.read("emulator.log")

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{RoundMode, ToSpan as _, Unit, ZonedRound};
 use serde_json::{Value, json};
 
+use crate::logs;
 use crate::office::{CANARY, CLIENT, Office, PASSWORD, at_once, now, outcomes, text, wait_for};
 
 /// States in which an import has not come to its end.
@@ -249,6 +250,33 @@ pub(crate) fn sweep(office: &Office) {
     assert_eq!(office.mails("").len(), before, "every mail had gone out");
 }
 
+/// A counter that a hand changed is told by the next sweep, until it is set back.
+pub(crate) fn tampering(office: &Office) {
+    let contract = office.contract("tampering", 5, &json!({}));
+    let change_used = |by: &str| {
+        let body = json!({
+            "TableName": office.stack.address("table"),
+            "Key": {"pk": {"S": format!("POOL#{CLIENT}#{contract}")}, "sk": {"S": "POOL"}},
+            // Not proved again before its hour, otherwise.
+            "UpdateExpression": "ADD used :by SET due_at = :long_ago",
+            "ExpressionAttributeValues": {
+                ":by": {"N": by}, ":long_ago": {"S": "2026-01-01T00:00:00.000000Z"}
+            },
+        });
+        office.ask("dynamodb", "DynamoDB_20120810.UpdateItem", &body);
+    };
+    change_used("1");
+    let swept = office.invoke("reconcile", &json!({}));
+    assert_eq!(swept["pools"]["mismatched"], 1, "{swept}");
+    let told = "a pool's counters and its trail do not agree";
+    let lines = logs::logged(office, "reconcile");
+    assert!(lines.iter().any(|line| line.contains(told) && line.contains(&contract)), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains(r#""CounterMismatch":1"#)), "{lines:#?}");
+    change_used("-1");
+    let swept = office.invoke("reconcile", &json!({}));
+    assert_eq!(swept["pools"]["mismatched"], 0, "{swept}");
+}
+
 pub(crate) fn given_up(office: &Office) {
     for queue in ["FailedEvents", "FailedRecords", "FailedSchedules"] {
         let mut found = messages(office, queue);
@@ -265,7 +293,7 @@ pub(crate) fn roles(office: &Office) {
 
 /// The messages of a queue, by its name in the template. They stay there.
 #[track_caller]
-fn messages(office: &Office, queue: &str) -> Vec<String> {
+pub(crate) fn messages(office: &Office, queue: &str) -> Vec<String> {
     let listed = office.ask("sqs", "AmazonSQS.ListQueues", &json!({}));
     let urls = listed["QueueUrls"].as_array().expect("queues");
     let url = urls.iter().find(|url| text(url).contains(queue));
