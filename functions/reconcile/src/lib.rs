@@ -1,6 +1,7 @@
 //! Does what was due and did not happen, and proves the counters: every five minutes, or by hand.
 
 use jiff::Timestamp;
+use seatkeeper_domain::actions::prove_records::{RecordsProven, prove_records};
 use seatkeeper_domain::actions::send_mail::MailRoom;
 use seatkeeper_domain::actions::sweep::{SweepPorts, Swept, sweep};
 use seatkeeper_domain::ports::{Clock, IdSource, Mailer, Schedules, Writer};
@@ -28,16 +29,16 @@ where
     I: IdSource,
 {
     let swept = sweep(room, schedules, keys, until).await;
-    tell(&swept);
-    if swept.troubles.is_empty() {
-        Ok(counts(&swept))
-    } else {
+    let proven = prove_records(&room.store, &room.clock, keys, until).await;
+    tell(&swept, &proven);
+    match swept.troubles.len() + proven.troubles.len() {
+        0 => Ok(counts(&swept, &proven)),
         // What failed is due still; the failure is for the alarm.
-        Err(SweepFailed(swept.troubles.len()))
+        troubles => Err(SweepFailed(troubles)),
     }
 }
 
-fn counts(swept: &Swept) -> Value {
+fn counts(swept: &Swept, proven: &RecordsProven) -> Value {
     json!({
         "mails": {
             "sent": swept.mails_sent,
@@ -50,15 +51,24 @@ fn counts(swept: &Swept) -> Value {
         "invitations_expired": swept.invitations_expired,
         "batches_given_back": swept.batches_given_back,
         "imports_woken": swept.imports_woken,
+        "blocks_returned": swept.blocks_returned,
         "pools": {
             "proven": swept.pools_proven,
             "busy": swept.pools_busy,
             "mismatched": swept.mismatches.len(),
         },
+        "records": {
+            "rounds": proven.rounds,
+            "readings": proven.readings,
+            "proven": proven.pools_proven,
+            "busy": proven.pools_busy,
+            "suspected": proven.pools_suspected,
+            "mismatched": proven.mismatches.len(),
+        },
     })
 }
 
-fn tell(swept: &Swept) {
+fn tell(swept: &Swept, proven: &RecordsProven) {
     for trouble in &swept.troubles {
         let error = &trouble.error;
         tracing::error!(at = trouble.at, record = trouble.record, %error, "the sweep met trouble");
@@ -70,10 +80,22 @@ fn tell(swept: &Swept) {
             "a pool's counters and its trail do not agree"
         );
     }
-    tracing::info!(counts = %counts(swept), "swept");
+    for (client, error) in &proven.troubles {
+        let record = client.as_ref().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(at = "records", record, %error, "the sweep met trouble");
+    }
+    for wrong in &proven.mismatches {
+        let (client, pool, cut) = (&wrong.client_id, wrong.pool, wrong.cut);
+        tracing::error!(
+            %client, %pool, %cut, differs = %wrong,
+            "a pool's counters and its records do not agree"
+        );
+    }
+    tracing::info!(counts = %counts(swept, proven), "swept");
     let by = [(Dimension::Function, "reconcile")];
     let metrics = [
-        ("CounterMismatch", swept.mismatches.len()),
+        ("CounterMismatch", swept.mismatches.len() + proven.mismatches.len()),
+        ("BlocksReturned", swept.blocks_returned as usize),
         ("MailsUnknown", swept.mails_unknown as usize),
         ("MailsRefused", swept.mails_refused as usize),
         ("CohortsMissed", swept.cohorts_opened as usize),

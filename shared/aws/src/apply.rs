@@ -279,10 +279,12 @@ impl Store {
                 .if_equal("reminders", n(reminders))
                 .update(table, &keys::invitation(client, *invitation_id)),
             Step::JoinCohort { key, start_on, count } => {
-                joined(key, s(start_on), *count).update(table, &keys::cohort(key))
+                let joined = joined(key, s(start_on), *count).set("changed_at", s(change.at));
+                joined.update(table, &keys::cohort(key))
             }
             Step::LeaveCohort { key } => Expression::new()
                 .add("count", n(-1))
+                .set("changed_at", s(change.at))
                 .if_equal("state", s("waiting"))
                 .if_at_least("count", 1)
                 .update(table, &keys::cohort(key)),
@@ -408,7 +410,8 @@ fn due(item: &mut Item, what: &str, at: jiff::Timestamp) {
 /// The law in one expression: what moves is added, and every counter that seats leave must have
 /// them.
 fn moved(delta: Delta) -> Expression {
-    let mut expression = Expression::new().if_present(keys::PK);
+    // Who reads a pool twice and finds `moves` unchanged knows that nothing moved in between.
+    let mut expression = Expression::new().add("moves", n(1)).if_present(keys::PK);
     for (counter, seats) in delta.parts() {
         if seats != 0 {
             expression = expression.add(counter, n(seats));

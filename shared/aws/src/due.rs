@@ -7,11 +7,11 @@ use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::ids::{ClientId, InvitationId, PoolId};
 use seatkeeper_domain::outbox::MailPlace;
-use seatkeeper_domain::ports::{Due, Page, PageRequest, Proof, Proofs, Wake};
+use seatkeeper_domain::ports::{Due, Page, PageRequest, PoolStanding, Proof, Proofs, Wake};
 
 use crate::expression::{Expression, s};
 use crate::keys;
-use crate::records::{from_item, text, to_value};
+use crate::records::{self, from_item, number, text, to_value};
 use crate::store::{Store, store_error};
 
 impl Due for Store {
@@ -61,6 +61,23 @@ impl Due for Store {
 }
 
 impl Proofs for Store {
+    async fn standing(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+    ) -> Result<Option<PoolStanding>, StoreError> {
+        let mut standing = None;
+        let mut blocks = Vec::new();
+        for item in self.partition(&keys::pool_partition(client, pool), "").await? {
+            if item.contains_key("size") {
+                blocks.push(records::block(pool, &item)?);
+            } else {
+                standing = Some((records::stock(&item)?, number(&item, "moves").unwrap_or(0)));
+            }
+        }
+        Ok(standing.map(|(counters, moves)| PoolStanding { counters, moves, blocks }))
+    }
+
     async fn proof(&self, client: &ClientId, pool: PoolId) -> Result<Proof, StoreError> {
         let item = self.get(&keys::pool(client, pool)).await?;
         match item.and_then(|mut item| item.remove("proof")) {

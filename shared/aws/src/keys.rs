@@ -236,6 +236,11 @@ pub fn code(client: &ClientId, hash: CodeHash) -> Key {
     Key::new(format!("CODE#{client}#{hash}"), "CODE")
 }
 
+/// A client's round of proofs.
+pub fn round(client: &ClientId) -> Key {
+    Key::new(format!("ROUND#{client}"), "ROUND")
+}
+
 /// An import and its chunks.
 pub fn import_partition(client: &ClientId, import: ImportId) -> String {
     format!("IMPORT#{client}#{import}")
@@ -317,6 +322,11 @@ pub fn invitation_at(key: &Key) -> Option<(ClientId, InvitationId)> {
 pub fn import_at(key: &Key) -> Option<(ClientId, ImportId)> {
     let (client, import) = owned(&key.pk, "IMPORT#")?;
     Some((client, import.parse().ok()?))
+}
+
+/// The client whose round stands here.
+pub fn round_at(key: &Key) -> Option<ClientId> {
+    key.pk.strip_prefix("ROUND#")?.parse().ok()
 }
 
 /// The pool that stands here.

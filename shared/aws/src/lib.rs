@@ -14,6 +14,7 @@ pub mod mailer;
 mod outbox;
 mod people;
 mod records;
+mod rounds;
 pub mod runtime;
 pub mod schedules;
 mod store;

@@ -32,6 +32,9 @@ pub struct Invitation {
     pub version: u32,
     /// Whether a seat is held for it.
     pub holds_seat: bool,
+    /// Since when a seat is, or last was, held for it without a break.
+    #[serde(default)]
+    pub held_since: Option<Timestamp>,
     /// The contract.
     pub contract_id: ContractId,
     /// The sublicense, if one was named.

@@ -23,6 +23,7 @@ pub mod link;
 pub mod outbox;
 pub mod password;
 pub mod ports;
+pub mod records;
 pub mod role;
 pub mod secrets;
 pub mod stock;

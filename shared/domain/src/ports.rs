@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::audit::AuditRecord;
-use crate::change::{Block, Change, Refused, StoreError};
+use crate::change::{Block, Change, Refused, StoreError, shown_stock};
 use crate::client::{Client, Group};
 use crate::code::{Batch, CodeHash, CodeRecord, Redemption};
 use crate::cohort::{Cohort, CohortKey};
@@ -24,6 +24,7 @@ use crate::invitation::{Delivery, Invitation};
 use crate::language::Language;
 use crate::learner::{Learner, Seat};
 use crate::outbox::{Letter, MailPlace, Owed};
+use crate::records::{CohortStanding, KeptRound, Recorded, Round};
 use crate::role::Scope;
 use crate::stock::{Delta, Stock};
 
@@ -474,8 +475,33 @@ pub struct Proof {
     pub sum: Delta,
 }
 
+/// A pool as one reading finds it. Two that are equal, one after the other, say that nothing moved
+/// in between: `moves` and what blocks have given away only grow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolStanding {
+    /// The pool's own counters.
+    pub counters: Stock,
+    /// How often they moved.
+    pub moves: u64,
+    /// The open blocks.
+    pub blocks: Vec<Block>,
+}
+
+impl PoolStanding {
+    /// The stock the pool shows.
+    pub fn shown(&self) -> Stock {
+        shown_stock(self.counters, &self.blocks)
+    }
+}
+
 /// The trails of pools, and how far they were added up.
 pub trait Proofs {
+    /// A pool as it stands, strongly consistent.
+    async fn standing(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+    ) -> Result<Option<PoolStanding>, StoreError>;
     /// How far a pool's trail was added up; nothing at first.
     async fn proof(&self, client: &ClientId, pool: PoolId) -> Result<Proof, StoreError>;
     /// The records of a pool from this instant on, in order, strongly consistent.
@@ -494,6 +520,47 @@ pub trait Proofs {
         proof: &Proof,
         again_at: Timestamp,
     ) -> Result<(), StoreError>;
+}
+
+/// Everything a client's seats are recorded in, read a little at a time.
+pub trait Rounds {
+    /// Makes the client's first round due at `at` if it never had one. Answers with the cut of the
+    /// round that is under way.
+    async fn begin_round(
+        &self,
+        client: &ClientId,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
+    /// Clients whose round is due.
+    async fn due_rounds(&self, now: Timestamp, limit: u16) -> Result<Vec<ClientId>, StoreError>;
+    /// A client's round, strongly consistent.
+    async fn round(&self, client: &ClientId) -> Result<Option<KeptRound>, StoreError>;
+    /// Replaces a round if it is still as seen, and says whether it was; looked at again at
+    /// `again_at`.
+    async fn keep_round(
+        &self,
+        client: &ClientId,
+        seen: &KeptRound,
+        round: &Round,
+        again_at: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// A client's pools; a sublicense's with the contract it belongs to.
+    async fn client_pools(
+        &self,
+        client: &ClientId,
+    ) -> Result<Vec<(PoolId, Option<ContractId>)>, StoreError>;
+    /// One reading of learners' seats and invitations. It may lag behind by some seconds.
+    async fn recorded(
+        &self,
+        client: &ClientId,
+        cursor: Option<&str>,
+    ) -> Result<Recorded, StoreError>;
+    /// The cohorts of a pool, strongly consistent.
+    async fn cohorts(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+    ) -> Result<Vec<CohortStanding>, StoreError>;
 }
 
 /// The record of imports, all reads strongly consistent.

@@ -350,6 +350,7 @@ async fn invite(world: &World, email: &str) -> Invitation {
         status: InvitationStatus::Pending,
         version: 1,
         holds_seat: true,
+        held_since: Some(now),
         contract_id: world.contract.contract_id,
         sublicense_id: None,
         grant: Grant::default(),

@@ -446,6 +446,7 @@ impl Both {
             status: InvitationStatus::Pending,
             version,
             holds_seat: true,
+            held_since: Some(change.at),
             contract_id: self.world.contract.contract_id,
             sublicense_id: None,
             grant: Grant::default(),

@@ -146,6 +146,8 @@ fn plan(
         // Behind every link to this invitation, and to any that stood at its new place.
         version: over.map_or(0, |over| over.version).max(old.version) + 1,
         holds_seat: old.holds_seat || takes,
+        // At this place, since now: what it held at the old one, that one tells.
+        held_since: (old.holds_seat || takes).then_some(now),
         expires_at: expires_at(ground, &old.grant, now),
         sent_count: old.sent_count + u32::from(is_told),
         last_sent_at: None,

@@ -535,6 +535,9 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             status: InvitationStatus::Pending,
             version,
             holds_seat,
+            held_since: over
+                .filter(|_| held)
+                .map_or(holds_seat.then_some(now), |over| over.held_since),
             contract_id: command.contract_id,
             sublicense_id: command.sublicense_id,
             grant: command.grant.clone(),

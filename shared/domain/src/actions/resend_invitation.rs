@@ -117,6 +117,7 @@ async fn plan(
         status: InvitationStatus::Pending,
         version: old.version + 1,
         holds_seat: old.holds_seat || takes,
+        held_since: if takes { Some(now) } else { old.held_since },
         expires_at,
         sent_count: old.sent_count + 1,
         reminders: 0,

@@ -1,4 +1,5 @@
-//! The sweep: does what was due and did not happen, and proves the counters.
+//! The sweep: does what was due and did not happen, gives back what was forgotten, and proves the
+//! counters by the trails. By the records they are proved [elsewhere](super::prove_records).
 //!
 //! Every part is bounded, reads only what is due, and may run beside another sweep: what it does
 //! is decided by the same conditions as everywhere else.
@@ -10,16 +11,17 @@ use jiff::{SignedDuration, Timestamp};
 use crate::actions::close_invitation::expire_invitation;
 use crate::actions::issue_codes::give_back_unfinished;
 use crate::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
+use crate::actions::prove_pool::{Mismatch, PROVEN_FOR, Proven, SETTLED_AFTER, prove};
+use crate::actions::return_blocks::return_forgotten_blocks;
 use crate::actions::send_mail::{MailRoom, Posted, SendPorts, Standing};
 use crate::change::StoreError;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, PoolId};
 use crate::ports::{
-    Clock, CodeBook, Due, IdSource, Ledger, Mailer, PageRequest, Proof, Proofs, Refusal, Schedules,
+    Clock, CodeBook, Due, IdSource, ImportLog, Ledger, Mailer, Proofs, Refusal, Rounds, Schedules,
     Writer,
 };
 use crate::secrets::Keys;
-use crate::stock::{Delta, Stock};
 
 /// Most items of each kind that one sweep looks at.
 const ITEMS: u16 = 500;
@@ -27,12 +29,6 @@ const ITEMS: u16 = 500;
 const BUSY_MAX: u32 = 5;
 /// Most pools that one sweep proves.
 const POOLS: u16 = 50;
-/// Most records of one trail that one sweep reads.
-const RECORDS: usize = 5_000;
-/// How long a proven pool is left alone.
-const PROVEN_FOR: SignedDuration = SignedDuration::from_hours(1);
-/// How long a record may be on its way: its instant is when its change was planned.
-const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// When something that cannot be dealt with is looked at again.
 const TROUBLE_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 /// How soon a lapsed import is woken.
@@ -59,6 +55,8 @@ pub struct Swept {
     pub batches_given_back: u32,
     /// Imports whose worker was gone.
     pub imports_woken: u32,
+    /// Imports and batches whose blocks had been forgotten.
+    pub blocks_returned: u32,
     /// Pools whose counters agree with their trail.
     pub pools_proven: u32,
     /// Pools that were too busy to be proved.
@@ -67,19 +65,6 @@ pub struct Swept {
     pub mismatches: Vec<Mismatch>,
     /// What could not be done.
     pub troubles: Vec<Trouble>,
-}
-
-/// A pool whose counters are wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Whose.
-    pub client_id: ClientId,
-    /// Which.
-    pub pool: PoolId,
-    /// What the counters say.
-    pub shown: Stock,
-    /// What the trail adds up to.
-    pub told: Delta,
 }
 
 /// Something a sweep could not do; the next one tries again.
@@ -93,20 +78,9 @@ pub struct Trouble {
     pub error: StoreError,
 }
 
-/// What a pool's proof came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proven {
-    /// Counters and trail agree.
-    Yes,
-    /// They did not hold still, or the trail is long: go on another time.
-    Busy,
-    /// They do not agree.
-    No(Mismatch),
-}
-
 /// What a sweep needs of the store.
-pub trait SweepPorts: SendPorts + Ledger + CodeBook + Due + Proofs {}
-impl<P: SendPorts + Ledger + CodeBook + Due + Proofs> SweepPorts for P {}
+pub trait SweepPorts: SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds {}
+impl<P> SweepPorts for P where P: SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds {}
 
 impl Swept {
     fn trouble(&mut self, at: &'static str, record: impl fmt::Display, error: StoreError) {
@@ -305,12 +279,13 @@ async fn proofs<P, M, W, C, I>(
 where
     P: SweepPorts,
     C: Clock,
+    I: IdSource,
 {
     for (client, pool) in room.store.due_pools(room.clock.now(), POOLS).await? {
         if room.clock.now() >= until {
             break;
         }
-        match prove(&room.store, &room.clock, &client, pool).await {
+        match one_pool(room, &client, pool, swept).await {
             Ok(Proven::Yes) => swept.pools_proven += 1,
             Ok(Proven::Busy) => swept.pools_busy += 1,
             Ok(Proven::No(mismatch)) => swept.mismatches.push(mismatch),
@@ -320,77 +295,26 @@ where
     Ok(())
 }
 
-/// Proves a pool: its counters add up, and its trail adds up to them.
-///
-/// The trail is read between two readings of the counters; only if both are the same do they have
-/// to agree with it. What was added up an hour ago and earlier is not read again.
-pub async fn prove(
-    ports: &(impl Ledger + Proofs),
-    clock: &impl Clock,
+async fn one_pool<P, M, W, C, I>(
+    room: &MailRoom<P, M, W, C, I>,
     client: &ClientId,
     pool: PoolId,
-) -> Result<Proven, StoreError> {
-    let known = ports.proof(client, pool).await?;
+    swept: &mut Swept,
+) -> Result<Proven, StoreError>
+where
+    P: SweepPorts,
+    C: Clock,
+    I: IdSource,
+{
+    let (store, clock) = (&room.store, &room.clock);
     let now = clock.now();
-    let settled = now - SETTLED_AFTER;
-    let mut result = Proven::Busy;
-    for _ in 0..3 {
-        let Some(shown) = ports.stock(client, pool).await? else { return Ok(Proven::Busy) };
-        let read = add_up(ports, client, pool, known, settled).await?;
-        if !read.whole {
-            ports.keep_proof(client, pool, &read.keep, now).await?;
-            return Ok(Proven::Busy);
-        }
-        if ports.stock(client, pool).await? != Some(shown) {
-            continue;
-        }
-        if shown.adds_up() && agree(shown, read.sum) {
-            ports.keep_proof(client, pool, &read.keep, now + PROVEN_FOR).await?;
-            return Ok(Proven::Yes);
-        }
-        result = Proven::No(Mismatch { client_id: client.clone(), pool, shown, told: read.sum });
+    let cut = store.begin_round(client, now + SETTLED_AFTER).await?;
+    let proven = prove(store, clock, client, pool, cut).await?;
+    // Only of a pool whose counters are right, so that nothing covers what is wrong.
+    if proven == Proven::Yes {
+        let turn = usize::try_from(now.as_second() / PROVEN_FOR.as_secs()).unwrap_or(0);
+        let returned = return_forgotten_blocks(store, clock, &room.ids, client, pool, turn).await?;
+        swept.blocks_returned += u32::try_from(returned.len()).unwrap_or(u32::MAX);
     }
-    Ok(result)
-}
-
-/// A trail added up.
-struct AddedUp {
-    sum: Delta,
-    keep: Proof,
-    whole: bool,
-}
-
-async fn add_up(
-    ports: &impl Proofs,
-    client: &ClientId,
-    pool: PoolId,
-    known: Proof,
-    settled: Timestamp,
-) -> Result<AddedUp, StoreError> {
-    let mut sum = known.sum;
-    let mut keep = known;
-    let mut read = 0;
-    let mut page = PageRequest { limit: 100, cursor: None };
-    loop {
-        let found = ports.trail(client, pool, known.until, &page).await?;
-        for record in found.items {
-            // Records of one instant are kept together: the sum before it is what is kept.
-            if record.at <= settled && keep.until != Some(record.at) {
-                keep = Proof { until: Some(record.at), sum };
-            }
-            sum = sum.and(record.delta);
-            read += 1;
-        }
-        let Some(next) = found.next else {
-            return Ok(AddedUp { sum, keep, whole: true });
-        };
-        if read >= RECORDS {
-            return Ok(AddedUp { sum, keep, whole: false });
-        }
-        page.cursor = Some(next);
-    }
-}
-
-fn agree(shown: Stock, told: Delta) -> bool {
-    told.applied_to(Stock::default()) == Some(shown)
+    Ok(proven)
 }

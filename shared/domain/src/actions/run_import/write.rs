@@ -407,6 +407,7 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
     let place = standing.invitation_id;
     let Succession { invitation_id, moved_to, version, left } = Succession::at(place, over);
     let grant = grant(work, values, &defaults, at);
+    let holds_seat = held || ground.contract.policies.hold_on == HoldOn::Invite;
     let invitation = Invitation {
         invitation_id,
         moved_to,
@@ -414,7 +415,8 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         email: (*email).clone(),
         status: InvitationStatus::Pending,
         version,
-        holds_seat: held || ground.contract.policies.hold_on == HoldOn::Invite,
+        holds_seat,
+        held_since: over.filter(|_| held).map_or(holds_seat.then_some(at), |over| over.held_since),
         contract_id: ground.contract.contract_id,
         sublicense_id: ground.sublicense_id,
         expires_at: expires_at(ground, &grant, at),

@@ -1,0 +1,384 @@
+//! Proving the counters by the records: every seat of a learner, every invitation that holds one,
+//! every open block, every cohort, every sublicense.
+//!
+//! A *round* reads all records of a client, a bounded number of readings a run, and then compares
+//! each pool with its trail as both were at the round's cut (see [`crate::records`]). What a round
+//! finds has to be found again by the next one, at another cut, before it is told.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::actions::prove_pool::{AddedUp, Look, SETTLED_AFTER, look};
+use crate::change::StoreError;
+use crate::cohort::CohortState;
+use crate::ids::{BatchId, ClientId, ContractId, PoolId};
+use crate::ports::{Clock, CodeBook, PoolStanding, Proofs, Rounds};
+use crate::records::{CohortStanding, Differs, KeptRound, Round, Stage, Tally, UnderWay};
+use crate::secrets::Keys;
+
+/// Most clients whose round one run goes on with.
+const CLIENTS: u16 = 50;
+/// Most readings of one run, each of at most a megabyte. A client without anybody takes 128.
+const READINGS: u32 = 600;
+/// How often everything is proved.
+const EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// When a round begins that is to find again what the one before found.
+const CONFIRM_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// When a pool that is busy, or wrong, is looked at again.
+const AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// Looks at a pool before it counts as too busy.
+const LOOKS: u32 = 3;
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct RecordsProven {
+    /// Clients whose round came to its end.
+    pub rounds: u32,
+    /// Readings of records.
+    pub readings: u32,
+    /// Pools whose records agree with their trail.
+    pub pools_proven: u32,
+    /// Pools that were too busy to be compared.
+    pub pools_busy: u32,
+    /// Pools that did not agree for the first time.
+    pub pools_suspected: u32,
+    /// Pools that do not agree.
+    pub mismatches: Vec<RecordMismatch>,
+    /// What could not be done; the next run tries again.
+    pub troubles: Vec<(Option<ClientId>, StoreError)>,
+}
+
+/// A pool whose records say something else than its trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordMismatch {
+    /// Whose.
+    pub client_id: ClientId,
+    /// Which.
+    pub pool: PoolId,
+    /// The instant at which both were compared.
+    pub cut: Timestamp,
+    /// What differs.
+    pub differs: Vec<Differs>,
+}
+
+/// What it needs of the store.
+pub trait RecordPorts: Proofs + Rounds + CodeBook {}
+impl<P: Proofs + Rounds + CodeBook> RecordPorts for P {}
+
+/// What a pool's comparison came to.
+enum Compared {
+    /// It agrees.
+    Agrees,
+    /// It did not hold still, or too much is uncertain.
+    Busy,
+    /// It does not agree.
+    Differs(Vec<Differs>),
+}
+
+impl fmt::Display for RecordMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, one) in self.differs.iter().enumerate() {
+            let join = if place == 0 { "" } else { ", " };
+            write!(f, "{join}{} {} against {}", one.what, one.told, one.recorded)?;
+        }
+        Ok(())
+    }
+}
+
+/// Goes on with the rounds that are due, until `until` at most. Two runs at once do no harm: what
+/// the slower one has read is thrown away.
+pub async fn prove_records(
+    ports: &impl RecordPorts,
+    clock: &impl Clock,
+    keys: &Keys,
+    until: Timestamp,
+) -> RecordsProven {
+    let mut proven = RecordsProven::default();
+    let due = match ports.due_rounds(clock.now(), CLIENTS).await {
+        Ok(due) => due,
+        Err(error) => {
+            proven.troubles.push((None, error));
+            return proven;
+        }
+    };
+    for client in due {
+        if clock.now() >= until || proven.readings >= READINGS {
+            break;
+        }
+        let run = Run { ports, clock, keys, client: &client, until };
+        if let Err(error) = run.go_on(&mut proven).await {
+            proven.troubles.push((Some(client), error));
+        }
+    }
+    proven
+}
+
+/// One client's round in this run.
+struct Run<'a, P, C> {
+    ports: &'a P,
+    clock: &'a C,
+    keys: &'a Keys,
+    client: &'a ClientId,
+    until: Timestamp,
+}
+
+impl<P: RecordPorts, C: Clock> Run<'_, P, C> {
+    async fn go_on(&self, proven: &mut RecordsProven) -> Result<(), StoreError> {
+        let Some(kept) = self.ports.round(self.client).await? else { return Ok(()) };
+        let suspected = kept.round.suspected.clone();
+        let mut round = kept.round.under_way.clone().unwrap_or_else(|| UnderWay {
+            cut: self.clock.now() - SETTLED_AFTER,
+            stage: Stage::Reading(None),
+            tallies: BTreeMap::new(),
+            told: BTreeMap::new(),
+            found: BTreeMap::new(),
+        });
+        while let Stage::Reading(cursor) = &round.stage {
+            if proven.readings >= READINGS || self.clock.now() >= self.until {
+                let round = Round { under_way: Some(round), suspected };
+                return self
+                    .ports
+                    .keep_round(self.client, &kept, &round, self.clock.now())
+                    .await
+                    .map(drop);
+            }
+            let next = self.read(&mut round.tallies, round.cut, cursor.as_deref()).await?;
+            proven.readings += 1;
+            round.stage = next.map_or(Stage::Comparing, |next| Stage::Reading(Some(next)));
+        }
+        let pools = self.ports.client_pools(self.client).await?;
+        let busy = self.compare_all(&mut round, &pools).await?;
+        self.finish(proven, &kept, round, busy, &pools).await
+    }
+
+    /// One reading; where the next one begins.
+    async fn read(
+        &self,
+        tallies: &mut BTreeMap<PoolId, Tally>,
+        cut: Timestamp,
+        cursor: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let found = self.ports.recorded(self.client, cursor).await?;
+        for seat in &found.seats {
+            tallies.entry(seat.pool).or_default().count_seat(seat, cut);
+        }
+        for hold in &found.holds {
+            let learner = self.keys.learner_id(self.client, &hold.email);
+            tallies.entry(hold.pool).or_default().count_hold(hold, learner, cut);
+        }
+        Ok(found.next)
+    }
+
+    /// Compares every pool; the number of those that could not be.
+    async fn compare_all(
+        &self,
+        round: &mut UnderWay,
+        pools: &[(PoolId, Option<ContractId>)],
+    ) -> Result<u32, StoreError> {
+        let mut busy = 0;
+        for (pool, _) in pools {
+            let tally = round.tallies.remove(pool).unwrap_or_default();
+            match self.compare(*pool, &tally, round).await? {
+                Compared::Agrees => {}
+                Compared::Busy => busy += 1,
+                Compared::Differs(differs) => {
+                    round.found.insert(*pool, differs);
+                }
+            }
+        }
+        // What is left belongs to no pool.
+        for (pool, tally) in &round.tallies {
+            let recorded = tally.held + tally.used + tally.scheduled.values().sum::<u64>();
+            if recorded > 0 {
+                let what = "a pool that is not there".to_owned();
+                round
+                    .found
+                    .insert(*pool, vec![Differs { what, told: 0, recorded: signed(recorded) }]);
+            }
+        }
+        for (contract, allocated) in allocations(round, pools) {
+            let told = round.told.get(&contract).map_or(0, |told| told.allocated);
+            if let Some(recorded) = allocated.filter(|recorded| *recorded != told) {
+                let differs = Differs { what: "allocated".to_owned(), told, recorded };
+                round.found.entry(contract).or_default().push(differs);
+            }
+        }
+        Ok(busy)
+    }
+
+    async fn compare(
+        &self,
+        pool: PoolId,
+        tally: &Tally,
+        round: &mut UnderWay,
+    ) -> Result<Compared, StoreError> {
+        let known = self.ports.proof(self.client, pool).await?;
+        let cut = round.cut;
+        let mut still = None;
+        for _ in 0..LOOKS {
+            match look(self.ports, self.client, pool, known, (cut, Some(cut))).await? {
+                Look::Still(standing, read) => {
+                    still = Some((standing, read));
+                    break;
+                }
+                Look::Moved => {}
+                Look::Gone | Look::Long(_) => return Ok(Compared::Busy),
+            }
+        }
+        let Some((standing, read)) = still else { return Ok(Compared::Busy) };
+        let Some(told) = read.at_cut else { return Ok(Compared::Busy) };
+        round.told.insert(pool, told);
+        if tally.is_crowded() || read.since.imports {
+            return Ok(Compared::Busy);
+        }
+        let in_blocks = self.in_blocks(&standing, &read).await?;
+        let cohorts = self.ports.cohorts(self.client, pool).await?;
+        let (waiting, opened) = split(tally, &cohorts, cut);
+        let held = Differs {
+            what: "held".to_owned(),
+            told: told.held,
+            recorded: signed(tally.held + waiting) + in_blocks,
+        };
+        let used = Differs {
+            what: "used".to_owned(),
+            told: told.used,
+            recorded: signed(tally.used + opened),
+        };
+        let mut differs = wrong_cohorts(tally, &cohorts, cut);
+        let doubts = doubts(tally, &read);
+        let off = |one: &Differs| one.told.abs_diff(one.recorded);
+        let uncertain = doubts > 0 && off(&held) + off(&used) <= 2 * doubts;
+        if uncertain && differs.is_empty() {
+            return Ok(Compared::Busy);
+        }
+        differs.extend([held, used].into_iter().filter(|one| off(one) > 0));
+        Ok(if differs.is_empty() { Compared::Agrees } else { Compared::Differs(differs) })
+    }
+
+    /// Seats that stood in open blocks at the cut: those that do now, and those that left since.
+    async fn in_blocks(&self, standing: &PoolStanding, read: &AddedUp) -> Result<i64, StoreError> {
+        let mut seats = signed(standing.blocks.iter().map(|block| block.rem).sum());
+        seats += read.since.left_blocks.values().sum::<i64>();
+        for (owner, redeemed) in &read.since.redeemed {
+            let Ok(batch) = owner.parse::<BatchId>() else { continue };
+            let batch = self.ports.batch(self.client, batch).await?;
+            if batch.is_some_and(|batch| batch.has_block()) {
+                seats += redeemed;
+            }
+        }
+        Ok(seats)
+    }
+
+    async fn finish(
+        &self,
+        proven: &mut RecordsProven,
+        kept: &KeptRound,
+        round: UnderWay,
+        busy: u32,
+        pools: &[(PoolId, Option<ContractId>)],
+    ) -> Result<(), StoreError> {
+        let mut confirmed = Vec::new();
+        for (pool, differs) in &round.found {
+            let before = kept.round.suspected.get(pool).map(Vec::as_slice).unwrap_or_default();
+            let again: Vec<_> = differs
+                .iter()
+                .filter(|one| before.iter().any(|other| one.is_like(other)))
+                .cloned()
+                .collect();
+            if !again.is_empty() {
+                let (client_id, cut) = (self.client.clone(), round.cut);
+                confirmed.push(RecordMismatch { client_id, pool: *pool, cut, differs: again });
+            }
+        }
+        let wrong = u32::try_from(round.found.len()).unwrap_or(u32::MAX);
+        let suspected = wrong - u32::try_from(confirmed.len()).unwrap_or(0);
+        let again_in = match (suspected, busy, confirmed.len()) {
+            (1.., ..) => CONFIRM_AFTER,
+            (0, 0, 0) => EVERY,
+            _ => AGAIN_AFTER,
+        };
+        let next = Round { under_way: None, suspected: round.found };
+        let again_at = self.clock.now() + again_in;
+        if self.ports.keep_round(self.client, kept, &next, again_at).await? {
+            let all = u32::try_from(pools.len()).unwrap_or(u32::MAX);
+            proven.rounds += 1;
+            proven.pools_busy += busy;
+            proven.pools_suspected += suspected;
+            proven.pools_proven += all.saturating_sub(busy + wrong);
+            proven.mismatches.extend(confirmed);
+        }
+        Ok(())
+    }
+}
+
+/// Of the seats that were given with a date: how many waited at the cut, and how many were open.
+fn split(tally: &Tally, cohorts: &[CohortStanding], cut: Timestamp) -> (u64, u64) {
+    let opened = |instant: &Timestamp| {
+        let cohort = cohorts.iter().find(|cohort| cohort.instant == *instant);
+        cohort.and_then(|cohort| cohort.opened_at).is_some_and(|at| at <= cut)
+    };
+    let (mut waiting, mut open) = (0, 0);
+    for (instant, seats) in &tally.scheduled {
+        if opened(instant) { open += seats } else { waiting += seats }
+    }
+    (waiting, open)
+}
+
+/// Cohorts that count others than those who wait for them. One that changed since the cut is left
+/// for another time.
+fn wrong_cohorts(tally: &Tally, cohorts: &[CohortStanding], cut: Timestamp) -> Vec<Differs> {
+    let mut wrong = Vec::new();
+    for cohort in cohorts.iter().filter(|cohort| cohort.state == CohortState::Waiting) {
+        let recorded = tally.scheduled.get(&cohort.instant).copied().unwrap_or(0);
+        if cohort.changed_at.is_some_and(|at| at <= cut) && recorded != cohort.count {
+            let (told, recorded) = (signed(cohort.count), signed(recorded));
+            wrong.push(Differs { what: format!("cohort {}", cohort.instant), told, recorded });
+        }
+    }
+    for (instant, seats) in &tally.scheduled {
+        if *seats > 0 && !cohorts.iter().any(|cohort| cohort.instant == *instant) {
+            let what = format!("cohort {instant}");
+            wrong.push(Differs { what, told: 0, recorded: signed(*seats) });
+        }
+    }
+    wrong
+}
+
+/// How many people may have had another seat or invitation at the cut than their record tells.
+fn doubts(tally: &Tally, read: &AddedUp) -> u64 {
+    let seats = tally.seat_doubts.intersection(&read.since.seats).count();
+    let holds = if read.since.readdressed {
+        tally.hold_doubts.len()
+    } else {
+        tally.hold_doubts.intersection(&read.since.invitations).count()
+    };
+    (seats + holds) as u64
+}
+
+/// What the sublicenses of each contract have in total; `None` if one of them, or the contract
+/// itself, is not known.
+fn allocations(
+    round: &UnderWay,
+    pools: &[(PoolId, Option<ContractId>)],
+) -> BTreeMap<PoolId, Option<i64>> {
+    let mut sums: BTreeMap<PoolId, Option<i64>> = BTreeMap::new();
+    for (pool, contract) in pools {
+        let Some(contract) = contract.map(PoolId::Contract) else {
+            let known = round.told.contains_key(pool);
+            sums.entry(*pool)
+                .and_modify(|sum| *sum = sum.filter(|_| known))
+                .or_insert(known.then_some(0));
+            continue;
+        };
+        let total = round.told.get(pool).map(|told| told.total);
+        let sum = sums.entry(contract).or_insert(Some(0));
+        *sum = sum.zip(total).map(|(sum, total)| sum + total);
+    }
+    sums
+}
+
+fn signed(seats: u64) -> i64 {
+    i64::try_from(seats).unwrap_or(i64::MAX)
+}
