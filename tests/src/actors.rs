@@ -14,6 +14,7 @@ use seatkeeper_domain::actions::add_client::add_client;
 use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
 use seatkeeper_domain::actions::close_invitation::{
     CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
+    expire_invitation,
 };
 use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
@@ -651,6 +652,18 @@ impl Who {
             Ok(after) => outcome(op, Verdict::Done, after.invitation.version),
             Err(ResendInvitationError::Store(error)) => outcome(op, Verdict::Failed, error),
             Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    /// Ends an invitation whose time ran out, as the sweep does.
+    pub async fn expire(&self, ports: &impl Everything, number: u32) -> Outcome {
+        let op = self.op();
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
+        let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
+        match expire_invitation(ports, &self.clock, keys, op, client, id).await {
+            Ok(true) => outcome(op, Verdict::Done, "expired"),
+            Ok(false) => outcome(op, Verdict::Already, "nothing to do"),
+            Err(error) => outcome(op, Verdict::Failed, error),
         }
     }
 

@@ -29,7 +29,7 @@ fn in_whatever_order_five_hundred_redeem_a_hundred_get_the_hundred_seats() {
     let (from, until) = seed().map_or((1, rounds), |seed| (seed, seed));
     for seed in from..=until {
         let (setting, code) = &settings[usize::try_from(seed % 2).expect("small")];
-        let mut run = setting.begin();
+        let mut run = setting.begin().drawn();
         for number in 1..=500 {
             let (who, code) = (Who::new(setting, u64::from(number)), code.clone());
             run.add("redeem", move |ports| async move { who.redeem(&ports, number, &code).await });

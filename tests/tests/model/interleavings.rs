@@ -10,6 +10,7 @@ use seatkeeper_testkit::model::{Broken, Explored, Failure, Rule, Run, explore};
 
 use seatkeeper_tests::actors::{Outcome, Setting, Verdict, Who};
 use seatkeeper_tests::runs;
+use serde_json::json;
 
 /// Whether everything is explored, or what fits into a test run. `SEATKEEPER_MODEL=full` asks for
 /// everything.
@@ -409,12 +410,71 @@ pub(crate) fn top_up(rule: Option<Rule>) -> Found {
     })
 }
 
+/// An invitation is accepted in its last minute, while the sweep ends it and somebody wants its seat.
+pub(crate) fn expiry(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(1).with_invitation(1).with_account(1).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        let late = VirtualClock::new(setting.start + SignedDuration::from_hours(24 * 16));
+        actor!(run, &setting, &clock, 1, "accept", who, ports => who.accept(&ports, 1));
+        actor!(run, &setting, &late, 2, "expire", who, ports => who.expire(&ports, 1));
+        actor!(run, &setting, &late, 3, "create", who, ports => who.create_by_number(&ports, 2, None));
+        run
+    };
+    every_order(&setting, make, |run| {
+        let outcomes: Vec<_> = run.outcomes().into_iter().flatten().collect();
+        let ended = count(run, Verdict::Done) - usize::from(outcomes[2].verdict == Verdict::Done);
+        demand(ended == 1, "I11", "not exactly one of accepted and expired", run)?;
+        demand(seated(&setting, run) <= 1, "I1", "two seats of one", run)
+    })
+}
+
+/// An invitation is accepted, sent again and cancelled at once.
+pub(crate) fn another_version(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(2).with_invitation(1).with_invitation(2).with_account(1);
+    let setting = setting.without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "accept", who, ports => who.accept(&ports, 1));
+        actor!(run, &setting, &clock, 2, "resend", who, ports => who.resend(&ports, 1));
+        actor!(run, &setting, &clock, 3, "cancel", who, ports => who.cancel(&ports, 1));
+        run
+    };
+    // Sending again what holds a seat moves none: its trail says nothing of it.
+    explore(make, |run| {
+        demand(count(run, Verdict::Failed) == 0, "I11", "an actor gave up", run)?;
+        let outcomes: Vec<_> = run.outcomes().into_iter().flatten().collect();
+        let done = |place: usize| outcomes[place].verdict == Verdict::Done;
+        demand(!(done(0) && done(1)), "I11", "a dead link was accepted", run)?;
+        demand(!(done(0) && done(2)), "I11", "accepted and cancelled", run)
+    })
+}
+
+/// The only seat is allocated, given to somebody and given back at once.
+pub(crate) fn last_seat_elsewhere(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(1).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "allocate", who, ports => who.allocate_as(&ports, who.op(), 1));
+        actor!(run, &setting, &clock, 2, "create", who, ports => who.create_by_number(&ports, 1, None));
+        actor!(run, &setting, &clock, 3, "give back", who, ports => who.order(&ports, "A-2", -1));
+        actor!(run, &setting, &clock, 4, "create in the sublicense", who, ports => who.create_in_branch(&ports, 2));
+        run
+    };
+    every_order(&setting, make, |run| {
+        let outcomes: Vec<_> = run.outcomes().into_iter().flatten().collect();
+        let took = outcomes[..3].iter().filter(|outcome| outcome.verdict == Verdict::Done).count();
+        demand(took == 1, "I1", "the last seat was not taken once", run)?;
+        demand(outcomes[3].verdict == Verdict::Done, "I11", "refused for another pool", run)
+    })
+}
+
 /// A rule, the invariants that may notice its absence, and where they look.
 type Seeded = (Rule, &'static [&'static str], fn(Option<Rule>) -> Found);
 
 type Scenario = (&'static str, fn(Option<Rule>) -> Found);
 
-const SCENARIOS: [Scenario; 20] = [
+const SCENARIOS: [Scenario; 23] = [
     ("the last seat: create, create, redeem", last_seat),
     ("the same redemption code", same_code),
     ("the last redemption of a registration code", |rule| last_redemption(rule, false)),
@@ -435,12 +495,16 @@ const SCENARIOS: [Scenario; 20] = [
     ("a cohort: open, join, midnight", |rule| cohort(rule, false, true)),
     ("a cohort that waits: release, join, join", waiting_cohort),
     ("buy, give back, create, buy again", top_up),
+    ("an invitation in its last minute: accept, expire, create", expiry),
+    ("an invitation: accept, resend, cancel", another_version),
+    ("the last seat: allocate, create, give back, create elsewhere", last_seat_elsewhere),
 ];
 
 #[test]
 fn no_order_of_the_calls_of_two_or_three_actions_breaks_an_invariant() {
+    let started = Instant::now();
     let mut failures = Vec::new();
-    let mut schedules = 0;
+    let (mut schedules, mut states) = (0, 0);
     let all: Scenario =
         ("a cohort: open, release, join, midnight", |rule| cohort(rule, true, true));
     for (name, scenario) in SCENARIOS.into_iter().chain(full().then_some(all)) {
@@ -449,12 +513,19 @@ fn no_order_of_the_calls_of_two_or_three_actions_breaks_an_invariant() {
             Ok(explored) => {
                 println!("{name}: {explored} ({} ms)", begun.elapsed().as_millis());
                 schedules += explored.schedules;
+                states += explored.states;
                 assert!(explored.schedules > 10 && explored.ends > 1, "{name}: {explored}");
             }
             Err(failure) => failures.push(format!("{name}: {failure}")),
         }
     }
     println!("{schedules} schedules of {} scenarios", SCENARIOS.len());
+    let told = json!({
+        "runs": u64::try_from(schedules).unwrap_or(u64::MAX),
+        "states": states,
+        "scenarios": SCENARIOS.len(),
+    });
+    runs::write("every order on the model", failures.len(), started, told);
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
@@ -477,6 +548,7 @@ fn a_rule_left_out_is_noticed_by_an_invariant() {
         (Rule::IdempotencyGuard, &["I6"], |rule| same_key_allocating(rule, 0)),
         (Rule::MailInside, &["I4"], last_seat),
     ];
+    let started = Instant::now();
     for (rule, expected, scenario) in seeded {
         match scenario(Some(rule)) {
             Ok(explored) => panic!("nobody noticed that {rule:?} was left out: {explored}"),
@@ -490,4 +562,6 @@ fn a_rule_left_out_is_noticed_by_an_invariant() {
             }
         }
     }
+    let told = json!({"runs": seeded.len(), "caught": seeded.len()});
+    runs::write("rules left out of the model", 0, started, told);
 }

@@ -143,6 +143,7 @@ fn schedule(seed: u64, beginnings: &[Beginning]) -> Result<usize, Box<Failure>> 
     let clock = setting.clock();
     let mut run = setting
         .begin()
+        .drawn()
         .with_clock(&clock)
         .with_lost_replies(chance.random_range(0..3))
         .with_late_changes(chance.random_range(0..2));

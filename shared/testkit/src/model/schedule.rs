@@ -31,6 +31,8 @@ struct TurnState {
     fate: Fate,
     /// The call that waits.
     waiting: Option<&'static str>,
+    /// Whether what is heard is remembered: it tells states apart.
+    remembers: bool,
     heard: u64,
 }
 
@@ -40,8 +42,8 @@ impl Turn {
         Self(None)
     }
 
-    fn taken() -> Self {
-        Self(Some(Arc::default()))
+    fn taken(remembers: bool) -> Self {
+        Self(Some(Arc::new(Mutex::new(TurnState { remembers, ..TurnState::default() }))))
     }
 
     fn state(&self) -> Option<MutexGuard<'_, TurnState>> {
@@ -64,7 +66,7 @@ impl Turn {
 
     /// Remembers what a call answered: it is all the actor knows.
     pub(super) fn heard(&self, name: &'static str, answer: &impl Debug) {
-        let Some(mut state) = self.state() else { return };
+        let Some(mut state) = self.state().filter(|state| state.remembers) else { return };
         let mut text = Hashing(DefaultHasher::new());
         state.heard.hash(&mut text.0);
         let written = write!(text, "{name}{answer:?}");
@@ -95,6 +97,7 @@ pub struct Run<O> {
     clock: Option<VirtualClock>,
     losses: u32,
     delays: u32,
+    explored: bool,
     actors: Vec<Actor<O>>,
 }
 
@@ -133,7 +136,8 @@ impl fmt::Display for Choice {
 impl<O> Run<O> {
     /// A scenario that begins with this store.
     pub fn begin(ports: Ports) -> Self {
-        Self { ports, clock: None, losses: 0, delays: 0, actors: Vec::new() }
+        let actors = Vec::new();
+        Self { ports, clock: None, losses: 0, delays: 0, explored: true, actors }
     }
 
     /// The clock moves during the scenario: what an actor does may depend on it, and an actor's
@@ -160,12 +164,19 @@ impl<O> Run<O> {
         self
     }
 
+    /// One order of calls is [drawn](wander), so that no two states need be told apart.
+    #[must_use]
+    pub fn drawn(mut self) -> Self {
+        self.explored = false;
+        self
+    }
+
     /// Adds an actor: `act` is given its ports.
     pub fn add<F>(&mut self, name: &'static str, act: impl FnOnce(Ports) -> F)
     where
         F: Future<Output = O> + 'static,
     {
-        let turn = Turn::taken();
+        let turn = Turn::taken(self.explored);
         let work = Box::pin(act(self.ports.taking_turns(turn.clone())));
         self.actors.push(Actor { name, turn, work, started: false, outcome: None });
     }
@@ -340,13 +351,14 @@ pub fn wander<O: Debug>(
     often: usize,
     mut choose: impl FnMut(usize) -> usize,
 ) -> Result<usize, Box<Failure>> {
-    let (mut schedule, mut told) = (Vec::new(), String::new());
+    let mut schedule = Vec::new();
     loop {
         let choices = run.choices();
         let chosen = if choices.is_empty() { None } else { choices.get(choose(choices.len())) };
         if chosen.is_none() || schedule.len() % often == 0 {
             let checked = run.ports.model().check();
             if let Err(broken) = checked {
+                let mut told = String::new();
                 for actor in &run.actors {
                     let _ = writeln!(told, "  {} -> {:?}", actor.name, actor.outcome);
                 }
@@ -354,7 +366,6 @@ pub fn wander<O: Debug>(
             }
         }
         let Some(choice) = chosen else { return Ok(schedule.len()) };
-        let _ = writeln!(told, "  {}", run.tell(*choice));
         run.take(*choice);
         schedule.push(*choice);
     }
