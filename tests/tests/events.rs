@@ -42,7 +42,7 @@ use serde_json::{Value, json};
 mod mailroom;
 
 /// What the answering functions are expected to say.
-const ANSWERED: [(&str, u16); 31] = [
+const ANSWERED: [(&str, u16); 32] = [
     ("create/later", 201),
     ("create/single_sign_on", 501),
     ("create/today", 201),
@@ -55,6 +55,7 @@ const ANSWERED: [(&str, u16); 31] = [
     ("invite/resend", 200),
     ("invite/several", 200),
     ("invite/show", 200),
+    ("invite/unsubscribe_form", 200),
     ("manage/add_client", 201),
     ("manage/add_seats", 200),
     ("manage/add_sublicense", 201),

@@ -22,5 +22,6 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/v1/clients/{client}/invitations/{invitation}/resend", post(invitations::resend))
         .route("/i/{token}", get(link::show).post(link::accept))
         .route("/i/{token}/decline", post(link::decline))
+        .route("/i/{token}/unsubscribe", get(link::ask_to_stop).post(link::stop))
         .with_state(app)
 }

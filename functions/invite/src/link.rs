@@ -1,4 +1,4 @@
-//! `GET` and `POST /i/{token}`, `POST /i/{token}/decline`: a `GET` shows and changes nothing,
+//! `GET` and `POST /i/{token}` and `…/unsubscribe`, `POST …/decline`: a `GET` shows and changes nothing,
 //! because mail scanners follow links too.
 
 use axum::extract::State;
@@ -7,6 +7,7 @@ use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::accept_invitation::{AcceptInvitation, accept_invitation};
 use seatkeeper_domain::actions::close_invitation::decline_invitation;
 use seatkeeper_domain::actions::invitations::{OpenedLink, open_invitation_link};
+use seatkeeper_domain::actions::stop_reminders::stop_reminders;
 use seatkeeper_domain::actions::tickets::issue_ticket;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::idempotency::Op;
@@ -103,6 +104,49 @@ pub(crate) async fn decline(
         (Ok(answer), Wants::Json) => answer.into_response(),
         (Ok(_), Wants::Html) => {
             page::notice(&app, Some(&opened), &token, &ask, Notice::InvitationDeclined)
+        }
+        (Err(problem), _) => page::refuse(&app, Some(&opened), &token, &ask, problem),
+    }
+}
+
+/// The page that asks whether there shall be no more reminders.
+pub(crate) async fn ask_to_stop(
+    State(app): State<Shared<Store>>,
+    Path(token): Path<String>,
+    ask: Ask,
+) -> Response {
+    match (opened(&app, &token).await, ask.wants) {
+        (Err(problem), _) => page::refuse(&app, None, &token, &ask, problem),
+        (Ok(opened), Wants::Html) => page::stop_form(&app, &opened, &token, &ask),
+        (Ok(opened), Wants::Json) => {
+            let unwanted = opened.invitation.reminders_unwanted;
+            Answer::ok(&json!({"reminders_unwanted": unwanted})).into_response()
+        }
+    }
+}
+
+/// Stops the reminders. Mail programs call this themselves, with a body of their own.
+pub(crate) async fn stop(
+    State(app): State<Shared<Store>>,
+    Path(token): Path<String>,
+    ask: Ask,
+    request: Repeatable,
+    payload: Payload,
+) -> Response {
+    let opened = match opened(&app, &token).await {
+        Ok(opened) => opened,
+        Err(problem) => return page::refuse(&app, None, &token, &ask, problem),
+    };
+    let (client, id) = (&opened.client.client_id, opened.invitation.invitation_id);
+    let (store, clock) = (&app.store, &app.clock);
+    let work = |op: Op| async move {
+        stop_reminders(store, clock, op, client, id).await?;
+        Ok(Answer::ok(&json!({"reminders_unwanted": true})))
+    };
+    match (app.once().answer(CALLER, &request, &payload, work).await, ask.wants) {
+        (Ok(answer), Wants::Json) => answer.into_response(),
+        (Ok(_), Wants::Html) => {
+            page::notice(&app, Some(&opened), &token, &ask, Notice::RemindersStopped)
         }
         (Err(problem), _) => page::refuse(&app, Some(&opened), &token, &ask, problem),
     }

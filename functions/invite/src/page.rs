@@ -94,6 +94,11 @@ pub(crate) fn form(
     rendered(page, problem)
 }
 
+/// The page that asks whether there shall be no more reminders.
+pub(crate) fn stop_form(app: &App<Store>, opened: &OpenedLink, token: &str, ask: &Ask) -> Response {
+    rendered(pages::stop_reminders(&site(app, Some(opened), ask), token), None)
+}
+
 /// A refusal that no form can mend: a page for a browser, a problem for a program.
 pub(crate) fn refuse(
     app: &App<Store>,

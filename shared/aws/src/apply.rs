@@ -278,6 +278,12 @@ impl Store {
                 .if_equal("status", s("pending"))
                 .if_equal("reminders", n(reminders))
                 .update(table, &keys::invitation(client, *invitation_id)),
+            Step::StopReminders { invitation_id, version } => Expression::new()
+                .set("reminders_unwanted", AttributeValue::Bool(true))
+                .set("op", s(op))
+                .if_equal("version", n(version))
+                .if_equal("status", s("pending"))
+                .update(table, &keys::invitation(client, *invitation_id)),
             Step::JoinCohort { key, start_on, count } => {
                 let joined = joined(key, s(start_on), *count).set("changed_at", s(change.at));
                 joined.update(table, &keys::cohort(key))

@@ -285,6 +285,13 @@ pub enum Step {
         /// Reminders seen.
         reminders: u32,
     },
+    /// Ends the reminders of a pending invitation, which must be at this version.
+    StopReminders {
+        /// Which, by its place.
+        invitation_id: InvitationId,
+        /// At which version.
+        version: u32,
+    },
     /// Adds seats to a cohort, which must not have opened.
     JoinCohort {
         /// Which.

@@ -56,6 +56,9 @@ pub struct Invitation {
     /// When the last reminder was asked for.
     #[serde(default)]
     pub reminded_at: Option<Timestamp>,
+    /// Whether the invited person wants none.
+    #[serde(default)]
+    pub reminders_unwanted: bool,
     /// What is known of its mail.
     pub delivery: Delivery,
     /// The subject of the token that asked for it.

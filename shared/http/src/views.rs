@@ -117,6 +117,7 @@ pub fn invitation(invitation: &Invitation, now: Timestamp) -> Value {
         "additional_info": grant.additional_info, "expires_at": invitation.expires_at,
         "sent_count": invitation.sent_count, "last_sent_at": invitation.last_sent_at,
         "reminders": invitation.reminders, "reminded_at": invitation.reminded_at,
+        "reminders_unwanted": invitation.reminders_unwanted,
         "invited_by": invitation.invited_by, "created_at": invitation.created_at,
     })
 }

@@ -130,6 +130,7 @@ impl LetterWriter {
         client: &Client,
         invitation: &Invitation,
         audience: Audience,
+        again: bool,
     ) -> Result<Rendered, Unwritable> {
         let url = self.url(&PersonalLink::Invitation {
             client: client.client_id.clone(),
@@ -137,7 +138,13 @@ impl LetterWriter {
             version: invitation.version,
         });
         let expires_on = last_day(invitation.expires_at, client);
-        let kind = LetterKind::Invitation(Link { url: &url, expires_on });
+        let link = Link { url: &url, expires_on };
+        let unsubscribe_url = format!("{url}/unsubscribe");
+        let kind = if again {
+            LetterKind::Reminder { link, unsubscribe_url: &unsubscribe_url }
+        } else {
+            LetterKind::Invitation(link)
+        };
         let language = invitation.grant.language.as_ref().map(Language::as_str);
         let letter = Letter {
             inviter: invitation.inviter.as_deref(),
@@ -164,9 +171,8 @@ impl Writer for LetterWriter {
             About::Account { learner, letter } => {
                 self.to_learner(client, learner, letter, None, reader, now)
             }
-            About::Invitation(invitation) | About::Reminder(invitation) => {
-                self.to_invited(client, invitation, reader)
-            }
+            About::Invitation(invitation) => self.to_invited(client, invitation, reader, false),
+            About::Reminder(invitation) => self.to_invited(client, invitation, reader, true),
         }?;
         Ok(WrittenMail { from_name, subject, text, html, unsubscribe_url })
     }

@@ -360,6 +360,7 @@ async fn invite(world: &World, email: &str) -> Invitation {
         last_sent_at: None,
         reminders: 0,
         reminded_at: None,
+        reminders_unwanted: false,
         delivery: Delivery::Queued,
         invited_by: "ana".to_owned(),
         inviter: None,

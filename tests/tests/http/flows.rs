@@ -295,7 +295,7 @@ async fn an_invitation_holds_a_seat_and_an_acceptance_uses_it() {
             "roles": ["learner"], "group_ids": [], "labels": ["night"], "language": "en",
             "message": "See you soon", "start_on": null, "end_on": null, "delete_on": null,
             "additional_info": null, "expires_at": null, "sent_count": plain["sent_count"],
-            "last_sent_at": plain["last_sent_at"], "reminders": 0, "reminded_at": null, "invited_by": plain["invited_by"],
+            "last_sent_at": plain["last_sent_at"], "reminders": 0, "reminded_at": null, "reminders_unwanted": false, "invited_by": plain["invited_by"],
             "created_at": "now",
         })
     );

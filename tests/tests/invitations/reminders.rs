@@ -4,6 +4,7 @@
 use seatkeeper_domain::actions::remind_invitations::{
     CALL_MAX, REMINDERS_MAX, Reminded, remind_invitations,
 };
+use seatkeeper_domain::actions::stop_reminders::stop_reminders;
 use seatkeeper_domain::ports::Deliveries as _;
 
 use super::*;
@@ -89,6 +90,25 @@ async fn a_call_reminds_a_thousand_and_the_next_one_goes_on() {
     let rest = remind_as(&world, world.op()).await;
     assert_eq!((one.reminded + rest.reminded, rest.more), (1_100, false));
     assert_eq!(mails(&world), 2_200);
+}
+
+#[tokio::test]
+async fn whoever_stops_the_reminders_gets_none_and_may_accept_still() {
+    let world = World::with_seats(3).await;
+    invited(&world, [1]).await;
+    heard(&world, 1, Delivery::Sent).await;
+    for _ in 0..2 {
+        let id = id_of(&world, &address(1));
+        let (store, clock) = (&world.store, &world.clock);
+        stop_reminders(store, clock, world.op(), &world.client, id).await.unwrap();
+        assert!(found(&world, 1).await.reminders_unwanted);
+    }
+    a_day(&world);
+    assert_eq!(remind(&world).await, 0);
+    accept(&world, 1).await.unwrap();
+    let id = id_of(&world, &address(1));
+    stop_reminders(&world.store, &world.clock, world.op(), &world.client, id).await.unwrap();
+    assert_eq!(found(&world, 1).await.status, InvitationStatus::Accepted);
 }
 
 #[tokio::test(start_paused = true)]

@@ -60,6 +60,7 @@ enum Bit {
     MoveInvitation(u32, u32, u8),
     PointInvitation(u32, u32),
     Reminder(u32, u32, u32),
+    NoReminders(u32, u32),
     Code(u32, u8),
     RemoveCode(u32, u8),
     UseCode(u32, u32),
@@ -118,6 +119,8 @@ fn any_bit() -> impl Strategy<Value = Bit> {
             .prop_map(|(who, whose)| Bit::PointInvitation(who, whose)),
         1 => (learner.clone(), 1..3_u32, 0..2_u32)
             .prop_map(|(who, version, seen)| Bit::Reminder(who, version, seen)),
+        1 => (learner.clone(), 1..3_u32)
+            .prop_map(|(who, version)| Bit::NoReminders(who, version)),
         2 => (0..2_u8, 1..3_u64).prop_map(|(cohort, count)| Bit::Join(cohort, count)),
         1 => (0..2_u8).prop_map(Bit::Leave),
         1 => (0..2_u8, proptest::option::of(0..3_u64))
@@ -347,6 +350,9 @@ impl Both {
             Bit::Reminder(number, version, reminders) => {
                 Step::CountReminder { invitation_id: self.invitation(number), version, reminders }
             }
+            Bit::NoReminders(number, version) => {
+                Step::StopReminders { invitation_id: self.invitation(number), version }
+            }
             Bit::Join(cohort, count) => {
                 let start_on = Date::constant(2027, 1, 15);
                 Step::JoinCohort { key: self.cohort(cohort), start_on, count }
@@ -456,6 +462,7 @@ impl Both {
             last_sent_at: None,
             reminders: 0,
             reminded_at: None,
+            reminders_unwanted: false,
             delivery: Delivery::Queued,
             invited_by: "admin-1".to_owned(),
             inviter: None,

@@ -15,13 +15,15 @@ use yaml::Template;
 const WITHOUT_RESOURCE: [&str; 1] = ["ses:GetAccount"];
 
 /// Everything else asks for a token.
-const PUBLIC_ROUTES: [&str; 10] = [
+const PUBLIC_ROUTES: [&str; 12] = [
     "GET /i/{token}",
+    "GET /i/{token}/unsubscribe",
     "GET /p/{token}",
     "GET /{client}",
     "GET /{client}/{code}",
     "POST /i/{token}",
     "POST /i/{token}/decline",
+    "POST /i/{token}/unsubscribe",
     "POST /p/{token}",
     "POST /v1/password-reset",
     "POST /v1/sign-in",

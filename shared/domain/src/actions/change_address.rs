@@ -153,6 +153,7 @@ fn plan(
         last_sent_at: None,
         reminders: 0,
         reminded_at: None,
+        reminders_unwanted: false,
         delivery: if is_told { Delivery::Queued } else { Delivery::Unknown },
         op: change.op.id,
         ..old.clone()

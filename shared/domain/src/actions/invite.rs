@@ -547,6 +547,7 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             last_sent_at: None,
             reminders: 0,
             reminded_at: None,
+            reminders_unwanted: false,
             // Whoever hands the link on by other means knows what became of it; we do not.
             delivery: if command.notify { Delivery::Queued } else { Delivery::Unknown },
             invited_by: self.caller.subject.clone(),

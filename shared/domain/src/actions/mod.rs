@@ -28,6 +28,7 @@ pub mod run_import;
 pub mod seating;
 pub mod send_mail;
 pub mod sign_in;
+pub mod stop_reminders;
 pub mod sweep;
 pub mod tickets;
 

@@ -59,6 +59,7 @@ pub fn may_remind(invitation: &Invitation, now: Timestamp) -> bool {
     let last = invitation.reminded_at.map_or(told, |reminded| reminded.max(told));
     invitation.is_live(now)
         && arrives
+        && !invitation.reminders_unwanted
         && invitation.reminders < REMINDERS_MAX
         && last + PAUSE <= now
 }

@@ -194,7 +194,11 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 | Subject::Reminder { invitation, version, .. }),
             ) => {
                 let invitation = self.store.invitation(client, *invitation).await?;
-                let live = |found: &Invitation| found.version == *version && found.is_live(now);
+                let again = matches!(subject, Subject::Reminder { .. });
+                let live = |found: &Invitation| {
+                    let unwanted = again && found.reminders_unwanted;
+                    found.version == *version && found.is_live(now) && !unwanted
+                };
                 invitation.filter(live).map(Box::new).map(match subject {
                     Subject::Reminder { .. } => Found::Reminder,
                     _ => Found::Invitation,

@@ -4,7 +4,7 @@ use askama::Template;
 use jiff::civil::Date;
 
 use super::notice::Notice;
-use super::shell::{Shell, segment, visible};
+use super::shell::{Holds, Shell, segment, visible};
 use super::texts::{Texts, fill};
 use super::{Page, RenderError, Site};
 use crate::problem::{FieldError, Problem, ProblemCode};
@@ -56,6 +56,16 @@ pub struct PasswordForm<'a> {
     pub password_min_length: usize,
 }
 
+/// What a password field says while it is typed in, with a script.
+struct Typing {
+    show: &'static str,
+    hide: &'static str,
+    /// With `{left}`, which the script fills in.
+    more: &'static str,
+    enough: &'static str,
+    min: String,
+}
+
 /// One entry of a form, as the template sees it.
 #[derive(Default)]
 struct Entry<'a> {
@@ -72,6 +82,8 @@ struct Entry<'a> {
     fixed: bool,
     /// Typed letter by letter: no capitals, corrections or spell check.
     literal: bool,
+    /// For a password.
+    typing: Option<Typing>,
 }
 
 #[derive(Template)]
@@ -106,6 +118,10 @@ struct Decline {
 impl FormPage<'_> {
     fn faulty(&self) -> bool {
         self.refusal.is_some() || self.has_faulty_entry()
+    }
+
+    fn has_password(&self) -> bool {
+        self.entries.iter().any(|entry| entry.typing.is_some())
     }
 
     fn has_faulty_entry(&self) -> bool {
@@ -160,7 +176,7 @@ pub fn invitation(
             action: format!("{}{path}/decline?lang={lang}", site.page_base),
         }),
     };
-    Ok(shell.page(site, &page.render()?))
+    Ok(shell.page(site, &page.render()?, Holds::LaunchingForm))
 }
 
 /// The landing page of a client, with what is wrong with the last try. Its form also sends the
@@ -200,7 +216,7 @@ pub fn landing(
         submit: texts.submit,
         decline: None,
     };
-    Ok(shell.page(site, &page.render()?))
+    Ok(shell.page(site, &page.render()?, Holds::LaunchingForm))
 }
 
 /// The page to choose a password, with what is wrong with the last try.
@@ -230,7 +246,29 @@ pub fn set_password(
         submit: texts.submit,
         decline: None,
     };
-    Ok(shell.page(site, &page.render()?))
+    Ok(shell.page(site, &page.render()?, Holds::LaunchingForm))
+}
+
+/// The page on which reminders of an invitation are stopped.
+pub fn stop_reminders(site: &Site<'_>, token: &str) -> Result<Page, RenderError> {
+    let path = format!("/i/{}/unsubscribe", segment(token));
+    let filled = Form::new(site, 0, None);
+    let texts = &filled.texts.stop_reminders;
+    let shell = Shell::new(site, Some(&path));
+    let page = FormPage {
+        shell: &shell,
+        title: texts.title,
+        intro: vec![fill(texts.intro, &[("client", &client_name(site))])],
+        error_prefix: filled.texts.error_prefix,
+        error_summary: filled.texts.error_summary,
+        refusal: None,
+        action: format!("{}{path}?lang={}", site.page_base, site.language.tag()),
+        language: None,
+        entries: Vec::new(),
+        submit: texts.submit,
+        decline: None,
+    };
+    Ok(shell.page(site, &page.render()?, Holds::Form))
 }
 
 fn client_name(site: &Site<'_>) -> String {
@@ -363,6 +401,13 @@ impl<'a> Form<'a> {
             kind: "password",
             autocomplete: "new-password",
             literal: true,
+            typing: Some(Typing {
+                show: self.texts.fields.show_password,
+                hide: self.texts.fields.hide_password,
+                more: self.texts.fields.password_more,
+                enough: self.texts.fields.password_enough,
+                min: self.min.clone(),
+            }),
             ..Entry::default()
         }
     }

@@ -11,11 +11,15 @@ pub enum PageLanguage {
     English,
     /// French.
     French,
+    /// German.
+    German,
+    /// Spanish.
+    Spanish,
 }
 
 /// The languages pages exist in, English first.
 pub const fn available_languages() -> &'static [PageLanguage] {
-    &[PageLanguage::English, PageLanguage::French]
+    &[PageLanguage::English, PageLanguage::French, PageLanguage::German, PageLanguage::Spanish]
 }
 
 /// The language of a page: the one asked for by `lang`, else the first of the browser's that
@@ -41,6 +45,8 @@ impl PageLanguage {
         match self {
             Self::English => "en",
             Self::French => "fr",
+            Self::German => "de",
+            Self::Spanish => "es",
         }
     }
 
@@ -49,6 +55,8 @@ impl PageLanguage {
         match self {
             Self::English => "English",
             Self::French => "Français",
+            Self::German => "Deutsch",
+            Self::Spanish => "Español",
         }
     }
 
@@ -66,23 +74,26 @@ impl PageLanguage {
         match self {
             Self::English => &texts::en::TEXTS,
             Self::French => &texts::fr::TEXTS,
+            Self::German => &texts::de::TEXTS,
+            Self::Spanish => &texts::es::TEXTS,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::PageLanguage::{English, French};
+    use super::PageLanguage::{English, French, German};
     use super::*;
 
     #[test]
     fn the_chain_is_asked_for_then_browser_then_client_then_english() {
-        let browser = ["de-CH".to_owned(), "fr-CH".to_owned(), "en".to_owned()];
+        let browser = ["it-CH".to_owned(), "fr-CH".to_owned(), "en".to_owned()];
         assert_eq!(resolve_language(Some("EN-us"), &browser, Some("fr")), English);
         assert_eq!(resolve_language(None, &browser, Some("en")), French);
         assert_eq!(resolve_language(Some("xx"), &browser, None), French);
-        assert_eq!(resolve_language(None, &["de".to_owned()], Some("fr")), French);
-        assert_eq!(resolve_language(Some("de"), &[], Some("it")), English);
+        assert_eq!(resolve_language(None, &["it".to_owned()], Some("fr")), French);
+        assert_eq!(resolve_language(None, &["de-AT".to_owned()], Some("fr")), German);
+        assert_eq!(resolve_language(Some("nl"), &[], Some("it")), English);
         assert_eq!(resolve_language(None, &[], None), English);
     }
 }

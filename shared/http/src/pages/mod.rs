@@ -1,7 +1,8 @@
 //! The pages that learners meet: accept an invitation, redeem a code, choose a password, and what
 //! to do when none of these is possible.
 //!
-//! They are rendered here, need no script and load nothing from elsewhere but the client's logo.
+//! They are rendered here, work without a script and load nothing from elsewhere but the client's
+//! logo. One small script of their own lets a password be shown and says how long it is.
 //! A form's action and its language links carry `?lang=`, so that the language stays; read it on
 //! `POST` too. A page never contains a password.
 
@@ -22,7 +23,9 @@ use seatkeeper_domain::client::{Client, HttpsUrl};
 
 use crate::problem::Problem;
 
-pub use form::{InvitationForm, LandingForm, PasswordForm, invitation, landing, set_password};
+pub use form::{
+    InvitationForm, LandingForm, PasswordForm, invitation, landing, set_password, stop_reminders,
+};
 pub use language::{PageLanguage, available_languages, resolve_language};
 pub use notice::{Notice, notice};
 

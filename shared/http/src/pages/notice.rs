@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::shell::{Shell, visible};
+use super::shell::{Holds, Shell, visible};
 use super::texts::{NoticeText, Texts, fill};
 use super::{Page, RenderError, Site};
 use crate::problem::{Problem, ProblemCode};
@@ -18,6 +18,8 @@ pub enum Notice {
     InvitationDeclined,
     /// The invitation was accepted before.
     InvitationAlreadyAccepted,
+    /// There will be no more reminders of the invitation.
+    RemindersStopped,
     /// The link was expired, withdrawn or replaced, without saying which.
     LinkGone,
     /// There is no such link.
@@ -70,6 +72,7 @@ impl Notice {
             Self::InvitationCancelled => &notices.invitation_cancelled,
             Self::InvitationDeclined => &notices.invitation_declined,
             Self::InvitationAlreadyAccepted => &notices.invitation_already_accepted,
+            Self::RemindersStopped => &notices.reminders_stopped,
             Self::LinkGone => &notices.link_gone,
             Self::UnknownLink => &notices.unknown_link,
             Self::PasswordLinkGone => &notices.password_link_gone,
@@ -126,5 +129,5 @@ pub fn notice(site: &Site<'_>, notice: Notice, path: Option<&str>) -> Result<Pag
         .filter(|url| notice.leads_to_client() && web(url))
         .map(|url| (url, site.language.texts().go_to_client));
     let html = NoticePage { shell: &shell, title, what, todo, action }.render()?;
-    Ok(shell.page(site, &html))
+    Ok(shell.page(site, &html, Holds::Words))
 }

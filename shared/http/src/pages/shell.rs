@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 use super::{Page, Site, available_languages};
 
 const SHEET: &str = include_str!("../../templates/style.css");
+/// Shows a password and says how long it is; nothing is lost without it.
+const SCRIPT: &str = include_str!("../../templates/script.js");
 
 /// The card of the style sheet in light and in dark.
 const LIGHT_CARD: Color = Color::WHITE;
@@ -24,12 +26,25 @@ pub(super) struct Shell {
     pub(super) logo: Option<String>,
     /// The style sheet, the client's colors first.
     pub(super) style: String,
+    /// The script of pages with a password.
+    pub(super) script: &'static str,
     /// The icon of the tab: a square of the client's color, as a `data:` address.
     pub(super) icon: String,
     /// The name of the list of languages.
     pub(super) languages_label: &'static str,
     /// The languages to switch to; none where there is no page to switch on.
     pub(super) languages: Vec<LanguageLink>,
+}
+
+/// What is on a page, beside words and links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Nothing.
+    Words,
+    /// A form that stays here.
+    Form,
+    /// A form with a password, which leads to where learners sign in.
+    LaunchingForm,
 }
 
 /// One language of the switch.
@@ -61,6 +76,7 @@ impl Shell {
                 .filter(|url| url.starts_with("https://"))
                 .map(ToOwned::to_owned),
             style: style(color),
+            script: SCRIPT.trim_end(),
             icon: icon(color),
             languages_label: site.language.texts().languages,
             languages,
@@ -68,11 +84,11 @@ impl Shell {
     }
 
     /// The rendered document, without the empty lines of its template, and its headers.
-    pub(super) fn page(&self, site: &Site<'_>, html: &str) -> Page {
+    pub(super) fn page(&self, site: &Site<'_>, html: &str, holds: Holds) -> Page {
         let lines = html.lines().filter(|line| !line.trim().is_empty());
         let html = lines.collect::<Vec<_>>().join("\n");
         let mut headers = HeaderMap::new();
-        let policy = content_security_policy(site, &self.style);
+        let policy = self.content_security_policy(site, holds);
         for (name, value) in [
             (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
             (CONTENT_LANGUAGE, HeaderValue::from_static(self.lang)),
@@ -89,26 +105,37 @@ impl Shell {
         }
         Page { html, headers }
     }
-}
 
-/// Nothing but this page's own style, images of the web and forms that stay: on this origin, the
-/// page base's, and the client's, where an accepted form is redirected to (browsers that follow
-/// CSP level 3 check redirects too).
-fn content_security_policy(site: &Site<'_>, style: &str) -> HeaderValue {
-    let hash = BASE64.encode(&Sha256::digest(style.as_bytes()));
-    let launch = site.client.as_ref().map(|client| client.launch_url);
-    let mut targets = String::from("'self'");
-    for origin in [Some(site.page_base), launch].into_iter().flatten().filter_map(origin) {
-        targets.push(' ');
-        targets.push_str(&origin);
+    /// Nothing but this page's own style and script, the client's logo, and forms that stay. Where a
+    /// form leads to the client's site, it may go on from there to any other over HTTPS: browsers
+    /// hold every redirect of a form to this list, and a site may send its learners on to where
+    /// they sign in.
+    fn content_security_policy(&self, site: &Site<'_>, holds: Holds) -> HeaderValue {
+        let digest = |text: &str| BASE64.encode(&Sha256::digest(text.as_bytes()));
+        let mut policy = format!("default-src 'none'; style-src 'sha256-{}'", digest(&self.style));
+        if holds == Holds::LaunchingForm {
+            policy += &format!("; script-src 'sha256-{}'", digest(self.script));
+        }
+        policy += "; img-src data:";
+        if let Some(origin) = self.logo.as_deref().and_then(origin) {
+            policy += &format!(" {origin}");
+        }
+        let launch = site.client.as_ref().map(|client| client.launch_url);
+        let (own, launch) = (origin(site.page_base), launch.and_then(origin));
+        let targets: Vec<String> = match holds {
+            Holds::Words => vec!["'none'".to_owned()],
+            Holds::Form => ["'self'".to_owned()].into_iter().chain(own).collect(),
+            Holds::LaunchingForm => {
+                let ours = ["'self'".to_owned()].into_iter().chain(own).chain(launch);
+                ours.chain(["https:".to_owned()]).collect()
+            }
+        };
+        policy += &format!("; form-action {}", targets.join(" "));
+        policy += "; frame-ancestors 'none'; base-uri 'none'";
+        // The parts are ASCII; if they were not, nothing at all would be allowed.
+        HeaderValue::try_from(policy)
+            .unwrap_or(HeaderValue::from_static("default-src 'none'; form-action 'none'"))
     }
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src https: data:; \
-         form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
-    );
-    // The parts are ASCII; if they were not, nothing at all would be allowed.
-    HeaderValue::try_from(policy)
-        .unwrap_or(HeaderValue::from_static("default-src 'none'; form-action 'none'"))
 }
 
 /// The origin of a web address, of letters that cannot end a directive.

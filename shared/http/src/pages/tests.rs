@@ -58,11 +58,12 @@ fn invalid(errors: &[(&str, &'static str)]) -> Problem {
     Problem::invalid(errors.iter().map(error).collect())
 }
 
-const NOTICES: [Notice; 14] = [
+const NOTICES: [Notice; 15] = [
     Notice::InvitationExpired,
     Notice::InvitationCancelled,
     Notice::InvitationDeclined,
     Notice::InvitationAlreadyAccepted,
+    Notice::RemindersStopped,
     Notice::LinkGone,
     Notice::UnknownLink,
     Notice::PasswordLinkGone,
@@ -79,7 +80,11 @@ const NOTICES: [Notice; 14] = [
 fn without_style(page: &Page) -> String {
     let (before, rest) = page.html.split_once("<style>").unwrap();
     let (_, after) = rest.split_once("</style>").unwrap();
-    format!("{before}<style>…</style>{after}")
+    let Some((before_script, rest)) = after.split_once("<script>") else {
+        return format!("{before}<style>…</style>{after}");
+    };
+    let (_, after) = rest.split_once("</script>").unwrap();
+    format!("{before}<style>…</style>{before_script}<script>…</script>{after}")
 }
 
 /// What is between the tags of the main part, one text a line.
@@ -95,6 +100,7 @@ fn all_pages(site: &Site<'_>) -> Vec<Page> {
         invitation(site, &invitation_form(), None).unwrap(),
         landing(site, &landing_form(), Some(&refused)).unwrap(),
         set_password(site, &password_form(), None).unwrap(),
+        stop_reminders(site, "k7m2q9").unwrap(),
     ];
     pages.extend(NOTICES.map(|kind| notice(site, kind, Some("/i/k7m2q9")).unwrap()));
     pages
@@ -110,6 +116,8 @@ fn the_pages_as_they_open() {
         insta::assert_snapshot!(format!("{tag}_landing"), without_style(&page));
         let page = set_password(&site, &password_form(), None).unwrap();
         insta::assert_snapshot!(format!("{tag}_set_password"), without_style(&page));
+        let page = stop_reminders(&site, "k7m2q9").unwrap();
+        insta::assert_snapshot!(format!("{tag}_stop_reminders"), texts(&page));
     }
 }
 
@@ -237,7 +245,8 @@ fn what_was_typed_cannot_become_markup() {
         notice(&site, Notice::PasswordSet, None).unwrap(),
     ];
     for page in &pages {
-        assert!(!page.html.contains("<script") && !page.html.contains("\"onerror"));
+        assert!(!page.html.contains("<script>alert") && !page.html.contains("\"onerror"));
+        assert!(page.html.matches("<script").count() <= 1);
         assert!(!page.html.contains("javascript:"));
         assert_eq!(page.html.matches("</title>").count(), 1);
         let policy = page.headers["content-security-policy"].to_str().unwrap();
@@ -259,15 +268,28 @@ fn every_page_has_the_headers_that_keep_it_to_itself() {
         assert_eq!(header("cache-control"), "no-store");
         assert_eq!(header("x-content-type-options"), "nosniff");
         let style = page.html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
-        let hash = BASE64.encode(&Sha256::digest(style.as_bytes()));
+        let digest = |text: &str| BASE64.encode(&Sha256::digest(text.as_bytes()));
+        let script = page.html.split_once("<script>").map(|(_, rest)| rest);
+        let script = script.and_then(|rest| rest.split_once("</script>")).map(|(script, _)| script);
+        let may_run = script.map(|script| format!("script-src 'sha256-{}'; ", digest(script)));
+        let has_form = page.html.contains("<form");
+        let targets = match (has_form, script.is_some()) {
+            (false, _) => "'none'".to_owned(),
+            (true, false) => format!("'self' {BASE}"),
+            (true, true) => format!("'self' {BASE} https://learn.acme.example https:"),
+        };
         assert_eq!(
             header("content-security-policy"),
             format!(
-                "default-src 'none'; style-src 'sha256-{hash}'; img-src https: data:; form-action \
-                 'self' {BASE} https://learn.acme.example; frame-ancestors 'none'; base-uri 'none'"
+                "default-src 'none'; style-src 'sha256-{}'; {}img-src data: \
+                 https://cdn.acme.example; form-action {targets}; frame-ancestors 'none'; \
+                 base-uri 'none'",
+                digest(style),
+                may_run.unwrap_or_default(),
             )
         );
-        assert!(!page.html.contains(" style=") && !page.html.contains("<script"));
+        assert!(!page.html.contains(" style=") && !page.html.contains(" onclick"));
+        assert_eq!(script.is_some(), page.html.contains("type=\"password\""));
     }
 }
 
@@ -277,7 +299,7 @@ fn a_page_about_an_unknown_link_shows_no_client() {
     let page = notice(&site, Notice::UnknownLink, None).unwrap();
     assert!(!page.html.contains("Acme") && !page.html.contains("<nav"));
     let policy = page.headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("form-action 'self' https://join.seatkeeper.example;"), "{policy}");
+    assert!(policy.contains("form-action 'none'; "), "{policy}");
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn target(place: usize, step: &Step) -> String {
         Step::CloseInvitation { invitation_id, .. }
         | Step::NoLiveInvitation { invitation_id }
         | Step::CountReminder { invitation_id, .. }
+        | Step::StopReminders { invitation_id, .. }
         | Step::MoveInvitation { from: invitation_id, .. } => {
             format!("invitation {invitation_id}")
         }
@@ -170,6 +171,11 @@ impl Model {
                         && known.reminders == *reminders
                 })
             }
+            Step::StopReminders { invitation_id, version } => {
+                of.invitations.get(invitation_id).is_some_and(|known| {
+                    known.version == *version && known.status == InvitationStatus::Pending
+                })
+            }
             Step::JoinCohort { key, .. } => {
                 of.waits(key) != Some(false) || left_out(Rule::CohortWaiting)
             }
@@ -262,6 +268,7 @@ impl Model {
             Step::CloseInvitation { invitation_id, .. }
             | Step::NoLiveInvitation { invitation_id }
             | Step::CountReminder { invitation_id, .. }
+            | Step::StopReminders { invitation_id, .. }
             | Step::MoveInvitation { from: invitation_id, .. } => {
                 Some(of.invitations.get(invitation_id)?.op)
             }
@@ -432,6 +439,12 @@ impl Tenant {
                     known.reminders += 1;
                     known.sent_count += 1;
                     known.reminded_at = Some(change.at);
+                    known.op = op;
+                }
+            }
+            Step::StopReminders { invitation_id, .. } => {
+                if let Some(known) = self.invitations.get_mut(invitation_id) {
+                    known.reminders_unwanted = true;
                     known.op = op;
                 }
             }

@@ -426,6 +426,7 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         last_sent_at: None,
         reminders: 0,
         reminded_at: None,
+        reminders_unwanted: false,
         // Whoever hands the link on by other means knows what became of it; we do not.
         delivery: if told { Delivery::Queued } else { Delivery::Unknown },
         invited_by: draft.change.actor.to_string(),

@@ -2,7 +2,7 @@
 
 use super::{
     ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
-    SetPasswordTexts, Texts,
+    SetPasswordTexts, StopRemindersTexts, Texts,
 };
 
 pub(in crate::pages) const TEXTS: Texts = Texts {
@@ -38,6 +38,10 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         password_hint: "At least {min} characters. A few words in a row make a good password.",
         password_again: "Enter your password once more: for your safety, it is never filled in again.",
         password_hint_existing: "At least {min} characters. If you already have an account, enter its password.",
+        show_password: "Show the password",
+        hide_password: "Hide the password",
+        password_more: "Too short. Characters still missing: {left}",
+        password_enough: "Long enough. Longer is safer still.",
     },
     errors: ErrorTexts {
         code_missing: "Enter your code.",
@@ -71,6 +75,11 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         intro: "From then on, you use it to sign in at {client}.",
         submit: "Save the password",
     },
+    stop_reminders: StopRemindersTexts {
+        title: "Stop the reminders",
+        intro: "You will get no more reminders of the invitation to {client}. The invitation itself stays open.",
+        submit: "Stop the reminders",
+    },
     notices: NoticeTexts {
         invitation_expired: NoticeText {
             title: "This invitation has expired",
@@ -91,6 +100,11 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             title: "This invitation has been accepted already",
             what: "There is nothing left to do here.",
             todo: "Sign in with your e-mail address and your password.",
+        },
+        reminders_stopped: NoticeText {
+            title: "There will be no more reminders",
+            what: "The invitation itself stays open until its date.",
+            todo: "To accept or to decline it, use the link in your e-mail.",
         },
         link_gone: NoticeText {
             title: "This link no longer works",

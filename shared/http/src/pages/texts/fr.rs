@@ -2,7 +2,7 @@
 
 use super::{
     ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
-    SetPasswordTexts, Texts,
+    SetPasswordTexts, StopRemindersTexts, Texts,
 };
 
 pub(in crate::pages) const TEXTS: Texts = Texts {
@@ -38,6 +38,10 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         password_hint: "Au moins {min} caractères. Quelques mots à la suite font un bon mot de passe.",
         password_again: "Saisissez à nouveau votre mot de passe\u{a0}: par sécurité, il n’est jamais rempli d’avance.",
         password_hint_existing: "Au moins {min} caractères. Si vous avez déjà un compte, saisissez son mot de passe.",
+        show_password: "Afficher le mot de passe",
+        hide_password: "Masquer le mot de passe",
+        password_more: "Trop court. Caractères manquants\u{a0}: {left}",
+        password_enough: "Assez long. Plus long est encore plus sûr.",
     },
     errors: ErrorTexts {
         code_missing: "Saisissez votre code.",
@@ -71,6 +75,11 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         intro: "Il vous servira désormais à vous connecter chez {client}.",
         submit: "Enregistrer le mot de passe",
     },
+    stop_reminders: StopRemindersTexts {
+        title: "Ne plus recevoir de rappels",
+        intro: "Vous ne recevrez plus de rappels de l’invitation de {client}. L’invitation elle-même reste ouverte.",
+        submit: "Arrêter les rappels",
+    },
     notices: NoticeTexts {
         invitation_expired: NoticeText {
             title: "Cette invitation a expiré",
@@ -91,6 +100,11 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             title: "Cette invitation a déjà été acceptée",
             what: "Il n’y a plus rien à faire ici.",
             todo: "Connectez-vous avec votre adresse e-mail et votre mot de passe.",
+        },
+        reminders_stopped: NoticeText {
+            title: "Vous ne recevrez plus de rappels",
+            what: "L’invitation elle-même reste ouverte jusqu’à sa date.",
+            todo: "Pour l’accepter ou la décliner, utilisez le lien de votre e-mail.",
         },
         link_gone: NoticeText {
             title: "Ce lien ne fonctionne plus",

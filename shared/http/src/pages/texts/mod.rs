@@ -2,7 +2,9 @@
 //!
 //! Words in braces are filled in by [`fill`].
 
+pub(super) mod de;
 pub(super) mod en;
+pub(super) mod es;
 pub(super) mod fr;
 
 use jiff::civil::Date;
@@ -30,6 +32,7 @@ pub(super) struct Texts {
     pub(super) invitation: InvitationTexts,
     pub(super) landing: LandingTexts,
     pub(super) set_password: SetPasswordTexts,
+    pub(super) stop_reminders: StopRemindersTexts,
     pub(super) notices: NoticeTexts,
 }
 
@@ -48,6 +51,14 @@ pub(super) struct FieldTexts {
     pub(super) password_again: &'static str,
     /// Where someone may have an account already; with `{min}`.
     pub(super) password_hint_existing: &'static str,
+    /// Beside a password that is hidden.
+    pub(super) show_password: &'static str,
+    /// Beside a password that is shown.
+    pub(super) hide_password: &'static str,
+    /// While a password is too short; with `{left}`.
+    pub(super) password_more: &'static str,
+    /// Once it is long enough.
+    pub(super) password_enough: &'static str,
 }
 
 /// What is wrong with a field and how to mend it.
@@ -96,6 +107,14 @@ pub(super) struct SetPasswordTexts {
     pub(super) submit: &'static str,
 }
 
+/// The page on which reminders are stopped.
+pub(super) struct StopRemindersTexts {
+    pub(super) title: &'static str,
+    /// With `{client}`.
+    pub(super) intro: &'static str,
+    pub(super) submit: &'static str,
+}
+
 /// A notice: what happened and what to do. Both may have `{client}`.
 pub(super) struct NoticeText {
     pub(super) title: &'static str,
@@ -109,6 +128,7 @@ pub(super) struct NoticeTexts {
     pub(super) invitation_cancelled: NoticeText,
     pub(super) invitation_declined: NoticeText,
     pub(super) invitation_already_accepted: NoticeText,
+    pub(super) reminders_stopped: NoticeText,
     pub(super) link_gone: NoticeText,
     pub(super) unknown_link: NoticeText,
     pub(super) password_link_gone: NoticeText,
@@ -174,5 +194,7 @@ mod tests {
         assert_eq!(en::TEXTS.date(date(2026, 12, 1)), "December\u{a0}1, 2026");
         assert_eq!(fr::TEXTS.date(date(2027, 8, 1)), "1er\u{a0}août 2027");
         assert_eq!(fr::TEXTS.date(date(2027, 8, 12)), "12\u{a0}août 2027");
+        assert_eq!(de::TEXTS.date(date(2027, 3, 1)), "1.\u{a0}März 2027");
+        assert_eq!(es::TEXTS.date(date(2027, 8, 1)), "1 de\u{a0}agosto de\u{a0}2027");
     }
 }
