@@ -14,13 +14,16 @@ STACK := .local/stack.json
 export PATH := $(CURDIR)/.local/cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down logs token clean-data build test fmt lint verify sam-build deploy
+.PHONY: help demo browser up down logs token clean-data build test fmt lint verify sam-build deploy
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: up ## Play the whole story on the local stack, which stays up afterwards
 	$(PYTHON) local/demo.py --stack $(STACK)
+
+browser: up $(VENV)/.browser ## Visit the learner's pages on the local stack with Chromium; SCREENSHOTS=docs/screenshots keeps pictures
+	$(PYTHON) local/browser.py --stack $(STACK) $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 up: build $(VENV)/.installed ## Start the local stack and deploy template.yaml to it
 	@$(PYTHON) local/stack.py up
@@ -70,6 +73,10 @@ $(VENV)/.installed: local/requirements.txt
 	@echo 'Installing the local stack into $(VENV)' >&2
 	@python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.installed local/requirements-browser.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement local/requirements-browser.txt
 	@touch $@
 
 $(TOOLS)/.installed: local/requirements-deploy.txt
