@@ -21,8 +21,8 @@ const LAYERS: [(&str, &[&str]); 6] = [
 /// Functions that write mails.
 const MAIL_WRITERS: [&str; 2] = ["notify", "reconcile"];
 
-/// Functions that read spreadsheets or write templates.
-const SPREADSHEET_READERS: [&str; 2] = ["import", "manage"];
+/// Functions that read or write spreadsheets: files that are imported, lists that are downloaded.
+const SPREADSHEET_USERS: [&str; 2] = ["import", "manage"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
@@ -97,7 +97,7 @@ fn allowed(package: &Package) -> Option<BTreeSet<String>> {
         if MAIL_WRITERS.contains(&name) {
             may.insert("mail".to_owned());
         }
-        if SPREADSHEET_READERS.contains(&name) {
+        if SPREADSHEET_USERS.contains(&name) {
             may.insert("spreadsheet".to_owned());
         }
         return Some(may);

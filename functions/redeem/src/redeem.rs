@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use seatkeeper_domain::actions::redeem_code::{RedeemCode, redeem_code};
+use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, Redeemed, redeem_code};
 use seatkeeper_domain::actions::tickets::issue_ticket;
 use seatkeeper_domain::client::Client;
 use seatkeeper_domain::idempotency::Op;
@@ -12,6 +12,7 @@ use seatkeeper_domain::ids::LearnerId;
 use seatkeeper_http::body::{Fields, Payload, text};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::{Path, SourceAddress, Wants};
+use seatkeeper_http::telemetry::{Dimension, Unit, emit_metric};
 use seatkeeper_http::{Answer, Problem, person};
 use serde_json::json;
 
@@ -60,7 +61,10 @@ async fn answer(
     let command = &read(state, client, source, payload)?;
     let keys = &state.edge.keys;
     let work = |op: Op| async move {
-        let done = redeem_code(&state.store, &state.clock, &state.ids, keys, op, command).await?;
+        let done = redeem_code(&state.store, &state.clock, &state.ids, keys, op, command).await;
+        let by = [(Dimension::Outcome, told(&done))];
+        emit_metric("Seatkeeper", "Codes", 1.0, Unit::Count, &by);
+        let done = done?;
         let outcome = if done.already { "already_redeemed" } else { "redeemed" };
         Ok(Answer::ok(&json!({"outcome": outcome, "learner_id": done.learner_id})))
     };
@@ -73,6 +77,21 @@ async fn answer(
     Ok(answer)
 }
 
+/// What came of a try, for the metric: a burst of one kind or another is worth an alarm.
+fn told(outcome: &Result<Redeemed, RedeemCodeError>) -> &'static str {
+    match outcome {
+        Ok(Redeemed { already: false, .. }) => "redeemed",
+        Ok(Redeemed { already: true, .. }) => "already_redeemed",
+        Err(RedeemCodeError::Mistyped(_)) => "mistyped",
+        Err(RedeemCodeError::NotRedeemable) => "refused",
+        Err(RedeemCodeError::ForeignDomain) => "foreign_domain",
+        Err(RedeemCodeError::TooManyTries { .. }) => "limited",
+        Err(RedeemCodeError::NoSeatsLeft) => "no_seats_left",
+        Err(RedeemCodeError::WrongPassword | RedeemCodeError::NamesMissing) => "not_proven",
+        Err(RedeemCodeError::UnknownClient | RedeemCodeError::Store(_)) => "failed",
+    }
+}
+
 fn read(
     state: &Redeeming,
     client: &Client,
@@ -82,8 +101,17 @@ fn read(
     let mut fields = Fields::of(payload)?;
     let code = fields.required("code", text(1..=CODE_MAX));
     let email = fields.required("email", person::email);
-    let first_name = fields.required("first_name", text(1..=person::NAME_MAX));
-    let last_name = fields.required("last_name", text(1..=person::NAME_MAX));
+    // Who has an account need not say their name again.
+    let names = ["first_name", "last_name"];
+    let given = names.map(|name| fields.optional(name, text(1..=person::NAME_MAX)));
+    if given.iter().flatten().count() == 1 {
+        for (name, given) in names.into_iter().zip(&given) {
+            if given.is_none() {
+                fields.refuse(name, "required", "Give both names, or none with an account.");
+            }
+        }
+    }
+    let [first_name, last_name] = given.map(Option::unwrap_or_default);
     let password = fields.required("password", person::password(state.edge.passwords));
     let language = fields.optional("language", person::language(&state.edge.languages));
     fields.finish(|| {
@@ -91,8 +119,8 @@ fn read(
             client_id: client.client_id.clone(),
             code: code?,
             email: email?,
-            first_name: first_name?,
-            last_name: last_name?,
+            first_name,
+            last_name,
             password: password?,
             language,
             source: source.limiter_key(),

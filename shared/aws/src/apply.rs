@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteI
 use seatkeeper_domain::change::{
     BlockCursor, BlockKey, Change, Presence, Refused, SeatLearner, Step, StoreError,
 };
-use seatkeeper_domain::code::{BatchState, UNFINISHED_AFTER};
+use seatkeeper_domain::code::{Batch, Steering};
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::import_run::Chunk;
 use seatkeeper_domain::invitation::InvitationStatus;
@@ -193,6 +193,11 @@ impl Store {
                 .set("epoch", n(epoch))
                 .compare("epoch", "<", n(epoch))
                 .update(table, &keys::block(client, key)),
+            Step::ResizeBlock { key, by } => Expression::new()
+                .add("size", n(by))
+                .add("rem", n(by))
+                .if_at_least("rem", 0.max(-by))
+                .update(table, &keys::block(client, key)),
             Step::CloseBlock(block) => Expression::new()
                 .if_equal("size", n(block.size))
                 .if_equal("used", n(block.used))
@@ -307,16 +312,13 @@ impl Store {
             }
             Step::AddBatch(batch) => {
                 let mut item = with_op(to_item("batch", batch)?, op);
-                if batch.state == BatchState::Issuing {
-                    due(&mut item, "batch", batch.created_at + UNFINISHED_AFTER);
+                if let Some(at) = batch.due_at() {
+                    due(&mut item, "batch", at);
                 }
                 new().put(table, &keys::batch(client, batch.batch_id), item)
             }
-            Step::SetBatchState { batch, to } => Expression::new()
-                .set("state", to_value(to)?)
+            Step::SteerBatch { batch, seen, settled } => steered(batch, *seen, *settled)?
                 .set("op", s(op))
-                .remove(keys::DUE_SHARD)
-                .if_equal("state", to_value(&batch.state)?)
                 .update(table, &keys::batch(client, batch.batch_id)),
             Step::AddCode { hash, record } => {
                 new().put(table, &keys::code(client, *hash), to_item("code", record)?)
@@ -331,6 +333,9 @@ impl Store {
                 item.insert("sealed".to_owned(), AttributeValue::B(sealed));
                 new().put(table, &keys::sealed_codes(client, *batch_id, *run), item)
             }
+            Step::RemoveSealedCodes { batch_id, run } => {
+                Expression::new().delete(table, &keys::sealed_codes(client, *batch_id, *run))
+            }
             Step::UseCode { hash, learner_id } => Expression::new()
                 .set("redeemed_by", s(learner_id))
                 .set("redeemed_at", s(change.at))
@@ -338,9 +343,11 @@ impl Store {
                 .if_present(keys::PK)
                 .if_absent("redeemed_by")
                 .update(table, &keys::code(client, *hash)),
-            Step::CountRedemption { batch_id, max } => {
-                let counted =
-                    Expression::new().add("redeemed", n(1)).if_equal("state", s("active"));
+            Step::CountRedemption { batch_id, version, max } => {
+                let counted = Expression::new()
+                    .add("redeemed", n(1))
+                    .if_equal("state", s("active"))
+                    .if_equal("version", n(version));
                 let counted = match max {
                     Some(max) => counted.compare("redeemed", "<", n(max)),
                     None => counted,
@@ -411,6 +418,42 @@ fn owned_by(kind: &str, owner: impl ToString, op: uuid::Uuid) -> Item {
 fn due(item: &mut Item, what: &str, at: jiff::Timestamp) {
     item.insert(keys::DUE_SHARD.to_owned(), s(what));
     item.insert(keys::DUE_AT.to_owned(), s(keys::sortable(at)));
+}
+
+/// The same in an update, or the end of it.
+fn due_or_not(expression: Expression, what: &str, at: Option<jiff::Timestamp>) -> Expression {
+    match at {
+        Some(at) => {
+            expression.set(keys::DUE_SHARD, s(what)).set(keys::DUE_AT, s(keys::sortable(at)))
+        }
+        None => expression.remove(keys::DUE_SHARD),
+    }
+}
+
+/// The terms of a batch. What it counts itself goes on being counted meanwhile.
+fn steered(batch: &Batch, seen: u32, settled: u64) -> Result<Expression, StoreError> {
+    let Steering { version, epoch, shards, returned, lots, adding } = &batch.steering;
+    let adding = adding.as_ref().map(to_value).transpose()?;
+    let until = batch.valid_until.map(|until| to_value(&until)).transpose()?;
+    let mut expression = due_or_not(Expression::new(), "batch", batch.due_at())
+        .set("state", to_value(&batch.state)?)
+        .set("count", n(batch.count))
+        .set_or_remove("valid_until", until)
+        .set_or_remove("max_redemptions", batch.max_redemptions.map(n))
+        .set("version", n(version))
+        .set("epoch", n(epoch))
+        .set("shards", n(shards))
+        .set("returned", AttributeValue::Bool(*returned))
+        .set("lots", to_value(lots)?)
+        .set_or_remove("adding", adding)
+        .if_equal("version", n(seen));
+    if settled > 0 {
+        expression = expression.add("redeemed", n(settled));
+    }
+    Ok(match batch.max_redemptions {
+        Some(max) => expression.compare("redeemed", "<=", n(max)),
+        None => expression,
+    })
 }
 
 /// The law in one expression: what moves is added, and every counter that seats leave must have

@@ -17,8 +17,8 @@ use crate::records::number;
 use crate::store::{Store, store_error};
 
 /// Times a write starts over because others wrote in between. Each such round somebody's try was
-/// counted, so a limit is reached long before.
-const ROUNDS: u32 = 64;
+/// counted, so that even the widest limit is reached before.
+const ROUNDS: u32 = 256;
 
 /// How long the item outlives the last try that counts: clocks differ.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);

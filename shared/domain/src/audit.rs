@@ -91,6 +91,10 @@ pub enum Action {
     ReserveReturned,
     /// A code was redeemed.
     CodeRedeemed,
+    /// A batch of codes was paused, resumed, extended or revoked, or its maximum changed.
+    CodesSteered,
+    /// The codes of a batch were downloaded.
+    CodesDownloaded,
 }
 
 /// One movement.

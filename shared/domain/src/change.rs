@@ -184,7 +184,8 @@ pub enum Step {
         used: u64,
         /// Seats given to someone who holds them still.
         kept: u64,
-        /// For an import: chunk `lo` becomes `hi`, by the worker of this epoch only.
+        /// For an import: chunk `lo` becomes `hi`, by the worker of this epoch only. For codes, whose
+        /// cursor stands at 0: only while the block is of the batch's epoch.
         cursor: Option<BlockCursor>,
     },
     /// Hands a block to the worker of a newer epoch: it must be at an earlier one.
@@ -193,6 +194,14 @@ pub enum Step {
         key: BlockKey,
         /// The new epoch.
         epoch: u32,
+    },
+    /// Puts seats into a block that a [`Step::MovePool`] holds, or takes some out; it must be open
+    /// and have those left.
+    ResizeBlock {
+        /// Which.
+        key: BlockKey,
+        /// How many seats more, or fewer.
+        by: i64,
     },
     /// Removes a block, whose counters must be as seen.
     CloseBlock(Block),
@@ -320,12 +329,15 @@ pub enum Step {
     },
     /// A batch that does not exist yet.
     AddBatch(Box<Batch>),
-    /// Changes the state of a batch, which must be in the state seen.
-    SetBatchState {
-        /// The batch as seen.
+    /// Writes the terms of a batch over those of the version seen: state, window, maximum, count
+    /// and how it was steered. No more may have been redeemed by its own count than its maximum says.
+    SteerBatch {
+        /// The batch as it shall be.
         batch: Box<Batch>,
-        /// The new state.
-        to: crate::code::BatchState,
+        /// The version that must stand.
+        seen: u32,
+        /// Redemptions that blocks counted, which close with this change.
+        settled: u64,
     },
     /// A code that does not exist yet.
     AddCode {
@@ -350,6 +362,13 @@ pub enum Step {
         /// The sealed texts.
         sealed: Vec<u8>,
     },
+    /// Removes a run of sealed texts; one that is not there is fine.
+    RemoveSealedCodes {
+        /// The batch.
+        batch_id: BatchId,
+        /// The run.
+        run: u32,
+    },
     /// Uses a redemption code, which must be unused.
     UseCode {
         /// Which.
@@ -357,10 +376,13 @@ pub enum Step {
         /// By whom.
         learner_id: LearnerId,
     },
-    /// Counts a redemption of a registration code: its batch must be active and below its maximum.
+    /// Counts a redemption of a registration code: its batch must be active, steered as seen, and
+    /// below its maximum.
     CountRedemption {
         /// The batch.
         batch_id: BatchId,
+        /// The version seen.
+        version: u32,
         /// Its maximum, if it has one.
         max: Option<u32>,
     },
@@ -539,6 +561,13 @@ impl Change {
 
 fn signed(seats: u64) -> i64 {
     i64::try_from(seats).unwrap_or(i64::MAX)
+}
+
+impl BlockCursor {
+    /// The cursor of a block for codes, at its batch's epoch.
+    pub fn at_epoch(epoch: u32) -> Self {
+        Self { lo: 0, hi: 0, epoch }
+    }
 }
 
 impl Block {

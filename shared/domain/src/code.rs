@@ -1,6 +1,6 @@
 //! Codes: what is printed on paper, and what is kept of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +11,16 @@ use crate::change::Block;
 use crate::ids::{BatchId, ClientId, ContractId, GroupId, LearnerId, PoolId, SublicenseId};
 use crate::language::Language;
 use crate::secrets::Keys;
+
+/// Most codes issued or added at once.
+pub const CODES_MAX: usize = 10_000;
+
+/// How far a code's place leaves room for its lot: [`CODES_MAX`] fits below it.
+const LOT_SHIFT: u32 = 14;
+
+/// Bits below which an own code is called guessable: what eleven letters and digits have at most.
+/// People choose words, and words have far less.
+const GUESSABLE_BELOW: f64 = 60.0;
 
 /// Crockford's base32 digits, as they are shown.
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -32,6 +42,9 @@ pub enum InvalidCode {
     /// It has too few or too many characters, or others than letters and digits.
     #[error("expected 8 to 40 letters and digits; spaces and dashes do not count")]
     Form,
+    /// It has the shape of a generated code, but its check character does not fit.
+    #[error("it looks like a generated code, but its last character does not fit the others")]
+    Mistyped,
 }
 
 impl Code {
@@ -49,7 +62,29 @@ impl Code {
             return Err(InvalidCode::Form);
         }
         let read = plain.replace('O', "0").replace(['I', 'L'], "1");
-        if is_checked(&read) { Ok(Self(read)) } else { Ok(Self(plain)) }
+        if is_checked(&read) {
+            Ok(Self(read))
+        } else if has_generated_shape(&read) {
+            Err(InvalidCode::Mistyped)
+        } else {
+            Ok(Self(plain))
+        }
+    }
+
+    /// Whether an own code can be guessed: it is short, or made of few different characters.
+    pub fn is_guessable(&self) -> bool {
+        if is_checked(&self.0) {
+            return false;
+        }
+        let different: BTreeSet<char> = self.0.chars().collect();
+        let has = |kind: fn(&char) -> bool| self.0.chars().any(|c| kind(&c));
+        let alphabet: f64 = match (has(char::is_ascii_digit), has(char::is_ascii_alphabetic)) {
+            (true, true) => 36.0,
+            (false, _) => 26.0,
+            (true, false) => 10.0,
+        };
+        let letters = f64::from(u32::try_from(self.0.len()).unwrap_or(0));
+        different.len() < 5 || letters * alphabet.log2() < GUESSABLE_BELOW
     }
 
     /// The `index`-th code of a batch: derived, so that a repeated call makes the same codes.
@@ -132,6 +167,28 @@ fn is_checked(text: &str) -> bool {
     values.is_some_and(|values| {
         values.len() == LENGTH + 1 && check_value(&values[..LENGTH]) == values[LENGTH]
     })
+}
+
+fn has_generated_shape(text: &str) -> bool {
+    text.len() == LENGTH + 1 && text.bytes().all(|digit| value_of(digit).is_some())
+}
+
+/// Which of an administrator's own codes can be guessed, by their places: weak ones, and those that
+/// count up, so that one code tells the next.
+pub fn guessable(codes: &[Code]) -> Vec<usize> {
+    const COUNTER: usize = 6;
+    let stem = |code: &Code| code.0[..code.0.len().saturating_sub(COUNTER)].to_owned();
+    let own = |code: &&Code| !is_checked(&code.0);
+    let mut stems: BTreeMap<String, usize> = BTreeMap::new();
+    for code in codes.iter().filter(own) {
+        *stems.entry(stem(code)).or_default() += 1;
+    }
+    let weak = |code: &Code| {
+        !is_checked(&code.0)
+            && (code.is_guessable() || stems.get(&stem(code)).is_some_and(|n| *n > 1))
+    };
+    let places = codes.iter().enumerate().filter(|(_, code)| weak(code));
+    places.map(|(place, _)| place).collect()
 }
 
 fn value_of(digit: u8) -> Option<u8> {
@@ -220,6 +277,57 @@ pub struct Batch {
     pub allowed_domains: BTreeSet<String>,
     /// When it was issued.
     pub created_at: Timestamp,
+    /// What changes when it is steered.
+    #[serde(flatten)]
+    pub steering: Steering,
+}
+
+/// How a batch was steered since it was issued.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Steering {
+    /// Grows whenever the batch is steered: nothing is written over what was not seen.
+    #[serde(default)]
+    pub version: u32,
+    /// Grows whenever the batch lets in less than before. Its blocks follow: a redemption that was
+    /// planned before then finds a block of another epoch.
+    #[serde(default)]
+    pub epoch: u32,
+    /// How many shards its block has.
+    #[serde(default)]
+    pub shards: u16,
+    /// Whether what its block had left went back: it was revoked, or its time is over.
+    #[serde(default)]
+    pub returned: bool,
+    /// The lots of codes added since it was issued. A code of another lot cannot be redeemed.
+    #[serde(default)]
+    pub lots: BTreeSet<u32>,
+    /// The lot that is being added.
+    #[serde(default)]
+    pub adding: Option<Adding>,
+}
+
+/// Codes that are being added to a batch. None of them can be redeemed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adding {
+    /// The operation that adds them.
+    pub op: Uuid,
+    /// Their lot.
+    pub lot: u32,
+    /// How many.
+    pub count: u32,
+    /// Their first sealed run.
+    pub first_run: u32,
+    /// How many sealed runs they take.
+    pub runs: u32,
+    /// When it began.
+    pub began_at: Timestamp,
+}
+
+impl Adding {
+    /// The place of a code of a lot, by its offset there.
+    pub fn place_in(lot: u32, offset: u32) -> u32 {
+        (lot << LOT_SHIFT) + offset
+    }
 }
 
 impl Batch {
@@ -240,14 +348,38 @@ impl Batch {
         u64::from(self.redeemed) + own.map(|block| block.used + block.kept).sum::<u64>()
     }
 
-    /// How many seats its block sets aside.
+    /// How many seats its block sets aside: one for each redemption to come, as far as those that
+    /// were are counted at the batch itself.
     pub fn block_size(&self) -> u64 {
-        match self.kind {
-            CodeKind::Redemption => u64::from(self.count),
-            CodeKind::Registration if self.guaranteed => {
-                u64::from(self.max_redemptions.unwrap_or(0))
-            }
+        let adding = self.steering.adding.as_ref().map_or(0, |adding| adding.count);
+        let most = match self.kind {
+            CodeKind::Redemption => self.count + adding,
+            CodeKind::Registration if self.guaranteed => self.max_redemptions.unwrap_or(0),
             CodeKind::Registration => 0,
+        };
+        u64::from(most.saturating_sub(self.redeemed))
+    }
+
+    /// Whether the code at this place is one of the batch: issued with it, or added in full.
+    pub fn has_place(&self, place: u32) -> bool {
+        let lot = place >> LOT_SHIFT;
+        lot == 0 || self.steering.lots.contains(&lot)
+    }
+
+    /// Whether its time is over at `now`.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.valid_until.is_some_and(|until| until <= now)
+    }
+
+    /// When the sweep has to look at it, if nobody did before: what was begun has to end, and seats
+    /// that nobody can redeem any more go back.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let holds = self.has_block() && !self.steering.returned;
+        match (self.state, &self.steering.adding) {
+            (BatchState::Issuing, _) => Some(self.created_at + UNFINISHED_AFTER),
+            (BatchState::Revoked, _) => holds.then_some(self.created_at),
+            (_, Some(adding)) => Some(adding.began_at + UNFINISHED_AFTER),
+            (BatchState::Active | BatchState::Paused, None) => self.valid_until.filter(|_| holds),
         }
     }
 
@@ -255,7 +387,7 @@ impl Batch {
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.state == BatchState::Active
             && self.valid_from.is_none_or(|from| from <= now)
-            && self.valid_until.is_none_or(|until| now < until)
+            && !self.is_over(now)
     }
 }
 
@@ -333,6 +465,42 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The check is linear over GF(32): a swap changes it by what it changes for two digits among
+    /// zeros. So this is every swap of neighbors in every code.
+    #[test]
+    fn no_swap_of_neighbors_keeps_the_check() {
+        for place in 0..LENGTH {
+            for (one, other) in (0..32).flat_map(|one| (0..32).map(move |other| (one, other))) {
+                let mut values = vec![0; LENGTH + 1];
+                values[place] = one;
+                if place + 1 < LENGTH {
+                    values[place + 1] = other;
+                }
+                values[LENGTH] = check_value(&values[..LENGTH]);
+                values.swap(place, place + 1);
+                let same = values[place] == values[place + 1];
+                assert_eq!(check_value(&values[..LENGTH]) == values[LENGTH], same, "{values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn own_codes_that_are_short_plain_or_in_a_row_are_called_guessable() {
+        let codes = |texts: &[&str]| -> Vec<Code> {
+            texts.iter().map(|text| Code::parse(text).unwrap()).collect()
+        };
+        let list = codes(&[
+            "WELCOME2027",
+            "a quiet lake in autumn",
+            "12345678901234567",
+            "aaaabbbbaaaabbbb",
+        ]);
+        assert_eq!(guessable(&list), [0, 2, 3]);
+        let row = codes(&["participant 0001", "participant 0002", "a quiet lake in autumn"]);
+        assert_eq!(guessable(&row), [0, 1]);
+        assert_eq!(guessable(&[code(1), code(2)]), Vec::<usize>::new());
     }
 
     #[test]

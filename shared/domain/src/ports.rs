@@ -214,8 +214,8 @@ pub trait CodeBook {
         batch: BatchId,
         page: &PageRequest,
     ) -> Result<Page<Redemption>, StoreError>;
-    /// Batches that were begun and should long be active by `now`, oldest first. Eventually
-    /// consistent.
+    /// Batches that are [due](Batch::due_at) by `now`, oldest first: begun and never finished, or
+    /// with seats set aside that nobody can redeem any more. Eventually consistent.
     async fn unfinished_batches(
         &self,
         now: Timestamp,

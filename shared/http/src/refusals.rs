@@ -1,6 +1,7 @@
 //! The one map from what actions refuse to what the caller is told.
 
 use seatkeeper_domain::actions::accept_invitation::AcceptInvitationError;
+use seatkeeper_domain::actions::add_codes::{AddCodesError, BATCH_MAX};
 use seatkeeper_domain::actions::change_address::ChangeAddressError;
 use seatkeeper_domain::actions::close_invitation::{CancelInvitationError, DeclineInvitationError};
 use seatkeeper_domain::actions::create_learner::CreateLearnerError;
@@ -12,6 +13,7 @@ use seatkeeper_domain::actions::redeem_code::RedeemCodeError;
 use seatkeeper_domain::actions::remind_invitations::RemindError;
 use seatkeeper_domain::actions::resend_invitation::ResendInvitationError;
 use seatkeeper_domain::actions::seating::TermError;
+use seatkeeper_domain::actions::steer_batch::SteerBatchError;
 use seatkeeper_domain::contract::WindowError;
 
 use crate::problem::{FieldError, Problem, ProblemCode};
@@ -238,30 +240,102 @@ impl From<IssueCodesError> for Problem {
         match error {
             IssueCodesError::Ground(error) => error.into(),
             IssueCodesError::Grant(error) => error.into(),
-            IssueCodesError::EmptyWindow => Self::invalid_field(
-                "/valid_until",
-                "end-before-start",
-                "The codes would end before they begin, or in the past; choose a later end.",
-            ),
-            IssueCodesError::CodesExist(places) => {
-                let named = places.iter().take(NAMED_MAX).map(|place| FieldError {
-                    pointer: format!("/codes/{place}"),
-                    code: "code-exists".into(),
-                    detail: "This code exists already; choose another.".to_owned(),
-                });
-                Self::invalid(named.collect())
-            }
-            IssueCodesError::NoSeatsLeft => Self::new(
-                ProblemCode::NoSeatsLeft,
-                "Too few seats are left to set one aside for each of them, so none was. Issue \
-                 fewer, or ask the vendor for more seats.",
-            ),
-            IssueCodesError::GivenUp => Self::new(
-                ProblemCode::Conflict,
-                "An earlier attempt under this Idempotency-Key did not end and was given back. \
-                 Send the request with a new key.",
-            ),
+            IssueCodesError::EmptyWindow => empty_window(),
+            IssueCodesError::CodesExist(places) => codes_exist(&places),
+            IssueCodesError::NoSeatsLeft => too_few_for_codes(),
+            IssueCodesError::GivenUp => given_up(),
             IssueCodesError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Codes of the administrator's list that exist already.
+fn codes_exist(places: &[usize]) -> Problem {
+    let named = places.iter().take(NAMED_MAX).map(|place| FieldError {
+        pointer: format!("/codes/{place}"),
+        code: "code-exists".into(),
+        detail: "This code exists already; choose another.".to_owned(),
+    });
+    Problem::invalid(named.collect())
+}
+
+/// Seats cannot be set aside for all codes.
+fn too_few_for_codes() -> Problem {
+    let detail = "Too few seats are left to set one aside for each of them, so none was. Ask for \
+                  fewer, or ask the vendor for more seats.";
+    Problem::new(ProblemCode::NoSeatsLeft, detail)
+}
+
+/// What an earlier attempt had begun was given back.
+fn given_up() -> Problem {
+    let detail = "An earlier attempt under this Idempotency-Key did not end and was given back. \
+                  Send the request with a new key.";
+    Problem::new(ProblemCode::Conflict, detail)
+}
+
+/// The batch's window is empty.
+fn empty_window() -> Problem {
+    Problem::invalid_field(
+        "/valid_until",
+        "end-before-start",
+        "The codes would end before they begin, or in the past; choose a later end.",
+    )
+}
+
+impl From<AddCodesError> for Problem {
+    fn from(error: AddCodesError) -> Self {
+        let conflict = |detail| Self::new(ProblemCode::Conflict, detail);
+        match error {
+            AddCodesError::NotFound => Self::not_found(),
+            AddCodesError::OneCodeOnly => {
+                conflict("A registration code is one code for many learners; raise its maximum.")
+            }
+            AddCodesError::Ended => {
+                conflict("The batch was revoked or is over; extend it, or issue a new one.")
+            }
+            AddCodesError::TooMany => Self::invalid_field(
+                "/count",
+                "out-of-range",
+                format!("A batch has at most {BATCH_MAX} codes; issue a new one."),
+            ),
+            AddCodesError::Busy => {
+                conflict("Other codes are being added to this batch; try again in a moment.")
+            }
+            AddCodesError::CodesExist(places) => codes_exist(&places),
+            AddCodesError::NoSeatsLeft => too_few_for_codes(),
+            AddCodesError::GivenUp => given_up(),
+            AddCodesError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SteerBatchError> for Problem {
+    fn from(error: SteerBatchError) -> Self {
+        let maximum = |code, detail| Self::invalid_field("/max_redemptions", code, detail);
+        match error {
+            SteerBatchError::NotFound => Self::not_found(),
+            SteerBatchError::Revoked => Self::new(
+                ProblemCode::Conflict,
+                "The batch was revoked, which is for good; issue a new one.",
+            ),
+            SteerBatchError::EmptyWindow => empty_window(),
+            SteerBatchError::NoMaximum => maximum(
+                "not-allowed",
+                "Each redemption code is for one learner; add codes to the batch instead.",
+            ),
+            SteerBatchError::MaximumNeeded => {
+                maximum("required", "The seats of this batch are guaranteed: say how many.")
+            }
+            SteerBatchError::BelowRedeemed => Self::new(
+                ProblemCode::SeatsInUse,
+                "More learners have redeemed this code already; choose a higher maximum.",
+            ),
+            SteerBatchError::NoSeatsLeft => Self::new(
+                ProblemCode::NoSeatsLeft,
+                "Too few seats are left to set aside, so nothing was changed. Ask for fewer, or \
+                 ask the vendor for more seats.",
+            ),
+            SteerBatchError::Store(error) => error.into(),
         }
     }
 }
@@ -270,7 +344,21 @@ impl From<RedeemCodeError> for Problem {
     fn from(error: RedeemCodeError) -> Self {
         match error {
             RedeemCodeError::UnknownClient => Self::not_found(),
-            RedeemCodeError::NotRedeemable => Self::new(
+            RedeemCodeError::Mistyped(_) => Self {
+                errors: vec![FieldError {
+                    pointer: "/code".to_owned(),
+                    code: "mistyped-code".into(),
+                    detail: "There is a slip in this code; compare it with what you were given."
+                        .to_owned(),
+                }],
+                ..Self::new(
+                    ProblemCode::CodeNotRedeemable,
+                    "This is no code as it is written. Compare it, letter by letter, with what you \
+                     were given.",
+                )
+            },
+            // To the outside one as the other.
+            RedeemCodeError::NotRedeemable | RedeemCodeError::ForeignDomain => Self::new(
                 ProblemCode::CodeNotRedeemable,
                 "This code cannot be redeemed. Check how it is written, or ask who gave it to you.",
             ),
@@ -278,6 +366,15 @@ impl From<RedeemCodeError> for Problem {
                 ProblemCode::NoSeatsLeft,
                 "The code is good, but no seat is left at the moment. Tell who gave it to you, \
                  and try again later.",
+            ),
+            RedeemCodeError::NamesMissing => Self::invalid(
+                ["/first_name", "/last_name"]
+                    .map(|pointer| FieldError {
+                        pointer: pointer.to_owned(),
+                        code: "required".into(),
+                        detail: "This address has no account yet; give a name.".to_owned(),
+                    })
+                    .into(),
             ),
             RedeemCodeError::WrongPassword => Self::invalid_field(
                 "/password",

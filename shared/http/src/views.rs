@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use seatkeeper_domain::actions::invite::{AddressResult, Verdict};
+use seatkeeper_domain::actions::steer_batch::BatchNow;
 use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::client::{Client, Group};
 use seatkeeper_domain::code::{Batch, Redemption};
@@ -166,6 +167,13 @@ pub fn batch(batch: &Batch, redeemed: u64) -> Value {
         "group_ids": batch.group_ids, "labels": batch.labels, "language": batch.language,
         "created_at": batch.created_at,
     })
+}
+
+/// A batch as a call that steers it answers: with the stock of its pool.
+pub fn steered_batch(now: &BatchNow) -> Value {
+    let mut view = batch(&now.batch, now.redeemed);
+    view["stock"] = stock(now.stock);
+    view
 }
 
 /// A redemption; the address is that of the learner, as far as there still is one.

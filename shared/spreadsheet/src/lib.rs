@@ -6,6 +6,7 @@
 //!
 //! [`report`] writes the rows that got no seat, in a form that can be mended and read again.
 
+mod code_list;
 mod csv;
 mod encoding;
 mod format;
@@ -29,6 +30,7 @@ mod xml;
 
 use seatkeeper_domain::import::{Detected, RawRow};
 
+pub use code_list::code_list;
 pub use limits::Limits;
 pub use port::Spreadsheets;
 pub use reject::{RejectCode, Rejection, UnknownRejectCode};

@@ -22,6 +22,7 @@ struct Reply {
     status: StatusCode,
     headers: HeaderMap,
     text: String,
+    bytes: Vec<u8>,
 }
 
 impl Reply {
@@ -70,8 +71,8 @@ async fn play(router: Router, event: &str, change: impl FnOnce(&mut Value)) -> R
     let response = router.oneshot(request).await.expect("an answer");
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, 1 << 24).await.expect("a body");
-    let text = String::from_utf8(bytes.to_vec()).expect("text");
-    Reply { status: parts.status, headers: parts.headers, text }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Reply { status: parts.status, headers: parts.headers, text, bytes: bytes.to_vec() }
 }
 
 fn put_path(event: &mut Value, path: &str) {
@@ -217,7 +218,19 @@ async fn a_good_code_on_an_empty_pool_says_so() {
         .iter()
         .map(|error| error["pointer"].as_str().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(pointers, ["/email", "/first_name", "/last_name", "/password", "/role"]);
+    assert_eq!(pointers, ["/email", "/password", "/role"]);
+    // Only somebody who has no account has to say a name.
+    let nameless = json!({"code": code, "email": "otto@example.org", "password": PASSWORD});
+    assert_eq!(redeem(&world, &nameless).await.json()["outcome"], "already_redeemed");
+    let new = json!({"code": code, "email": "new@example.org", "password": PASSWORD});
+    let refusal = redeem(&world, &new).await;
+    assert_eq!(refusal.status, 422);
+    assert_eq!(refusal.json()["errors"][0]["pointer"], "/first_name");
+    let half = json!({
+        "code": code, "email": "new@example.org", "password": PASSWORD, "first_name": "Lise",
+    });
+    let refusal = redeem(&world, &half).await;
+    assert_eq!(refusal.json()["errors"][0]["pointer"], "/last_name");
 }
 
 /// A call of an administrator of `acme`.
@@ -277,9 +290,22 @@ async fn an_administrator_issues_lists_and_downloads_codes() {
     assert_eq!(lines.next(), Some(first.as_str()));
     assert!(lines.all(|line| line.ends_with(";unused")));
     let workbook = format!("{CODES}/{batch}/download?format=xlsx");
-    assert_eq!(call(&world, "GET", &workbook, None).await.status, 501);
-    let patch = json!({"state": "paused"});
-    assert_eq!(call(&world, "PATCH", &format!("{CODES}/{batch}"), Some(&patch)).await.status, 501);
+    let workbook = call(&world, "GET", &workbook, None).await;
+    assert_eq!(workbook.status, 200, "{}", workbook.text);
+    assert!(workbook.bytes.starts_with(b"PK"), "a zip archive");
+    let disposition = format!("attachment; filename=\"{batch}.xlsx\"");
+    assert_eq!(workbook.header("content-disposition"), disposition);
+
+    let cards = call(&world, "GET", &format!("{CODES}/{batch}/download?format=html"), None).await;
+    assert_eq!(cards.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(cards.text.matches("<svg").count(), 4, "no square for a redeemed code");
+    assert!(cards.text.contains("learn.example/acme") && cards.text.contains("31\u{a0}décembre"));
+    assert_eq!(cards.header("link"), "");
+    let trail = call(&world, "GET", "/v1/clients/acme/audit", None).await.json();
+    let downloads = trail["items"].as_array().expect("items").iter();
+    let downloads = downloads.filter(|record| record["action"] == "codes_downloaded");
+    assert_eq!(downloads.count(), 3, "each is written down");
+    world.proven_stock().await;
 }
 
 #[tokio::test]
@@ -340,4 +366,147 @@ async fn more_codes_than_seats_are_refused_and_a_foreign_batch_does_not_exist() 
     for path in [format!("{CODES}/{unknown}"), "/v1/clients/other/codes".to_owned()] {
         assert_eq!(call(&world, "GET", &path, None).await.status, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_administrator_pauses_resumes_extends_adds_revokes_and_releases() {
+    let world = World::with_seats(40).await;
+    let order = json!({
+        "contract_id": world.contract.contract_id, "kind": "redemption", "label": "Autumn",
+        "count": 5,
+    });
+    let issued = call(&world, "POST", CODES, Some(&order)).await.json();
+    assert_eq!(issued["warnings"], json!([]));
+    let code = issued["codes"][0].as_str().expect("a code").to_owned();
+    let batch = format!("{CODES}/{}", issued["batch"]["batch_id"].as_str().expect("an id"));
+    let patch = async |body: Value| call(&world, "PATCH", &batch, Some(&body)).await;
+    let paused = patch(json!({"state": "paused"})).await;
+    assert_eq!(paused.status, 200, "{}", paused.text);
+    assert_eq!(paused.json()["state"], "paused");
+    assert_eq!(paused.json()["stock"]["held"], 5);
+    assert_eq!(redeem(&world, &person(&code, "lise@example.org")).await.status, 404);
+    let resumed = patch(json!({"state": "active", "valid_until": "2099-12-31"})).await.json();
+    assert_eq!(
+        (&resumed["state"], &resumed["valid_until"]),
+        (&json!("active"), &json!("2099-12-31T23:00:00Z"))
+    );
+    assert_eq!(patch(json!({"valid_until": null})).await.json()["valid_until"], Value::Null);
+    assert_eq!(redeem(&world, &person(&code, "lise@example.org")).await.status, 200);
+
+    let more = json!({"codes": ["SPRING-2027", "my own long and winding code"]});
+    let add = async |body: &Value| {
+        play(administration(&world), "manage/issue_codes.json", |event| {
+            put_path(event, &format!("{batch}/codes"));
+            event["body"] = json!(body.to_string());
+            event["headers"]["idempotency-key"] = json!("more");
+        })
+        .await
+    };
+    let added = add(&more).await;
+    assert_eq!(added.status, 201, "{}", added.text);
+    let added = added.json();
+    assert_eq!((&added["batch"]["count"], &added["stock"]["held"]), (&json!(7), &json!(6)));
+    assert_eq!(added["warnings"][0]["pointer"], "/codes/0");
+    assert_eq!(added["warnings"].as_array().map(Vec::len), Some(1));
+    assert_eq!(add(&more).await.json(), added, "the same answer again");
+    assert_eq!(redeem(&world, &person("spring 2027", "otto@example.org")).await.status, 200);
+    let list = call(&world, "GET", &format!("{batch}/download"), None).await;
+    assert_eq!(list.text.lines().count(), 8);
+
+    let revoked = patch(json!({"state": "revoked"})).await.json();
+    assert_eq!((&revoked["redeemed"], &revoked["stock"]["held"]), (&json!(2), &json!(0)));
+    assert_eq!(patch(json!({"state": "active"})).await.status, 409);
+    let release = async || {
+        play(administration(&world), "manage/issue_codes.json", |event| {
+            put_path(event, &format!("{batch}/release"));
+            event["body"] = json!("");
+            event["headers"]["idempotency-key"] = json!("release");
+        })
+        .await
+    };
+    let released = release().await;
+    assert_eq!(released.status, 200, "{}", released.text);
+    assert_eq!(released.json()["released"], 2);
+    assert_eq!(released.json()["complete"], true);
+    assert_eq!(released.json()["stock"]["available"], 40);
+    assert_eq!(release().await.json(), released.json());
+    assert_eq!(world.proven_stock().await.used, 0);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_steering_is_named() {
+    let world = World::with_seats(40).await;
+    let order = json!({
+        "contract_id": world.contract.contract_id, "kind": "registration", "label": "Open day",
+        "max_redemptions": 5, "guaranteed": true,
+    });
+    let issued = call(&world, "POST", CODES, Some(&order)).await.json();
+    let code = issued["codes"][0].as_str().expect("a code").to_owned();
+    let batch = format!("{CODES}/{}", issued["batch"]["batch_id"].as_str().expect("an id"));
+    redeem(&world, &person(&code, "lise@example.org")).await;
+    redeem(&world, &person(&code, "otto@example.org")).await;
+    for (body, status, what) in [
+        (json!({"state": "gone"}), 422, "/state"),
+        (json!({"colour": "red"}), 422, "/colour"),
+        (json!({"max_redemptions": null}), 422, "/max_redemptions"),
+        (json!({"max_redemptions": 0}), 422, "/max_redemptions"),
+        (json!({"valid_until": "2020-01-01"}), 422, "/valid_until"),
+        (json!({"max_redemptions": 1}), 409, "seats-in-use"),
+        (json!({"max_redemptions": 44}), 409, "no-seats-left"),
+    ] {
+        let refusal = call(&world, "PATCH", &batch, Some(&body)).await;
+        assert_eq!(refusal.status, status, "{body} {}", refusal.text);
+        let problem = refusal.json();
+        let told = problem["errors"][0]["pointer"].as_str().or(problem["code"].as_str());
+        assert_eq!(told, Some(what), "{body}");
+    }
+    let unknown = format!("{CODES}/bat_00000000000000000000000000");
+    let body = json!({"state": "paused"});
+    assert_eq!(call(&world, "PATCH", &unknown, Some(&body)).await.status, 404);
+    for call_of_batch in ["codes", "release"] {
+        let body = json!({"count": 1});
+        let body = (call_of_batch == "codes").then_some(&body);
+        let answer = call(&world, "POST", &format!("{unknown}/{call_of_batch}"), body).await;
+        assert_eq!(answer.status, 404, "{call_of_batch}");
+    }
+    assert_eq!(world.proven_stock().await.held, 3);
+}
+
+#[tokio::test]
+async fn a_slip_in_a_code_is_told_beside_its_field() {
+    let world = World::with_seats(5).await;
+    let code = world.redemption_codes(1).await.remove(0);
+    let last = code.chars().next_back().expect("a digit");
+    let slip = format!("{}{}", &code[..code.len() - 1], if last == '7' { '8' } else { '7' });
+    let refusal = redeem(&world, &person(&slip, "lise@example.org")).await;
+    assert_eq!(refusal.status, 404);
+    assert_eq!(refusal.json()["code"], "code-not-redeemable");
+    assert_eq!(refusal.json()["errors"][0]["code"], "mistyped-code");
+    let body = format!("code={slip}&email=lise%40example.org&password=correct+horse+battery");
+    let page = play(public(&world), "redeem/form.json", |event| {
+        event["body"] = json!(body);
+        event["isBase64Encoded"] = json!(false);
+        event["rawQueryString"] = json!("lang=fr");
+    })
+    .await;
+    assert!(page.text.contains("faute") || page.text.contains("erreur de frappe"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_large_batch_is_printed_in_parts() {
+    let world = World::with_seats(600).await;
+    let order = json!({
+        "contract_id": world.contract.contract_id, "kind": "redemption", "label": "Big",
+        "count": 600,
+    });
+    let issued = call(&world, "POST", CODES, Some(&order)).await.json();
+    let batch = format!("{CODES}/{}", issued["batch"]["batch_id"].as_str().expect("an id"));
+    let first = call(&world, "GET", &format!("{batch}/download?format=html"), None).await;
+    assert_eq!(first.text.matches("<svg").count(), 500);
+    assert!(first.bytes.len() < 5_000_000, "{} bytes", first.bytes.len());
+    let next = first.header("link").to_owned();
+    let next = next.strip_prefix('<').and_then(|rest| rest.split_once('>')).expect("a link").0;
+    let second = call(&world, "GET", next, None).await;
+    assert_eq!(second.text.matches("<svg").count(), 100);
+    assert_eq!(second.header("link"), "");
 }

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use seatkeeper_domain::actions::issue_codes::{
-    IssueCodes, IssueCodesError, Moment, Wanted, batch_codes, give_back_unfinished,
+    IssueCodes, IssueCodesError, Moment, Wanted, batch_codes, tend_batch,
 };
 use seatkeeper_domain::code::{BatchState, Code};
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
@@ -192,7 +192,7 @@ async fn an_issue_that_nobody_takes_up_again_is_given_back() {
     let (client, batch) = &unfinished[0];
     let sweep = async || {
         let seatkeeper_tests::World { store, clock, ids, keys, .. } = &*world;
-        give_back_unfinished(store, clock, ids, keys, client, *batch).await.expect("given back")
+        tend_batch(store, clock, ids, keys, client, *batch).await.expect("given back")
     };
     assert!(sweep().await);
     assert!(!sweep().await, "once");

@@ -5,7 +5,9 @@
     reason = "a test stops at the first thing it did not expect"
 )]
 
+mod guessing;
 mod http;
 mod issuing;
 mod redeeming;
+mod steering;
 mod world;

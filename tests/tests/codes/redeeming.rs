@@ -223,8 +223,9 @@ async fn refused_codes_are_refused_alike_whatever_is_wrong_with_them() {
     let domains = world.issue(&domains).await.expect("a code");
     let paused = world.issue(&window(None, None)).await.expect("a code");
     let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
-    let to = seatkeeper_domain::code::BatchState::Paused;
-    change.step(Step::SetBatchState { batch: Box::new(paused.batch.clone()), to });
+    let mut to = paused.batch.clone();
+    to.state = seatkeeper_domain::code::BatchState::Paused;
+    change.step(Step::SteerBatch { seen: to.steering.version, batch: Box::new(to), settled: 0 });
     world.store.apply(&change).await.expect("paused");
     world.clock.set(World::at("2026-11-23T10:00:00Z"));
     let before = world.stock().await;
@@ -234,7 +235,6 @@ async fn refused_codes_are_refused_alike_whatever_is_wrong_with_them() {
     let mut visits = vec![foreign];
     for code in [
         "WRONG-CODE-2026",
-        "short",
         "0000-0000-0000-0000-0",
         &used,
         &early.codes[0].to_string(),
@@ -244,9 +244,21 @@ async fn refused_codes_are_refused_alike_whatever_is_wrong_with_them() {
     ] {
         visits.push(world.visit(code, "lise@example.org"));
     }
+    let mut calls = Vec::new();
     for visit in visits {
+        world.cloud.restart_trace();
         let refusal = world.redeem(&visit).await;
-        assert!(matches!(refusal, Err(RedeemCodeError::NotRedeemable)), "{refusal:?}");
+        assert!(
+            matches!(refusal, Err(RedeemCodeError::NotRedeemable | RedeemCodeError::ForeignDomain)),
+            "{refusal:?}"
+        );
+        let made = world.cloud.attempts().into_iter().map(|attempt| attempt.operation);
+        calls.push(made.collect::<Vec<_>>());
+    }
+    // The same work: a code, a batch and a learner looked up; two limits read and written.
+    let [read, write] = ["GetItem", "UpdateItem"];
+    for made in calls {
+        assert_eq!(made, [read, read, read, read, write, read, write]);
     }
     assert_eq!(world.learner("lise@example.org").await, None);
     assert_eq!(world.proven_stock().await.used, before.used);

@@ -5,21 +5,27 @@ use std::ops::Deref;
 
 use jiff::Timestamp;
 use seatkeeper_domain::actions::add_client::add_client;
+use seatkeeper_domain::actions::add_codes::{AddCodes, AddCodesError, AddedCodes, More, add_codes};
 use seatkeeper_domain::actions::issue_codes::{
-    IssueCodes, IssueCodesError, IssuedCodes, Wanted, issue_codes,
+    IssueCodes, IssueCodesError, IssuedCodes, Wanted, issue_codes, tend_batch,
 };
 use seatkeeper_domain::actions::open_contract::open_contract;
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, Redeemed, redeem_code};
+use seatkeeper_domain::actions::steer_batch::{
+    Amend, BatchNow, SteerBatch, SteerBatchError, steer_batch,
+};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::Client;
 use seatkeeper_domain::code::Code;
 use seatkeeper_domain::contract::Contract;
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::Op;
-use seatkeeper_domain::ids::{ContractId, LearnerId};
+use seatkeeper_domain::ids::{BatchId, ContractId, LearnerId};
 use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::password::PasswordPolicy;
-use seatkeeper_domain::ports::{Catalog as _, IdSource as _, People as _};
+use seatkeeper_domain::ports::{
+    Catalog as _, Clock as _, CodeBook as _, IdSource as _, People as _,
+};
 use seatkeeper_domain::stock::Stock;
 use serde_json::Value;
 
@@ -120,6 +126,48 @@ impl World {
 
     pub(crate) async fn redeem(&self, visit: &RedeemCode) -> Result<Redeemed, RedeemCodeError> {
         redeem_code(&self.store, &self.clock, &self.ids, &self.keys, self.op(), visit).await
+    }
+
+    /// Steers a batch as an administrator.
+    pub(crate) async fn steer(
+        &self,
+        batch: BatchId,
+        change: impl FnOnce(&mut SteerBatch),
+    ) -> Result<BatchNow, SteerBatchError> {
+        let mut command = SteerBatch {
+            client_id: self.client.clone(),
+            batch_id: batch,
+            state: None,
+            valid_until: Amend::Keep,
+            max_redemptions: Amend::Keep,
+        };
+        change(&mut command);
+        let caller = self.administrator();
+        steer_batch(&self.store, &self.clock, &caller, self.op(), &command).await
+    }
+
+    /// Adds codes to a batch as an administrator.
+    pub(crate) async fn add(
+        &self,
+        op: Op,
+        batch: BatchId,
+        more: More,
+    ) -> Result<AddedCodes, AddCodesError> {
+        let command = AddCodes { client_id: self.client.clone(), batch_id: batch, more };
+        let caller = self.administrator();
+        add_codes(&self.store, &self.clock, &self.ids, &self.keys, &caller, op, &command).await
+    }
+
+    /// What the sweep does with a batch.
+    pub(crate) async fn tend(&self, batch: BatchId) -> bool {
+        let (store, clock, ids, keys) = (&self.store, &self.clock, &self.ids, &self.keys);
+        tend_batch(store, clock, ids, keys, &self.client, batch).await.expect("tended")
+    }
+
+    /// The batches that the sweep would look at.
+    pub(crate) async fn due(&self) -> Vec<BatchId> {
+        let due = self.store.unfinished_batches(self.clock.now()).await;
+        due.expect("the store answers").into_iter().map(|(_, batch)| batch).collect()
     }
 
     pub(crate) fn learner_id(&self, email: &str) -> LearnerId {

@@ -15,7 +15,7 @@ use seatkeeper_domain::change::{
 };
 use seatkeeper_domain::client::Group;
 use seatkeeper_domain::code::{
-    Batch, BatchState, Code, CodeHash, CodeKind, CodeRecord, Redemption,
+    Batch, BatchState, Code, CodeHash, CodeKind, CodeRecord, Redemption, Steering,
 };
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
@@ -42,6 +42,7 @@ enum Bit {
     OpenBlock(u16, u64),
     Draw(u16, u64, u64, Option<(u32, u32)>),
     Fence(u16, u32),
+    Resize(u16, i64),
     CloseBlock(u16, bool),
     Seat(u32, bool, Option<u8>),
     Release(u32, bool),
@@ -56,7 +57,7 @@ enum Bit {
     OpenCohort(u8, Option<u64>),
     HasOpened(u8),
     Batch(u8, u8),
-    BatchState(u8, u8, u8),
+    Steer(u8, u8, u8),
     MoveInvitation(u32, u32, u8),
     PointInvitation(u32, u32),
     Reminder(u32, u32, u32),
@@ -64,9 +65,10 @@ enum Bit {
     Code(u32, u8),
     RemoveCode(u32, u8),
     UseCode(u32, u32),
-    CountRedemption(u8, Option<u32>),
+    CountRedemption(u8, u32, Option<u32>),
     ListRedemption(u8, u32),
     Sealed(u8, u32),
+    RemoveSealed(u8, u32),
     Order(u8, i64),
     Group(u8),
     GroupName(u8),
@@ -98,6 +100,7 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         2 => (0..2_u16, 0..3_u64, 0..2_u64, proptest::option::of((0..2_u32, 0..3_u32)))
             .prop_map(|(block, used, kept, cut)| Bit::Draw(block, used, kept, cut)),
         1 => (0..2_u16, 0..3_u32).prop_map(|(block, epoch)| Bit::Fence(block, epoch)),
+        1 => (0..2_u16, -2..3_i64).prop_map(|(block, by)| Bit::Resize(block, by)),
         1 => (0..2_u16, any::<bool>()).prop_map(|(block, seen)| Bit::CloseBlock(block, seen)),
         3 => (learner.clone(), any::<bool>(), proptest::option::of(0..2_u8))
             .prop_map(|(learner, new, cohort)| Bit::Seat(learner, new, cohort)),
@@ -133,11 +136,12 @@ fn any_bit() -> impl Strategy<Value = Bit> {
     ];
     let third = prop_oneof![
         2 => (0..2_u8, 0..4_u8).prop_map(|(batch, state)| Bit::Batch(batch, state)),
-        1 => (0..2_u8, 0..4_u8, 0..4_u8).prop_map(|(batch, is, to)| Bit::BatchState(batch, is, to)),
+        2 => (0..2_u8, 0..3_u8, 0..4_u8).prop_map(|(batch, seen, to)| Bit::Steer(batch, seen, to)),
         2 => (0..2_u32, 0..2_u8).prop_map(|(code, batch)| Bit::Code(code, batch)),
         1 => (0..2_u32, 0..2_u8).prop_map(|(code, batch)| Bit::RemoveCode(code, batch)),
         2 => (0..2_u32, learner.clone()).prop_map(|(code, who)| Bit::UseCode(code, who)),
-        2 => (0..2_u8, option(3)).prop_map(|(batch, max)| Bit::CountRedemption(batch, max)),
+        2 => (0..2_u8, 0..2_u32, option(3))
+            .prop_map(|(batch, seen, max)| Bit::CountRedemption(batch, seen, max)),
         1 => (0..2_u8, learner).prop_map(|(batch, who)| Bit::ListRedemption(batch, who)),
         1 => (0..2_u8, 0..2_u32).prop_map(|(batch, run)| Bit::Sealed(batch, run)),
         1 => (0..2_u8, 0..3_i64).prop_map(|(order, add)| Bit::Order(order, add)),
@@ -248,6 +252,7 @@ impl Both {
             language: None,
             allowed_domains: BTreeSet::new(),
             created_at: self.world.clock.now(),
+            steering: Steering::default(),
         }
     }
 
@@ -283,6 +288,7 @@ impl Both {
                 Step::DrawBlock { key: self.block(shard), used, kept, cursor }
             }
             Bit::Fence(shard, epoch) => Step::FenceBlock { key: self.block(shard), epoch },
+            Bit::Resize(shard, by) => Step::ResizeBlock { key: self.block(shard), by },
             Bit::CloseBlock(shard, seen) => {
                 let key = self.block(shard);
                 let blocks = self.model.blocks(&world.client, pool).await.expect("readable");
@@ -366,8 +372,15 @@ impl Both {
             }
             Bit::HasOpened(cohort) => Step::CohortHasOpened { key: self.cohort(cohort) },
             Bit::Batch(number, state) => Step::AddBatch(Box::new(self.batch(number, state))),
-            Bit::BatchState(number, is, to) => {
-                Step::SetBatchState { batch: Box::new(self.batch(number, is)), to: batch_state(to) }
+            Bit::Steer(number, seen, to) => {
+                let mut batch = self.batch(number, to);
+                batch.steering.version = u32::from(seen) + 1;
+                batch.max_redemptions = (to < 2).then_some(u32::from(to) + 1);
+                Step::SteerBatch {
+                    batch: Box::new(batch),
+                    seen: u32::from(seen),
+                    settled: u64::from(to == 3),
+                }
             }
             Bit::Code(number, batch) => Step::AddCode {
                 hash: self.code(number),
@@ -385,8 +398,8 @@ impl Both {
             Bit::UseCode(number, who) => {
                 Step::UseCode { hash: self.code(number), learner_id: self.learner(who) }
             }
-            Bit::CountRedemption(number, max) => {
-                Step::CountRedemption { batch_id: batch_id(number), max }
+            Bit::CountRedemption(number, version, max) => {
+                Step::CountRedemption { batch_id: batch_id(number), version, max }
             }
             Bit::ListRedemption(number, who) => Step::ListRedemption {
                 batch_id: batch_id(number),
@@ -399,6 +412,9 @@ impl Both {
             },
             Bit::Sealed(number, run) => {
                 Step::AddSealedCodes { batch_id: batch_id(number), run, sealed: vec![1, 2, 3] }
+            }
+            Bit::RemoveSealed(number, run) => {
+                Step::RemoveSealedCodes { batch_id: batch_id(number), run }
             }
             Bit::Order(number, add) => Step::TakeOrder {
                 contract_id: world.contract.contract_id,

@@ -13,11 +13,14 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use crate::actions::add_codes::give_back_unfinished_lot;
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
+use crate::actions::set_aside;
+use crate::actions::steer_batch::settle;
 use crate::actions::{Met, ROUNDS, gave_up, met};
-use crate::audit::{Action, Actor};
-use crate::change::{BlockKey, Change, Refused, Step, StoreError};
-use crate::code::{Batch, BatchState, Code, CodeKind, CodeRecord, shards};
+use crate::audit::Actor;
+use crate::change::{Change, Refused, Step, StoreError};
+use crate::code::{Batch, BatchState, Code, CodeKind, CodeRecord, Steering, shards};
 use crate::dates::{end_of, instant_of};
 use crate::idempotency::Op;
 use crate::ids::{BatchId, ClientId, ContractId, GroupId, PoolId, SublicenseId};
@@ -25,13 +28,10 @@ use crate::language::Language;
 use crate::ports::{Catalog, Clock, CodeBook, IdSource, Ledger};
 use crate::role::{Caller, Role};
 use crate::secrets::Keys;
-use crate::stock::{Delta, Stock};
-
-/// Most codes of one batch.
-pub const CODES_MAX: usize = 10_000;
+use crate::stock::Stock;
 
 /// Codes of one sealed run: 1,000 of 40 characters are a tenth of what an item holds.
-const RUN: usize = 1_000;
+pub(super) const RUN: usize = 1_000;
 /// Codes of one chunk.
 const CHUNK: usize = 99;
 /// Chunks written at once: some 1,600 write units, well below what a new table takes a second.
@@ -72,14 +72,14 @@ pub enum Moment {
 }
 
 impl Moment {
-    fn begins(self, zone: &TimeZone) -> Timestamp {
+    pub(super) fn begins(self, zone: &TimeZone) -> Timestamp {
         match self {
             Self::On(date) => instant_of(date, Time::midnight(), zone),
             Self::At(instant) => instant,
         }
     }
 
-    fn ends(self, zone: &TimeZone) -> Timestamp {
+    pub(super) fn ends(self, zone: &TimeZone) -> Timestamp {
         match self {
             Self::On(date) => end_of(date, zone),
             Self::At(instant) => instant,
@@ -160,13 +160,13 @@ pub trait IssuePorts: Ledger + Catalog + CodeBook {}
 impl<P: Ledger + Catalog + CodeBook> IssuePorts for P {}
 
 /// One attempt at issuing: what is the same throughout.
-struct Issue<'a, P> {
-    ports: &'a P,
-    keys: &'a Keys,
-    client: &'a ClientId,
-    op: Op,
-    actor: Actor,
-    now: Timestamp,
+pub(super) struct Issue<'a, P> {
+    pub(super) ports: &'a P,
+    pub(super) keys: &'a Keys,
+    pub(super) client: &'a ClientId,
+    pub(super) op: Op,
+    pub(super) actor: Actor,
+    pub(super) now: Timestamp,
 }
 
 /// Issues a batch of codes, all of them or none.
@@ -193,10 +193,12 @@ pub async fn issue_codes(
         if command.wanted.names_codes() {
             issue.check_new(&codes).await?;
         }
-        issue.open(ids, &ground, &batch, &codes).await?;
+        issue.open(ids, &batch, &codes).await?;
     }
     if applied < 2 {
-        issue.write(&batch, &codes).await?;
+        if let Written::Taken = issue.write(&batch, 0, &codes).await? {
+            return Err(issue.collided(&batch, &codes).await?);
+        }
         issue.activate(&batch).await?;
     }
     issue.answer(&batch, codes, ground.pool).await
@@ -224,7 +226,7 @@ fn batch(
             (CodeKind::Redemption, count, None, true)
         }
     };
-    Ok(Batch {
+    let batch = Batch {
         batch_id,
         kind,
         label: command.label.clone(),
@@ -243,7 +245,10 @@ fn batch(
         language: command.language.clone(),
         allowed_domains: command.allowed_domains.clone(),
         created_at: now,
-    })
+        steering: Steering::default(),
+    };
+    let shards = if batch.has_block() { shards(batch.block_size()) } else { 0 };
+    Ok(Batch { steering: Steering { shards, ..Steering::default() }, ..batch })
 }
 
 fn codes(keys: &Keys, command: &IssueCodes, batch: &Batch) -> Vec<Code> {
@@ -275,6 +280,33 @@ pub async fn batch_codes(
     Ok(codes)
 }
 
+/// Adds the steps that keep codes under seal, in runs from `first_run` on.
+pub(super) fn seal(
+    change: &mut Change,
+    ids: &impl IdSource,
+    keys: &Keys,
+    batch_id: BatchId,
+    first_run: u32,
+    codes: &[Code],
+) {
+    for (run, codes) in (first_run..).zip(codes.chunks(RUN)) {
+        let text: Vec<String> = codes.iter().map(ToString::to_string).collect();
+        let place = usize::try_from(run).unwrap_or(usize::MAX);
+        let context = sealing_context(&change.client_id, batch_id, place);
+        let sealed = keys.seal(ids, &context, text.join("\n").as_bytes());
+        change.step(Step::AddSealedCodes { batch_id, run, sealed });
+    }
+}
+
+/// What came of writing codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// They are all there.
+    All,
+    /// Another batch took one of them in between.
+    Taken,
+}
+
 /// What a sealed run belongs to, so that it cannot be moved to another batch or place.
 fn sealing_context(client: &ClientId, batch: BatchId, run: usize) -> String {
     format!("codes {client}/{batch}/{run}")
@@ -282,13 +314,13 @@ fn sealing_context(client: &ClientId, batch: BatchId, run: usize) -> String {
 
 impl<P: Ledger + CodeBook> Issue<'_, P> {
     /// Refuses codes that exist, before anything is set aside.
-    async fn check_new(&self, codes: &[Code]) -> Result<(), IssueCodesError> {
+    pub(super) async fn check_new(&self, codes: &[Code]) -> Result<(), IssueCodesError> {
         let taken = self.taken(codes).await?;
         if taken.is_empty() { Ok(()) } else { Err(IssueCodesError::CodesExist(taken)) }
     }
 
     /// The places of codes that belong to another batch.
-    async fn taken(&self, codes: &[Code]) -> Result<Vec<usize>, StoreError> {
+    pub(super) async fn taken(&self, codes: &[Code]) -> Result<Vec<usize>, StoreError> {
         let hashes: Vec<_> = codes.iter().map(|code| code.hash(self.keys, self.client)).collect();
         let found = self.ports.codes(self.client, &hashes).await?;
         let foreign = |record: &Option<CodeRecord>| {
@@ -302,7 +334,6 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
     async fn open(
         &self,
         ids: &impl IdSource,
-        ground: &Ground,
         batch: &Batch,
         codes: &[Code],
     ) -> Result<(), IssueCodesError> {
@@ -310,17 +341,9 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         change.receipt = json!({"batch_id": batch.batch_id});
         change.step(Step::AddBatch(Box::new(batch.clone())));
         if batch.has_block() {
-            hold(&mut change, ground.pool, batch);
+            set_aside::hold(&mut change, batch);
         }
-        for (run, codes) in codes.chunks(RUN).enumerate() {
-            let text: Vec<String> = codes.iter().map(ToString::to_string).collect();
-            let context = sealing_context(self.client, batch.batch_id, run);
-            change.step(Step::AddSealedCodes {
-                batch_id: batch.batch_id,
-                run: u32::try_from(run).unwrap_or(u32::MAX),
-                sealed: self.keys.seal(ids, &context, text.join("\n").as_bytes()),
-            });
-        }
+        seal(&mut change, ids, self.keys, batch.batch_id, 0, codes);
         let Err(refused) = self.ports.apply(&change).await else {
             return Ok(());
         };
@@ -332,13 +355,19 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         }
     }
 
-    /// Writes the codes, several chunks at once. None can be redeemed before the batch is active.
-    async fn write(&self, batch: &Batch, codes: &[Code]) -> Result<(), IssueCodesError> {
-        let changes: Vec<Change> = self.chunks(codes, |place, code| Step::AddCode {
+    /// Writes codes from this place on, several chunks at once. None can be redeemed before the batch
+    /// is active, or its lot is whole.
+    pub(super) async fn write(
+        &self,
+        batch: &Batch,
+        first: u32,
+        codes: &[Code],
+    ) -> Result<Written, StoreError> {
+        let changes: Vec<Change> = self.chunks(codes, |offset, code| Step::AddCode {
             hash: code.hash(self.keys, self.client),
             record: CodeRecord {
                 batch_id: batch.batch_id,
-                index: place,
+                index: first + offset,
                 last4: code.last4(),
                 redeemed_by: None,
                 op: self.op.id,
@@ -349,13 +378,13 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
             for outcome in outcomes {
                 match outcome {
                     Ok(()) | Err(Refused::Repeated) => {}
-                    Err(Refused::Step(_)) => return Err(self.collided(batch, codes).await?),
-                    Err(Refused::Overtaken) => return Err(gave_up().into()),
-                    Err(Refused::Store(error)) => return Err(error.into()),
+                    Err(Refused::Step(_)) => return Ok(Written::Taken),
+                    Err(Refused::Overtaken) => return Err(gave_up()),
+                    Err(Refused::Store(error)) => return Err(error),
                 }
             }
         }
-        Ok(())
+        Ok(Written::All)
     }
 
     /// Changes of one step a code. They carry no guard: they run at once, and each step's own
@@ -390,7 +419,8 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         let mut change = Change::new(self.client, self.op, self.actor.clone(), self.now);
         change.part = 1;
         change.receipt = json!({"batch_id": batch.batch_id});
-        change.step(Step::SetBatchState { batch: issuing(batch), to: BatchState::Active });
+        let active = Batch { state: BatchState::Active, ..batch.clone() };
+        change.step(steered(active, 0));
         let Err(refused) = self.ports.apply(&change).await else {
             return Ok(());
         };
@@ -407,8 +437,11 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
             let mut change = Change::new(self.client, self.op, self.actor.clone(), self.now);
             change.part = 1;
             change.receipt = json!({"batch_id": batch.batch_id});
-            change.step(Step::SetBatchState { batch: issuing(batch), to: BatchState::Revoked });
-            close_blocks(self.ports, &mut change, batch).await?;
+            let mut revoked = Batch { state: BatchState::Revoked, ..batch.clone() };
+            revoked.steering.returned = true;
+            change.step(steered(revoked, 0));
+            let blocks = set_aside::blocks_of(self.ports, self.client, batch).await?;
+            set_aside::close(&mut change, batch, blocks);
             let Err(refused) = self.ports.apply(&change).await else {
                 return self.remove(batch, codes).await;
             };
@@ -422,7 +455,7 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         Err(gave_up())
     }
 
-    async fn remove(&self, batch: &Batch, codes: &[Code]) -> Result<(), StoreError> {
+    pub(super) async fn remove(&self, batch: &Batch, codes: &[Code]) -> Result<(), StoreError> {
         // One by one where a chunk is refused: it holds a code of another batch, which stays.
         let removal = |_, code: &Code| Step::RemoveCode {
             hash: code.hash(self.keys, self.client),
@@ -463,53 +496,17 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
     }
 }
 
-fn issuing(batch: &Batch) -> Box<Batch> {
-    Box::new(Batch { state: BatchState::Issuing, ..batch.clone() })
+/// The step that steers a batch to these terms, with what its closing blocks had given.
+pub(super) fn steered(mut batch: Batch, settled: u64) -> Step {
+    let seen = batch.steering.version;
+    batch.steering.version += 1;
+    Step::SteerBatch { batch: Box::new(batch), seen, settled }
 }
 
-/// Takes the batch's seats out of the pool into blocks of about the same size.
-fn hold(change: &mut Change, pool: PoolId, batch: &Batch) {
-    let size = batch.block_size();
-    let owner = batch.batch_id.to_string();
-    let seats = i64::try_from(size).unwrap_or(i64::MAX);
-    let action = Action::SeatsReserved;
-    change.move_seats(pool, Delta::held(seats), action, &[], Some(owner.clone()));
-    let count = shards(size);
-    let (each, rest) = (size / u64::from(count), size % u64::from(count));
-    for shard in 0..count {
-        let key = BlockKey { pool, owner: owner.clone(), shard };
-        let size = each + u64::from(u64::from(shard) < rest);
-        change.step(Step::OpenBlock { key, size, epoch: 0 });
-    }
-}
-
-/// Adds the steps that close the batch's blocks as they stand.
-async fn close_blocks(
-    ports: &impl Ledger,
-    change: &mut Change,
-    batch: &Batch,
-) -> Result<(), StoreError> {
-    let owner = batch.batch_id.to_string();
-    let mut delta = Delta::default();
-    let mut told = Delta::default();
-    for block in ports.blocks(&change.client_id, batch.pool()).await? {
-        if block.key.owner == owner {
-            delta = delta.and(block.closing());
-            told = told.and(block.returned());
-            change.step(Step::CloseBlock(block));
-        }
-    }
-    if !delta.is_nothing() {
-        let pool = batch.pool();
-        change.step(Step::MovePool { pool, delta });
-        change.audit(pool, told, Action::ReserveReturned, &[], Some(owner));
-    }
-    Ok(())
-}
-
-/// Gives back what a batch had set aside that was begun and never became active: whoever issued
-/// it is gone. For the sweep. Says whether there was anything to do.
-pub async fn give_back_unfinished(
+/// Does what is due of a batch: one that was begun and never became active is given back, for whoever
+/// issued it is gone; so is a lot that was never whole; what a batch has set aside that nobody can
+/// redeem any more returns. For the sweep. Says whether there was anything to do.
+pub async fn tend_batch(
     ports: &(impl Ledger + CodeBook),
     clock: &impl Clock,
     ids: &impl IdSource,
@@ -517,13 +514,20 @@ pub async fn give_back_unfinished(
     client: &ClientId,
     batch: BatchId,
 ) -> Result<bool, StoreError> {
-    let known = ports.batch(client, batch).await?;
-    let Some(batch) = known.filter(|batch| batch.state == BatchState::Issuing) else {
-        return Ok(false);
-    };
-    let codes = batch_codes(ports, keys, client, batch.batch_id).await?;
+    let Some(batch) = ports.batch(client, batch).await? else { return Ok(false) };
     let op = Op { id: ids.uuid(), guard: None };
-    let issue = Issue { ports, keys, client, op, actor: Actor::System, now: clock.now() };
-    issue.give_back(&batch, &codes).await?;
-    Ok(true)
+    let now = clock.now();
+    if batch.due_at().is_none_or(|due| due > now) {
+        return Ok(false);
+    }
+    if batch.state == BatchState::Issuing {
+        let codes = batch_codes(ports, keys, client, batch.batch_id).await?;
+        let issue = Issue { ports, keys, client, op, actor: Actor::System, now };
+        issue.give_back(&batch, &codes).await?;
+        return Ok(true);
+    }
+    if give_back_unfinished_lot(ports, keys, op, client, &batch, now).await? {
+        return Ok(true);
+    }
+    settle(ports, Actor::System, op, client, batch.batch_id, now).await
 }

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use crate::actions::ground::{Ground, GroundError, ground};
 use crate::actions::seating::{Seating, Take, Term, TermRequest, give_seat, term};
+use crate::actions::set_aside::blocks_of;
+use crate::actions::steer_batch::bring_up;
 use crate::actions::{Met, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{BlockKey, Change, Presence, Step, StoreError};
-use crate::code::{Batch, Code, CodeHash, CodeKind, CodeRecord, Redemption, shards};
+use crate::code::{Batch, Code, CodeHash, CodeKind, CodeRecord, InvalidCode, Redemption};
 use crate::dates::Opening;
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
@@ -32,6 +34,10 @@ use crate::secrets::Keys;
 /// Refused tries of one source at one client: 20 in ten minutes.
 pub const TRIES: TryLimit = TryLimit { most: 20, within: SignedDuration::from_mins(10) };
 
+/// Refused tries of all sources together at one client: 200 in ten minutes. Whoever guesses from many
+/// places meets this one; a code that can be redeemed meets neither.
+pub const TRIES_FOR_ALL: TryLimit = TryLimit { most: 200, within: SignedDuration::from_mins(10) };
+
 /// Times a redemption starts over after a lost race. Each lost round somebody else got a seat of
 /// the same block, so this is about the last seats of a popular code.
 const ROUNDS: u32 = 16;
@@ -45,9 +51,9 @@ pub struct RedeemCode {
     pub code: String,
     /// Who.
     pub email: EmailAddress,
-    /// Given name.
+    /// Given name; empty if it was not given, which is enough for somebody who has an account.
     pub first_name: String,
-    /// Family name.
+    /// Family name, likewise.
     pub last_name: String,
     /// The account's password, or the one it shall have.
     pub password: Password,
@@ -72,9 +78,18 @@ pub enum RedeemCodeError {
     /// The client does not exist.
     #[error("no such client")]
     UnknownClient,
+    /// The text is no code: a slip of the pen. Nothing was looked up, and it counts as no try.
+    #[error(transparent)]
+    Mistyped(InvalidCode),
     /// The code cannot be redeemed by this learner now, or at all.
     #[error("the code cannot be redeemed")]
     NotRedeemable,
+    /// The code is good, but for addresses of other domains. Told like any other refusal.
+    #[error("the code is for other domains")]
+    ForeignDomain,
+    /// The code is good, but who comes with it has no account yet, and gave no name.
+    #[error("a new account needs a name")]
+    NamesMissing,
     /// The code is good, but its pool is empty.
     #[error("no seats left")]
     NoSeatsLeft,
@@ -105,11 +120,11 @@ struct Redeem<'a, P, C, I> {
     op: Op,
     command: &'a RedeemCode,
     learner_id: LearnerId,
+    hash: CodeHash,
 }
 
 /// A code with its batch.
 struct Found {
-    hash: CodeHash,
     record: CodeRecord,
     batch: Batch,
 }
@@ -131,13 +146,21 @@ pub async fn redeem_code<P: RedeemPorts, C: Clock, I: IdSource>(
     command: &RedeemCode,
 ) -> Result<Redeemed, RedeemCodeError> {
     let learner_id = keys.learner_id(&command.client_id, &command.email);
-    let redeem = Redeem { ports, clock, ids, keys, op, command, learner_id };
+    let code = Code::parse(&command.code).map_err(RedeemCodeError::Mistyped)?;
+    let hash = code.hash(keys, &command.client_id);
+    let redeem = Redeem { ports, clock, ids, keys, op, command, learner_id, hash };
     if let Some(done) = ports.receipts(&op).await?.first().and_then(Redeemed::read) {
         return Ok(done);
     }
     let outcome = redeem.attempt().await;
-    if matches!(outcome, Err(RedeemCodeError::NotRedeemable | RedeemCodeError::WrongPassword)) {
+    if matches!(
+        outcome,
+        Err(RedeemCodeError::NotRedeemable
+            | RedeemCodeError::ForeignDomain
+            | RedeemCodeError::WrongPassword)
+    ) {
         redeem.count("code").await?;
+        redeem.count_for_all().await?;
     }
     outcome
 }
@@ -169,6 +192,11 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
             }
             let now = self.clock.now();
             let seated = self.check(&found, learner.as_ref(), now)?;
+            if learner.is_none() && self.command.first_name.is_empty() {
+                return Err(RedeemCodeError::NamesMissing);
+            }
+            // Before the password: hashing is work, and nobody gets it for a code that is no good.
+            let (ground, term) = self.ground(&found.batch, now).await?;
             let credential = self.prove(learner.as_ref(), &mut proof).await?;
             if let (true, Some(learner)) = (seated, &learner) {
                 if self.take_password(learner, credential, now).await? {
@@ -176,7 +204,6 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 }
                 continue;
             }
-            let (ground, term) = self.ground(&found.batch, now).await?;
             let key = self.block(&found.batch, shard);
             let change =
                 self.plan(&found, &ground, term, learner.is_some(), credential, key, now).await?;
@@ -189,7 +216,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 Met::Repeated => return Ok(done),
                 Met::Raced(place) => {
                     if matches!(change.steps.get(place), Some(Step::DrawBlock { .. })) {
-                        shard = Some(self.another(&found.batch).await?);
+                        shard = self.another(&found.batch).await?;
                     }
                 }
                 Met::Failed(error) => return Err(error.into()),
@@ -202,14 +229,11 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
     /// a known one.
     async fn find(&self) -> Result<Option<Found>, RedeemCodeError> {
         let client = &self.command.client_id;
-        let code = Code::parse(&self.command.code).ok();
-        let Some(code) = code else { return Ok(None) };
-        let hash = code.hash(self.keys, client);
-        let record = self.ports.code(client, hash).await?;
+        let record = self.ports.code(client, self.hash).await?;
         let nowhere = BatchId::from_bits(0);
         let batch_id = record.as_ref().map_or(nowhere, |record| record.batch_id);
         let batch = self.ports.batch(client, batch_id).await?;
-        Ok(record.zip(batch).map(|(record, batch)| Found { hash, record, batch }))
+        Ok(record.zip(batch).map(|(record, batch)| Found { record, batch }))
     }
 
     /// Whether the learner has a seat in the pool already; an error if the code is not theirs to
@@ -229,11 +253,14 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         }) {
             return Ok(true);
         }
-        let domain = self.command.email.domain();
-        let welcome = batch.allowed_domains.is_empty() || batch.allowed_domains.contains(domain);
         let exhausted = batch.max_redemptions.is_some_and(|max| batch.redeemed >= max);
-        if !batch.is_open(now) || !welcome || exhausted || record.redeemed_by.is_some() {
+        let usable = batch.is_open(now) && batch.has_place(record.index);
+        if !usable || exhausted || record.redeemed_by.is_some() {
             return Err(RedeemCodeError::NotRedeemable);
+        }
+        let domain = self.command.email.domain();
+        if !batch.allowed_domains.is_empty() && !batch.allowed_domains.contains(domain) {
+            return Err(RedeemCodeError::ForeignDomain);
         }
         Ok(seat.is_some())
     }
@@ -300,6 +327,19 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         }
     }
 
+    /// Counts a try at the client, wherever it came from, or refuses it.
+    async fn count_for_all(&self) -> Result<(), RedeemCodeError> {
+        let now = self.clock.now();
+        let client = &self.command.client_id;
+        let all = self.keys.mac("tries of all", &[client.as_str().as_bytes()]);
+        match self.ports.count_try(client, &all, TRIES_FOR_ALL, now).await? {
+            Counted::Within => Ok(()),
+            Counted::Over { free_at } => {
+                Err(RedeemCodeError::TooManyTries { wait: free_at.duration_since(now) })
+            }
+        }
+    }
+
     fn source(&self, what: &str) -> [u8; 32] {
         self.keys.mac("tries", &[what.as_bytes(), self.command.source.as_bytes()])
     }
@@ -330,25 +370,30 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         if !batch.has_block() {
             return None;
         }
-        let count = u8::try_from(shards(batch.block_size())).unwrap_or(1);
+        let count = u8::try_from(batch.steering.shards).unwrap_or(u8::MAX).max(1);
         let shard = shard.unwrap_or_else(|| u16::from(self.learner_id.bucket(count)));
         Some(BlockKey { pool: batch.pool(), owner: batch.batch_id.to_string(), shard })
     }
 
     /// A shard with seats left, the likelier the more it has: those who find theirs empty at once
-    /// do not all meet at the fullest. None means that the batch is used up, or was closed.
-    async fn another(&self, batch: &Batch) -> Result<u16, RedeemCodeError> {
-        let owner = batch.batch_id.to_string();
-        let blocks = self.ports.blocks(&self.command.client_id, batch.pool()).await?;
-        let left: Vec<_> = blocks.iter().filter(|block| block.key.owner == owner).collect();
-        let seats: u64 = left.iter().map(|block| block.rem).sum();
+    /// do not all meet at the fullest. It is brought up to the batch's epoch if it was left behind.
+    /// None if the batch itself has to be looked at again.
+    async fn another(&self, batch: &Batch) -> Result<Option<u16>, RedeemCodeError> {
+        let client = &self.command.client_id;
+        let blocks = blocks_of(self.ports, client, batch).await?;
+        let seats: u64 = blocks.iter().map(|block| block.rem).sum();
         let mut bytes = [0; 8];
         self.ids.fill(&mut bytes);
-        let drawn = u64::from_be_bytes(bytes).checked_rem(seats);
-        let mut drawn = drawn.ok_or(RedeemCodeError::NotRedeemable)?;
-        for block in left {
+        let Some(mut drawn) = u64::from_be_bytes(bytes).checked_rem(seats) else {
+            // Used up; or closed, or about to get more: then the batch was steered meanwhile.
+            let now = self.ports.batch(client, batch.batch_id).await?;
+            let steered = now.is_none_or(|now| now.steering.version != batch.steering.version);
+            return if steered { Ok(None) } else { Err(RedeemCodeError::NotRedeemable) };
+        };
+        for block in blocks {
             if drawn < block.rem {
-                return Ok(block.key.shard);
+                bring_up(self.ports, self.op, client, batch, &block).await?;
+                return Ok(Some(block.key.shard));
             }
             drawn -= block.rem;
         }
@@ -378,18 +423,20 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         // The code first: a used one on an empty pool is a used one.
         match batch.kind {
             CodeKind::Redemption => {
-                change.step(Step::UseCode { hash: found.hash, learner_id: self.learner_id });
+                change.step(Step::UseCode { hash: self.hash, learner_id: self.learner_id });
             }
             CodeKind::Registration if block.is_none() => {
+                let (batch_id, version) = (batch.batch_id, batch.steering.version);
                 let max = batch.max_redemptions;
-                change.step(Step::CountRedemption { batch_id: batch.batch_id, max });
+                change.step(Step::CountRedemption { batch_id, version, max });
             }
             // The block's size is the maximum.
             CodeKind::Registration => {}
         }
         let take = match (block, &pending) {
             (Some(key), pending) => {
-                Take::Block { key, invitation: pending.as_ref(), invitation_id }
+                let epoch = batch.steering.epoch;
+                Take::Block { key, epoch, invitation: pending.as_ref(), invitation_id }
             }
             (None, Some(invitation)) => Take::Invitation(invitation),
             (None, None) => Take::Available { no_invitation: invitation_id },
@@ -428,8 +475,8 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
     fn profile(&self, batch: &Batch, ground: &Ground) -> Profile {
         let chosen = self.command.language.clone().or_else(|| batch.language.clone());
         Profile {
-            first_name: Some(self.command.first_name.clone()),
-            last_name: Some(self.command.last_name.clone()),
+            first_name: given(&self.command.first_name),
+            last_name: given(&self.command.last_name),
             language: Some(chosen.unwrap_or_else(|| ground.client.default_language.clone())),
             roles: [Role::Learner].into(),
             group_ids: batch.group_ids.clone(),
@@ -437,4 +484,9 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
             ..Profile::default()
         }
     }
+}
+
+/// A blank is no name.
+fn given(name: &str) -> Option<String> {
+    (!name.is_empty()).then(|| name.to_owned())
 }

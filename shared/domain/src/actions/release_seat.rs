@@ -1,6 +1,7 @@
 //! Releasing a seat: back to the stock, spent, or cancelled before it opened.
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::{Met, ROUNDS, gave_up, met};
@@ -92,6 +93,21 @@ fn plan(
     seat: &Seat,
     pool: PoolId,
 ) -> Option<CohortKey> {
+    let (delta, gone, given_by) = released(change, contract, seat);
+    let learner_id = learner.learner_id;
+    let reason = seat.source.id.clone();
+    change.move_seats(pool, delta, Action::SeatReleased, &[learner_id], reason);
+    change.step(Step::ReleaseSeat { learner_id, pool, op: given_by, seat: gone });
+    match seat.state {
+        SeatState::Scheduled { opens_at } => {
+            Some(CohortKey { client_id: change.client_id.clone(), pool, instant: opens_at })
+        }
+        SeatState::Active { .. } | SeatState::Released { .. } => None,
+    }
+}
+
+/// What releasing a seat moves, the seat as it is then, and the operation that had given it.
+pub(super) fn released(change: &Change, contract: &Contract, seat: &Seat) -> (Delta, Seat, Uuid) {
     let now = change.at;
     let used_at = seat.used_at(now);
     let delta = match used_at {
@@ -99,25 +115,8 @@ fn plan(
         Some(used_at) if returns(contract, used_at, now) => Delta::returned(1),
         Some(_) => Delta::spent(1),
     };
-    let learner_id = learner.learner_id;
-    let reason = seat.source.id.clone();
-    change.move_seats(pool, delta, Action::SeatReleased, &[learner_id], reason);
-    change.step(Step::ReleaseSeat {
-        learner_id,
-        pool,
-        op: seat.op,
-        seat: Seat {
-            state: SeatState::Released { used_at, released_at: now },
-            op: change.op.id,
-            ..seat.clone()
-        },
-    });
-    match seat.state {
-        SeatState::Scheduled { opens_at } => {
-            Some(CohortKey { client_id: change.client_id.clone(), pool, instant: opens_at })
-        }
-        SeatState::Active { .. } | SeatState::Released { .. } => None,
-    }
+    let state = SeatState::Released { used_at, released_at: now };
+    (delta, Seat { state, op: change.op.id, ..seat.clone() }, seat.op)
 }
 
 /// Whether a used seat can be given again after its release.

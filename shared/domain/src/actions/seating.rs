@@ -5,7 +5,7 @@ use jiff::civil::Date;
 
 use crate::actions::ground::Ground;
 use crate::audit::Action;
-use crate::change::{BlockKey, Change, Presence, SeatLearner, Step};
+use crate::change::{BlockCursor, BlockKey, Change, Presence, SeatLearner, Step};
 use crate::cohort::CohortKey;
 use crate::contract::WindowError;
 use crate::dates::{Opening, local_date, opening};
@@ -90,6 +90,8 @@ pub enum Take<'a> {
     Block {
         /// Which.
         key: BlockKey,
+        /// The epoch its batch was read at.
+        epoch: u32,
         /// A live invitation of the address, if there is one.
         invitation: Option<&'a Invitation>,
         /// The invitation the address would have.
@@ -200,9 +202,10 @@ fn take(
             }
             close(change, invitation, InvitationStatus::Accepted);
         }
-        Take::Block { key, invitation, invitation_id } => {
+        Take::Block { key, epoch, invitation, invitation_id } => {
             let (used, kept) = if now { (1, 0) } else { (0, 1) };
-            change.step(Step::DrawBlock { key: key.clone(), used, kept, cursor: None });
+            let cursor = Some(BlockCursor::at_epoch(*epoch));
+            change.step(Step::DrawBlock { key: key.clone(), used, kept, cursor });
             let delta = if now { Delta::taken_up(1) } else { Delta::default() };
             change.audit(pool, delta, seating.action, learners, reason);
             match invitation {

@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::close_invitation::expire_invitation;
-use crate::actions::issue_codes::give_back_unfinished;
+use crate::actions::issue_codes::tend_batch;
 use crate::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
 use crate::actions::prove_pool::{Mismatch, PROVEN_FOR, Proven, SETTLED_AFTER, prove};
 use crate::actions::return_blocks::return_forgotten_blocks;
@@ -51,7 +51,7 @@ pub struct Swept {
     pub cohorts_opened: u32,
     /// Invitations whose time had run out.
     pub invitations_expired: u32,
-    /// Batches of codes whose issue never ended.
+    /// Batches of codes that had seats set aside which nobody can redeem: never finished, revoked, over.
     pub batches_given_back: u32,
     /// Imports whose worker was gone.
     pub imports_woken: u32,
@@ -196,7 +196,7 @@ where
         if room.clock.now() >= until {
             break;
         }
-        match give_back_unfinished(&room.store, &room.clock, &room.ids, keys, &client, id).await {
+        match tend_batch(&room.store, &room.clock, &room.ids, keys, &client, id).await {
             Ok(true) => swept.batches_given_back += 1,
             Ok(false) => {}
             Err(error) => swept.trouble("batch", id, error),

@@ -200,7 +200,10 @@ pub fn landing(
     let page = FormPage {
         shell: &shell,
         title: texts.title,
-        intro: vec![fill(texts.intro, &[("client", &client_name(site))])],
+        intro: vec![
+            fill(texts.intro, &[("client", &client_name(site))]),
+            texts.existing.to_owned(),
+        ],
         error_prefix: filled.texts.error_prefix,
         error_summary: filled.texts.error_summary,
         refusal: filled.refusal(site, &names),
@@ -303,7 +306,9 @@ impl<'a> Form<'a> {
         let problem = self.problem?;
         let texts = &self.texts.errors;
         if problem.code == ProblemCode::CodeNotRedeemable {
-            return (field == "code").then(|| texts.code_refused.to_owned());
+            let mistyped = problem.errors.iter().any(|error| error.code == "mistyped-code");
+            let text = if mistyped { texts.code_mistyped } else { texts.code_refused };
+            return (field == "code").then(|| text.to_owned());
         }
         let is_of = |error: &&FieldError| error.pointer.strip_prefix('/') == Some(field);
         let code = problem.errors.iter().find(is_of)?.code.as_ref();

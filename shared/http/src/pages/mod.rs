@@ -9,6 +9,7 @@
 mod form;
 mod language;
 mod notice;
+mod sheet;
 mod shell;
 mod texts;
 
@@ -28,6 +29,7 @@ pub use form::{
 };
 pub use language::{PageLanguage, available_languages, resolve_language};
 pub use notice::{Notice, notice};
+pub use sheet::{CodeSheet, PrintedCode, code_sheet};
 
 /// Where a page stands and how it looks.
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use seatkeeper_domain::change::{Block, Change, Refused, StoreError};
 use seatkeeper_domain::client::{Client, Group};
-use seatkeeper_domain::code::{
-    Batch, BatchState, CodeHash, CodeRecord, Redemption, UNFINISHED_AFTER,
-};
+use seatkeeper_domain::code::{Batch, CodeHash, CodeRecord, Redemption};
 use seatkeeper_domain::cohort::{Cohort, CohortKey};
 use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::idempotency::{
@@ -334,8 +332,7 @@ impl CodeBook for Ports {
             let mut found = Vec::new();
             for (client, tenant) in &model.tenants {
                 for batch in tenant.batches.values().map(|batch| &batch.value) {
-                    let due = batch.created_at + UNFINISHED_AFTER;
-                    if batch.state == BatchState::Issuing && due <= now {
+                    if let Some(due) = batch.due_at().filter(|due| *due <= now) {
                         found.push((due, client.clone(), batch.batch_id));
                     }
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use seatkeeper_domain::change::{Block, Change, Presence, Refused, Step};
-use seatkeeper_domain::code::BatchState;
+use seatkeeper_domain::code::{Batch, BatchState};
 use seatkeeper_domain::cohort::{Cohort, CohortState};
 use seatkeeper_domain::ids::PoolId;
 use seatkeeper_domain::invitation::InvitationStatus;
@@ -38,6 +38,7 @@ fn target(place: usize, step: &Step) -> String {
         Step::OpenBlock { key, .. }
         | Step::DrawBlock { key, .. }
         | Step::FenceBlock { key, .. }
+        | Step::ResizeBlock { key, .. }
         | Step::CloseBlock(Block { key, .. }) => format!("block {key:?}"),
         Step::SeatLearner(seating) => format!("learner {}", seating.learner_id),
         Step::ReleaseSeat { learner_id, .. }
@@ -59,14 +60,16 @@ fn target(place: usize, step: &Step) -> String {
         | Step::LeaveCohort { key }
         | Step::OpenCohort { key, .. }
         | Step::CohortHasOpened { key } => format!("cohort {key}"),
-        Step::AddBatch(batch) | Step::SetBatchState { batch, .. } => {
+        Step::AddBatch(batch) | Step::SteerBatch { batch, .. } => {
             format!("batch {}", batch.batch_id)
         }
         Step::CountRedemption { batch_id, .. } => format!("batch {batch_id}"),
         Step::AddCode { hash, .. } | Step::RemoveCode { hash, .. } | Step::UseCode { hash, .. } => {
             format!("code {hash}")
         }
-        Step::AddSealedCodes { batch_id, run, .. } => format!("sealed {batch_id} {run}"),
+        Step::AddSealedCodes { batch_id, run, .. } | Step::RemoveSealedCodes { batch_id, run } => {
+            format!("sealed {batch_id} {run}")
+        }
         Step::ListRedemption { batch_id, redemption } => {
             format!("redemption {batch_id} {} {}", redemption.at, redemption.learner_id)
         }
@@ -113,6 +116,9 @@ impl Model {
             Step::FenceBlock { key, epoch } => {
                 of.blocks.get(key).is_some_and(|block| block.value.epoch < *epoch)
             }
+            Step::ResizeBlock { key, by } => of.blocks.get(key).is_some_and(|block| {
+                block.value.rem >= by.min(&0).unsigned_abs() || left_out(Rule::BlockRemainder)
+            }),
             Step::CloseBlock(seen) => of.blocks.get(&seen.key).is_some_and(|block| {
                 let is = &block.value;
                 (is.size, is.used, is.kept, is.epoch)
@@ -195,9 +201,12 @@ impl Model {
             }
             Step::CohortHasOpened { key } => of.waits(key) == Some(false),
             Step::AddBatch(batch) => !of.batches.contains_key(&batch.batch_id),
-            Step::SetBatchState { batch, .. } => {
-                let known = of.batches.get(&batch.batch_id);
-                known.is_some_and(|known| known.value.state == batch.state)
+            Step::SteerBatch { batch, seen, .. } => {
+                let known = of.batches.get(&batch.batch_id).map(|known| &known.value);
+                known.is_some_and(|known| {
+                    let below = batch.max_redemptions.is_none_or(|max| known.redeemed <= max);
+                    known.steering.version == *seen && below
+                })
             }
             Step::AddCode { hash, .. } => !of.codes.contains_key(&hash.to_string()),
             Step::RemoveCode { hash, batch_id } => of
@@ -207,15 +216,17 @@ impl Model {
             Step::AddSealedCodes { batch_id, run, .. } => {
                 !of.sealed_codes.contains_key(&(*batch_id, *run))
             }
+            Step::RemoveSealedCodes { .. } => true,
             Step::UseCode { hash, .. } => of
                 .codes
                 .get(&hash.to_string())
                 .is_some_and(|code| code.redeemed_by.is_none() || left_out(Rule::CodeUnused)),
-            Step::CountRedemption { batch_id, max } => {
+            Step::CountRedemption { batch_id, version, max } => {
                 of.batches.get(batch_id).map(|batch| &batch.value).is_some_and(|batch| {
                     let below = max.is_none_or(|max| batch.redeemed < max)
                         || left_out(Rule::RedemptionMaximum);
-                    batch.state == BatchState::Active && below
+                    let as_seen = batch.steering.version == *version;
+                    batch.state == BatchState::Active && as_seen && below
                 })
             }
             Step::ListRedemption { batch_id, redemption } => {
@@ -254,6 +265,7 @@ impl Model {
             Step::OpenBlock { key, .. }
             | Step::DrawBlock { key, .. }
             | Step::FenceBlock { key, .. }
+            | Step::ResizeBlock { key, .. }
             | Step::CloseBlock(Block { key, .. }) => of.blocks.get(key)?.op,
             Step::SeatLearner(seating) => {
                 Some(of.learners.get(&seating.learner_id)?.seats.get(&seating.pool)?.op)
@@ -277,14 +289,15 @@ impl Model {
             | Step::LeaveCohort { key }
             | Step::OpenCohort { key, .. }
             | Step::CohortHasOpened { key } => of.cohorts.get(key)?.op,
-            Step::AddBatch(batch) | Step::SetBatchState { batch, .. } => {
+            Step::AddBatch(batch) | Step::SteerBatch { batch, .. } => {
                 of.batches.get(&batch.batch_id)?.op
             }
             Step::CountRedemption { batch_id, .. } => of.batches.get(batch_id)?.op,
             Step::AddCode { hash, .. }
             | Step::RemoveCode { hash, .. }
             | Step::UseCode { hash, .. } => Some(of.codes.get(&hash.to_string())?.op),
-            Step::AddSealedCodes { batch_id, run, .. } => {
+            Step::AddSealedCodes { batch_id, run, .. }
+            | Step::RemoveSealedCodes { batch_id, run } => {
                 of.sealed_codes.get(&(*batch_id, *run))?.op
             }
             Step::ListRedemption { batch_id, redemption } => {
@@ -376,6 +389,12 @@ impl Tenant {
             Step::FenceBlock { key, epoch } => {
                 if let Some(block) = self.blocks.get_mut(key) {
                     block.value.epoch = *epoch;
+                }
+            }
+            Step::ResizeBlock { key, by } => {
+                if let Some(Marked { value: block, .. }) = self.blocks.get_mut(key) {
+                    block.size = block.size.saturating_add_signed(*by);
+                    block.rem = block.rem.saturating_add_signed(*by);
                 }
             }
             Step::CloseBlock(block) => {
@@ -480,9 +499,13 @@ impl Tenant {
             Step::AddBatch(batch) => {
                 self.batches.insert(batch.batch_id, Marked::by(change, (**batch).clone()));
             }
-            Step::SetBatchState { batch, to } => {
+            Step::SteerBatch { batch, settled, .. } => {
                 if let Some(known) = self.batches.get_mut(&batch.batch_id) {
-                    known.value.state = *to;
+                    let counted = u64::from(known.value.redeemed) + settled;
+                    known.value = Batch {
+                        redeemed: u32::try_from(counted).unwrap_or(u32::MAX),
+                        ..(**batch).clone()
+                    };
                     known.op = Some(op);
                 }
             }
@@ -495,6 +518,9 @@ impl Tenant {
             Step::AddSealedCodes { batch_id, run, sealed } => {
                 let sealed = Marked::by(change, sealed.clone());
                 self.sealed_codes.insert((*batch_id, *run), sealed);
+            }
+            Step::RemoveSealedCodes { batch_id, run } => {
+                self.sealed_codes.remove(&(*batch_id, *run));
             }
             Step::UseCode { hash, learner_id } => {
                 if let Some(code) = self.codes.get_mut(&hash.to_string()) {

@@ -2,7 +2,7 @@
 
 use super::{
     ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
-    SetPasswordTexts, StopRemindersTexts, Texts,
+    SetPasswordTexts, SheetTexts, StopRemindersTexts, Texts,
 };
 
 pub(in crate::pages) const TEXTS: Texts = Texts {
@@ -46,6 +46,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     errors: ErrorTexts {
         code_missing: "Geben Sie Ihren Code ein.",
         code_refused: "Dieser Code kann nicht eingelöst werden. Prüfen Sie jedes Zeichen, oder fragen Sie die Person, von der Sie ihn haben.",
+        code_mistyped: "In diesem Code steckt ein Tippfehler. Vergleichen Sie ihn Zeichen für Zeichen mit dem, den Sie erhalten haben.",
         email_missing: "Geben Sie Ihre E-Mail-Adresse ein.",
         email_invalid: "Geben Sie eine einzige E-Mail-Adresse ein, zum Beispiel name@beispiel.de.",
         first_name_missing: "Geben Sie Ihren Vornamen ein.",
@@ -68,6 +69,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     landing: LandingTexts {
         title: "Code einlösen",
         intro: "Mit Ihrem Code erhalten Sie Zugang zur Online-Schulung bei {client}.",
+        existing: "Wenn Sie schon ein Konto haben, genügen Ihre E-Mail-Adresse und Ihr Passwort.",
         submit: "Einlösen und beginnen",
     },
     set_password: SetPasswordTexts {
@@ -79,6 +81,14 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         title: "Erinnerungen abbestellen",
         intro: "Sie erhalten keine weiteren Erinnerungen an die Einladung von {client}. Die Einladung selbst bleibt offen.",
         submit: "Erinnerungen abbestellen",
+    },
+    sheet: SheetTexts {
+        title: "Codes: {label}",
+        range: "{first} bis {last} von {count}",
+        card: "Ihr Zugang zum Online-Training bei {client}",
+        how: "Scannen Sie das Quadrat, oder öffnen Sie {page} und geben Sie diesen Code ein.",
+        valid_until: "Gültig bis {date}",
+        redeemed: "Eingelöst",
     },
     notices: NoticeTexts {
         invitation_expired: NoticeText {

@@ -2,7 +2,7 @@
 
 use super::{
     ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
-    SetPasswordTexts, StopRemindersTexts, Texts,
+    SetPasswordTexts, SheetTexts, StopRemindersTexts, Texts,
 };
 
 pub(in crate::pages) const TEXTS: Texts = Texts {
@@ -46,6 +46,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     errors: ErrorTexts {
         code_missing: "Enter your code.",
         code_refused: "This code cannot be redeemed. Check every character, or ask whoever gave it to you.",
+        code_mistyped: "There is a slip in this code. Compare it, letter by letter, with what you were given.",
         email_missing: "Enter your e-mail address.",
         email_invalid: "Enter one e-mail address, such as name@example.com.",
         first_name_missing: "Enter your first name.",
@@ -68,6 +69,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     landing: LandingTexts {
         title: "Redeem your code",
         intro: "Your code gives you access to online training at {client}.",
+        existing: "If you have an account already, your email address and its password are enough.",
         submit: "Redeem and start",
     },
     set_password: SetPasswordTexts {
@@ -79,6 +81,14 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         title: "Stop the reminders",
         intro: "You will get no more reminders of the invitation to {client}. The invitation itself stays open.",
         submit: "Stop the reminders",
+    },
+    sheet: SheetTexts {
+        title: "Codes: {label}",
+        range: "{first} to {last} of {count}",
+        card: "Your access to online training at {client}",
+        how: "Scan the square, or open {page} and type this code.",
+        valid_until: "Valid until {date}",
+        redeemed: "Redeemed",
     },
     notices: NoticeTexts {
         invitation_expired: NoticeText {

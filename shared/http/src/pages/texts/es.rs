@@ -2,7 +2,7 @@
 
 use super::{
     ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
-    SetPasswordTexts, StopRemindersTexts, Texts,
+    SetPasswordTexts, SheetTexts, StopRemindersTexts, Texts,
 };
 
 pub(in crate::pages) const TEXTS: Texts = Texts {
@@ -46,6 +46,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     errors: ErrorTexts {
         code_missing: "Escriba su código.",
         code_refused: "Este código no se puede canjear. Revise cada carácter o pregunte a quien se lo dio.",
+        code_mistyped: "Hay una errata en este código. Compárelo, carácter por carácter, con el que recibió.",
         email_missing: "Escriba su correo electrónico.",
         email_invalid: "Escriba una sola dirección de correo, por ejemplo nombre@ejemplo.es.",
         first_name_missing: "Escriba su nombre.",
@@ -68,6 +69,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     landing: LandingTexts {
         title: "Canjear el código",
         intro: "Su código le da acceso a la formación en línea en {client}.",
+        existing: "Si ya tiene una cuenta, bastan su correo electrónico y su contraseña.",
         submit: "Canjear y empezar",
     },
     set_password: SetPasswordTexts {
@@ -79,6 +81,14 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         title: "Dejar de recibir recordatorios",
         intro: "No recibirá más recordatorios de la invitación de {client}. La invitación sigue abierta.",
         submit: "Dejar de recibirlos",
+    },
+    sheet: SheetTexts {
+        title: "Códigos: {label}",
+        range: "{first} a {last} de {count}",
+        card: "Su acceso a la formación en línea de {client}",
+        how: "Escanee el cuadrado, o abra {page} y escriba este código.",
+        valid_until: "Válido hasta el {date}",
+        redeemed: "Canjeado",
     },
     notices: NoticeTexts {
         invitation_expired: NoticeText {

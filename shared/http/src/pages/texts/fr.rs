@@ -2,7 +2,7 @@
 
 use super::{
     ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
-    SetPasswordTexts, StopRemindersTexts, Texts,
+    SetPasswordTexts, SheetTexts, StopRemindersTexts, Texts,
 };
 
 pub(in crate::pages) const TEXTS: Texts = Texts {
@@ -46,6 +46,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     errors: ErrorTexts {
         code_missing: "Saisissez votre code.",
         code_refused: "Ce code ne peut pas être activé. Vérifiez chaque caractère, ou adressez-vous à la personne qui vous l’a remis.",
+        code_mistyped: "Il y a une erreur de frappe dans ce code. Comparez-le, caractère par caractère, avec celui que vous avez reçu.",
         email_missing: "Saisissez votre adresse e-mail.",
         email_invalid: "Saisissez une seule adresse e-mail, par exemple nom@exemple.fr.",
         first_name_missing: "Saisissez votre prénom.",
@@ -68,6 +69,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     landing: LandingTexts {
         title: "Activer votre code",
         intro: "Votre code donne accès à la formation en ligne chez {client}.",
+        existing: "Si vous avez déjà un compte, votre adresse e-mail et son mot de passe suffisent.",
         submit: "Activer et commencer",
     },
     set_password: SetPasswordTexts {
@@ -79,6 +81,14 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         title: "Ne plus recevoir de rappels",
         intro: "Vous ne recevrez plus de rappels de l’invitation de {client}. L’invitation elle-même reste ouverte.",
         submit: "Arrêter les rappels",
+    },
+    sheet: SheetTexts {
+        title: "Codes\u{a0}: {label}",
+        range: "{first} à {last} sur {count}",
+        card: "Votre accès à la formation en ligne chez {client}",
+        how: "Scannez le carré, ou ouvrez {page} et saisissez ce code.",
+        valid_until: "Valable jusqu’au {date}",
+        redeemed: "Activé",
     },
     notices: NoticeTexts {
         invitation_expired: NoticeText {

@@ -33,6 +33,7 @@ pub(super) struct Texts {
     pub(super) landing: LandingTexts,
     pub(super) set_password: SetPasswordTexts,
     pub(super) stop_reminders: StopRemindersTexts,
+    pub(super) sheet: SheetTexts,
     pub(super) notices: NoticeTexts,
 }
 
@@ -65,6 +66,7 @@ pub(super) struct FieldTexts {
 pub(super) struct ErrorTexts {
     pub(super) code_missing: &'static str,
     pub(super) code_refused: &'static str,
+    pub(super) code_mistyped: &'static str,
     pub(super) email_missing: &'static str,
     pub(super) email_invalid: &'static str,
     pub(super) first_name_missing: &'static str,
@@ -96,6 +98,8 @@ pub(super) struct LandingTexts {
     pub(super) title: &'static str,
     /// With `{client}`.
     pub(super) intro: &'static str,
+    /// For those who have an account.
+    pub(super) existing: &'static str,
     pub(super) submit: &'static str,
 }
 
@@ -113,6 +117,22 @@ pub(super) struct StopRemindersTexts {
     /// With `{client}`.
     pub(super) intro: &'static str,
     pub(super) submit: &'static str,
+}
+
+/// The sheet of codes, for print.
+pub(super) struct SheetTexts {
+    /// With `{label}`.
+    pub(super) title: &'static str,
+    /// With `{first}`, `{last}` and `{count}`.
+    pub(super) range: &'static str,
+    /// With `{client}`.
+    pub(super) card: &'static str,
+    /// How to redeem: with `{page}`.
+    pub(super) how: &'static str,
+    /// With `{date}`.
+    pub(super) valid_until: &'static str,
+    /// Beside a code that was redeemed.
+    pub(super) redeemed: &'static str,
 }
 
 /// A notice: what happened and what to do. Both may have `{client}`.

@@ -1,23 +1,23 @@
 //! Codes: `/v1/clients/{client}/codes` and below.
 
+mod download;
+mod steer;
+
 use std::collections::BTreeSet;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode, Uri};
+use http::Uri;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::issue_codes::{
-    CODES_MAX, IssueCodes, IssuedCodes, Moment, Wanted, batch_codes, issue_codes,
+    IssueCodes, IssuedCodes, Moment, Wanted, batch_codes, issue_codes,
 };
-use seatkeeper_domain::client::Client;
-use seatkeeper_domain::code::{Batch, BatchState, Code, CodeKind, CodeRecord};
+use seatkeeper_domain::code::{Batch, BatchState, CODES_MAX, Code, CodeKind, guessable};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ClientId};
-use seatkeeper_domain::ports::{Catalog as _, CodeBook as _, Ledger as _, People as _};
+use seatkeeper_domain::ports::{CodeBook as _, Ledger as _, People as _};
 use seatkeeper_http::body::{
     Fields, Given, Payload, Refusal, choice, date, flag, instant, integer, page_request, parsed,
     text,
@@ -25,13 +25,15 @@ use seatkeeper_http::body::{
 use seatkeeper_http::caller::{ADMINISTRATION, READS};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
-use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
+use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, person, views};
 use serde_json::{Value, json};
 
 /// Most characters of a batch's label.
 const LABEL_MAX: usize = 200;
 /// Most redemptions of one registration code.
 const REDEMPTIONS_MAX: u32 = 1_000_000;
+/// Most warnings of one answer.
+const WARNINGS_MAX: usize = 100;
 /// Longest duration of a seat, in days: a century.
 const DURATION_MAX: u32 = 36_525;
 /// Most domains of one batch.
@@ -41,8 +43,10 @@ const DOMAINS_MAX: usize = 100;
 pub(crate) fn routes() -> Router<Shared<Store>> {
     Router::new()
         .route("/v1/clients/{client}/codes", post(issue).get(list))
-        .route("/v1/clients/{client}/codes/{batch}", get(one).patch(steer))
-        .route("/v1/clients/{client}/codes/{batch}/download", get(download))
+        .route("/v1/clients/{client}/codes/{batch}", get(one).patch(steer::steer))
+        .route("/v1/clients/{client}/codes/{batch}/codes", post(steer::add))
+        .route("/v1/clients/{client}/codes/{batch}/release", post(steer::release))
+        .route("/v1/clients/{client}/codes/{batch}/download", get(download::download))
         .route("/v1/clients/{client}/codes/{batch}/redemptions", get(redemptions))
 }
 
@@ -67,19 +71,39 @@ async fn issue(
         // Ten thousand codes are more than an idempotency record holds; the batch keeps them.
         let batch = answer.body()["batch"]["batch_id"].as_str().and_then(|id| id.parse().ok());
         let batch = batch.ok_or_else(Problem::not_found)?;
-        let codes = batch_codes(&app.store, &app.edge.keys, &wanted.client_id, batch).await?;
+        let mut codes = batch_codes(&app.store, &app.edge.keys, &wanted.client_id, batch).await?;
+        // Others may have been added since.
+        codes.truncate(count(&answer.body()["batch"]["count"]));
         answer.body_mut()["codes"] = shown(&codes);
     }
     Ok(answer)
+}
+
+fn count(value: &Value) -> usize {
+    value.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
 }
 
 fn answer(issued: &IssuedCodes) -> Answer {
     let body = json!({
         "batch": views::batch(&issued.batch, issued.redeemed),
         "codes": shown(&issued.codes),
+        "warnings": warnings(&issued.codes),
         "stock": views::stock(issued.stock),
     });
     Answer::created(&body).unrepeatable("/codes")
+}
+
+/// What is worth saying of the administrator's own codes; generated ones are beyond guessing.
+fn warnings(codes: &[Code]) -> Value {
+    let weak = guessable(codes).into_iter().take(WARNINGS_MAX);
+    let warning = |place: usize| {
+        json!({
+            "pointer": format!("/codes/{place}"), "code": "guessable-code",
+            "detail": "This code can be guessed: it is short, has few different characters, or \
+                       tells the next. Let codes be generated, or choose longer ones.",
+        })
+    };
+    weak.map(warning).collect()
 }
 
 fn shown(codes: &[Code]) -> Value {
@@ -255,15 +279,6 @@ async fn redemptions_of(
     Ok(batch.redeemed_with(&blocks))
 }
 
-async fn steer(
-    signed_in: SignedIn,
-    Path((client, _)): Path<(String, String)>,
-) -> Result<Answer, Problem> {
-    signed_in.admitted(&client, ADMINISTRATION)?;
-    let detail = "Pausing, extending and revoking codes is not served yet.";
-    Err(Problem::new(ProblemCode::NotImplemented, detail))
-}
-
 async fn redemptions(
     State(app): State<Shared<Store>>,
     signed_in: SignedIn,
@@ -282,103 +297,4 @@ async fn redemptions(
         let learner = learners.iter().find(|known| known.learner_id == redemption.learner_id);
         views::redemption(redemption, learner)
     })))
-}
-
-/// The formats of a download.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Csv,
-    Xlsx,
-}
-
-async fn download(
-    State(app): State<Shared<Store>>,
-    signed_in: SignedIn,
-    Path((client, batch)): Path<(String, String)>,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    let client = signed_in.admitted(&client, ADMINISTRATION)?;
-    let mut query = Fields::of_query(&uri);
-    let formats = [("csv", Format::Csv), ("xlsx", Format::Xlsx)];
-    let format = query.optional("format", choice(&formats)).unwrap_or(Format::Csv);
-    let format = query.finish(|| Some(format))?;
-    let batch = batch_of(&app, &client, &batch).await?;
-    if format == Format::Xlsx {
-        let detail = "Codes are downloaded as csv for now; leave out the format.";
-        return Err(Problem::new(ProblemCode::NotImplemented, detail));
-    }
-    let owner = app.store.client(&client).await?.ok_or_else(Problem::not_found)?;
-    let rows = rows(&app, &client, &batch).await?;
-    let name = format!("attachment; filename=\"{}.csv\"", batch.batch_id);
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
-        (CONTENT_DISPOSITION, HeaderValue::try_from(name).map_err(|_| Problem::not_found())?),
-        // Has the runtime send the bytes as they are: text would lose its byte order mark.
-        (CONTENT_ENCODING, HeaderValue::from_static("identity")),
-    ];
-    Ok((StatusCode::OK, headers, csv(&owner, &rows)).into_response())
-}
-
-/// Code, link and state of every code of a batch.
-async fn rows(
-    app: &App<Store>,
-    client: &ClientId,
-    batch: &Batch,
-) -> Result<Vec<[String; 3]>, Problem> {
-    let keys = &app.edge.keys;
-    let codes = batch_codes(&app.store, keys, client, batch.batch_id).await?;
-    let hashes: Vec<_> = codes.iter().map(|code| code.hash(keys, client)).collect();
-    let records = app.store.codes(client, &hashes).await?;
-    let shared =
-        batch.kind == CodeKind::Registration && redemptions_of(app, client, batch).await? > 0;
-    let base = &app.edge.page_base_url;
-    let row = |(code, record): (&Code, Option<CodeRecord>)| {
-        let used = shared || record.is_some_and(|record| record.redeemed_by.is_some());
-        let state = if used { "redeemed" } else { "unused" };
-        [code.to_string(), format!("{base}/{client}/{code}"), state.to_owned()]
-    };
-    Ok(codes.iter().zip(records).map(row).collect())
-}
-
-/// The list for a spreadsheet: UTF-8 with a byte order mark, and the separator that the client's
-/// Excel expects.
-fn csv(client: &Client, rows: &[[String; 3]]) -> String {
-    let separator = if client.default_language.as_str() == "fr" { ";" } else { "," };
-    let mut text = String::from("\u{feff}");
-    let header = ["code", "link", "state"].map(str::to_owned);
-    for row in std::iter::once(&header).chain(rows) {
-        let cells: Vec<String> = row.iter().map(|cell| safe_cell(cell)).collect();
-        text.push_str(&cells.join(separator));
-        text.push_str("\r\n");
-    }
-    text
-}
-
-/// A cell that no spreadsheet takes for a formula (OWASP, CSV injection), in quotes if needed.
-fn safe_cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains(['"', ',', ';', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula() {
-        for (cell, expected) in [
-            ("ABCD-EFGH", "ABCD-EFGH"),
-            ("=1+1", "'=1+1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("a;b", "\"a;b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-        ] {
-            assert_eq!(safe_cell(cell), expected);
-        }
-    }
 }
