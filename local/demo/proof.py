@@ -41,7 +41,7 @@ def _counted(world: World) -> tuple[Counter[str], Counter[str]]:
     for invitation in world.admin.items(f"{world.path}/invitations", status="pending"):
         held[invitation["contract_id"]] += 1
     for batch in world.admin.items(f"{world.path}/codes"):
-        if batch["kind"] == "redemption":
+        if batch["kind"] == "redemption" and batch["state"] != "revoked":
             held[batch["contract_id"]] += batch["count"] - batch["redeemed"]
     return held, used
 

@@ -56,6 +56,7 @@ class Story:
             self._import()
             self._issue_codes()
             self._redeem_codes()
+            self._steer_codes()
             self._start_date()
             self._order()
             self._four_seats()
@@ -244,6 +245,45 @@ class Story:
             stage.check("status of a used code", 404, used.status)
             stage.say("the used card is refused to anybody else, like an unknown code")
             self.pages["landing page"] = f"{world.landing_page}/{codes[NINA]}"
+
+    def _steer_codes(self) -> None:
+        world, stage = self.world, self.stage
+        made = self.codes[OMAR]
+        path = f"{world.path}/codes/{made['batch']['batch_id']}"
+        with stage.step("The cards are printed, paused, extended, and two are added"):
+            for form, begins in (("xlsx", b"PK"), ("html", b"<!doctype html>")):
+                file = world.admin.request("GET", f"{path}/download?format={form}")
+                stage.check(f"status of the {form}", 200, file.status)
+                stage.check(f"how the {form} begins", begins, file.body[: len(begins)])
+            squares = file.body.count(b"<svg")
+            stage.check("squares for codes that nobody used", 4, squares)
+            stage.say(f"a workbook, and a sheet with {squares} squares to scan")
+
+            world.admin.call("PATCH", path, {"state": "paused"})
+            card = made["codes"][1]
+            refused = self._fill(FIFTH, "Eva", "Morel", card)
+            stage.check("status of a paused card", 404, refused.status)
+            day = world.today() + timedelta(days=60)
+            body = {"state": "active", "valid_until": day.isoformat()}
+            steered = world.admin.call("PATCH", path, body)
+            stage.check("extended until", rfc3339(midnight(day + timedelta(days=1))), steered["valid_until"])
+            stage.say(f"paused, refused like an unknown code; resumed, and good until {day}")
+            more = world.admin.call("POST", f"{path}/codes", {"count": 2}, expects=201)
+            stage.check("codes of the batch", 7, more["batch"]["count"])
+            world.moved(world.main, more["stock"], held=2)
+            seconds = self.codes[NINA]["batch"]["batch_id"]
+            raised = world.admin.call("PATCH", f"{world.path}/codes/{seconds}", {"max_redemptions": 12})
+            stage.check("maximum of the registration code", 12, raised["max_redemptions"])
+        with stage.step("Cards that were lost are revoked"):
+            revoked = world.admin.call("PATCH", path, {"state": "revoked"})
+            stage.check("redeemed before", 1, revoked["redeemed"])
+            world.moved(world.main, revoked["stock"], held=-6)
+            refused = self._fill(FIFTH, "Eva", "Morel", card)
+            stage.check("status of a revoked card", 404, refused.status)
+            trail = world.admin.items(f"{world.path}/audit")
+            printed = [one["actor"] for one in trail if one["action"] == "codes_downloaded"]
+            stage.check("downloads in the trail", 3, len(printed))
+            stage.say("six seats return; Omar keeps his; the trail names who downloaded the codes")
 
     def _redeem(self, email: str, first_name: str, last_name: str, code: str) -> None:
         answer = self._fill(email, first_name, last_name, code)

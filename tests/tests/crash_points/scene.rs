@@ -9,6 +9,7 @@ use jiff::civil::date;
 use seatkeeper_domain::actions::accept_invitation::{
     AcceptInvitation, AcceptInvitationError, accept_invitation,
 };
+use seatkeeper_domain::actions::add_codes::{AddCodes, AddCodesError, More, add_codes};
 use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
 use seatkeeper_domain::actions::close_invitation::{
     CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
@@ -21,19 +22,25 @@ use seatkeeper_domain::actions::invite::{Invite, InviteError, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wanted, issue_codes};
 use seatkeeper_domain::actions::open_contract::{AddSeatsError, add_seats};
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
+use seatkeeper_domain::actions::release_batch::release_batch;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
 use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
 use seatkeeper_domain::actions::run_import::ImportEnd;
 use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::actions::steer_batch::{
+    Amend, SteerBatch, SteerBatchError, Target, steer_batch,
+};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::idempotency::Op;
-use seatkeeper_domain::ids::{InvitationId, SublicenseId};
+use seatkeeper_domain::ids::{BatchId, InvitationId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::password::PasswordPolicy;
-use seatkeeper_domain::ports::{Clock as _, IdSource as _, ImportLog as _};
+use seatkeeper_domain::ports::{
+    Clock as _, CodeBook as _, IdSource as _, ImportLog as _, PageRequest,
+};
 use seatkeeper_testkit::{Fault, StoredObject, When};
 use seatkeeper_tests::{World, address};
 use serde_json::{Value, json};
@@ -74,6 +81,11 @@ workflows! {
     IssueCodes = "issue-codes",
     RedeemCode = "redeem-code",
     RedeemRegistration = "redeem-registration",
+    PauseCodes = "pause-codes",
+    RaiseMaximum = "raise-maximum",
+    RevokeCodes = "revoke-codes",
+    AddCodes = "add-codes",
+    ReleaseCodes = "release-codes",
     Release = "release",
     TopUp = "top-up",
     Allocate = "allocate",
@@ -102,12 +114,20 @@ impl Workflow {
 
     /// Whether doing it twice is doing it once, also for callers without a key.
     pub(crate) fn is_natural(self) -> bool {
-        !matches!(self, Self::Resend | Self::IssueCodes | Self::Allocate)
+        !matches!(self, Self::Resend | Self::IssueCodes | Self::AddCodes | Self::Allocate)
     }
 
     /// Whether it is one change: it happens whole or not at all.
     pub(crate) fn is_one_change(self) -> bool {
-        !matches!(self, Self::InviteSeveral | Self::IssueCodes)
+        !matches!(
+            self,
+            Self::InviteSeveral
+                | Self::IssueCodes
+                | Self::PauseCodes
+                | Self::RevokeCodes
+                | Self::AddCodes
+                | Self::ReleaseCodes
+        )
     }
 
     /// Whether it is owed before it begins, so that it has to happen whoever goes missing.
@@ -130,6 +150,7 @@ pub(crate) struct Scene {
     pub(crate) workflow: Workflow,
     pub(crate) stage: Stage,
     code: Option<String>,
+    batch: Option<BatchId>,
     event: Option<Value>,
     object: Option<StoredObject>,
     sublicense: Option<Sublicense>,
@@ -144,6 +165,7 @@ impl Scene {
             workflow,
             stage,
             code: None,
+            batch: None,
             event: None,
             object: None,
             sublicense: None,
@@ -166,6 +188,20 @@ impl Scene {
                 let wanted =
                     Wanted::Registration { own: None, max_redemptions: Some(9), guaranteed: false };
                 scene.code = Some(scene.issue_some(wanted).await);
+            }
+            Workflow::PauseCodes
+            | Workflow::RaiseMaximum
+            | Workflow::RevokeCodes
+            | Workflow::ReleaseCodes => {
+                let max_redemptions = Some(20);
+                let wanted = Wanted::Registration { own: None, max_redemptions, guaranteed: true };
+                scene.code = Some(scene.issue_some(wanted).await);
+                scene.batch = Some(scene.only_batch().await);
+                scene.redeem(world.op()).await.expect("a seat");
+            }
+            Workflow::AddCodes => {
+                scene.code = Some(scene.issue_some(Wanted::Generated(20)).await);
+                scene.batch = Some(scene.only_batch().await);
             }
             Workflow::Release | Workflow::OpenCohort => {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
@@ -256,6 +292,11 @@ impl Scene {
                 Ok(format!("{} codes", codes.len()))
             }
             Workflow::RedeemCode | Workflow::RedeemRegistration => self.redeem(op).await,
+            Workflow::PauseCodes => self.steer(op, |c| c.state = Some(Target::Paused)).await,
+            Workflow::RaiseMaximum => self.steer(op, |c| c.max_redemptions = Amend::Set(40)).await,
+            Workflow::RevokeCodes => self.steer(op, |c| c.state = Some(Target::Revoked)).await,
+            Workflow::AddCodes => self.add_codes(op).await,
+            Workflow::ReleaseCodes => self.release_codes(op).await,
             Workflow::Release => self.release(op).await,
             Workflow::TopUp => self.top_up(op).await,
             Workflow::Allocate => self.allocate(op).await,
@@ -454,6 +495,55 @@ impl Scene {
         redeemed
             .map(|redeemed| format!("seated before {}", redeemed.already))
             .map_err(|error| failure(matches!(error, RedeemCodeError::Store(_)), error))
+    }
+
+    async fn only_batch(&self) -> BatchId {
+        let (world, page) = (self.world(), PageRequest { limit: 1, cursor: None });
+        let batches = world.store.batches(&world.client, &page).await.expect("a page");
+        batches.items.first().expect("a batch").batch_id
+    }
+
+    async fn steer(&self, op: Op, change: impl FnOnce(&mut SteerBatch)) -> Result<String, Failure> {
+        let world = self.world();
+        let mut command = SteerBatch {
+            client_id: world.client.clone(),
+            batch_id: self.batch.expect("a batch"),
+            state: None,
+            valid_until: Amend::Keep,
+            max_redemptions: Amend::Keep,
+        };
+        change(&mut command);
+        let (store, clock, caller) = (&world.store, &world.clock, world.administrator());
+        let steered = steer_batch(store, clock, &caller, op, &command).await;
+        steered
+            .map(|now| format!("{:?}, {:?}", now.batch.state, now.batch.max_redemptions))
+            .map_err(|error| failure(matches!(error, SteerBatchError::Store(_)), error))
+    }
+
+    async fn add_codes(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let batch_id = self.batch.expect("a batch");
+        let more = More::Generated(120);
+        let command = AddCodes { client_id: world.client.clone(), batch_id, more };
+        let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+        let caller = world.administrator();
+        let added = add_codes(store, clock, ids, keys, &caller, op, &command).await;
+        // Another attempt's lot may be on its way still: whoever is told so comes again.
+        added.map(|added| format!("{} codes", added.issued.codes.len())).map_err(|error| {
+            failure(matches!(error, AddCodesError::Store(_) | AddCodesError::Busy), error)
+        })
+    }
+
+    async fn release_codes(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+        let batch = store.batch(&world.client, self.batch.expect("a batch")).await;
+        let batch = batch.map_err(|error| failure(true, error))?.expect("the batch");
+        let actor = Actor::Caller("admin-1".to_owned());
+        let until = clock.now() + SignedDuration::from_mins(1);
+        let place = (&world.client, &world.contract);
+        let done = release_batch(store, clock, ids, actor, op, place, &batch, until).await;
+        done.map(|done| format!("complete {}", done.complete)).map_err(|error| failure(true, error))
     }
 
     async fn release(&self, op: Op) -> Result<String, Failure> {

@@ -6,8 +6,8 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Request};
 
-/// Long enough for sixty-four cold starts on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Long enough for five hundred cold starts on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What came back.
 pub(crate) struct Answer {

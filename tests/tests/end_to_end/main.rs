@@ -29,7 +29,7 @@ const OPENING: Story =
 const STORIES: [Story; 5] = [
     ("sixty-four at once create learners on the last twenty seats", stories::race),
     ("an invited learner accepts and the LMS exchanges her ticket once", stories::invitation),
-    ("forty redeem a code on fifteen seats", stories::codes),
+    ("a crowd redeems a code on seats for three in five", stories::codes),
     ("a spreadsheet is dropped, and its event comes again", stories::drop),
     ("an event that cannot be acted on is given up and holds nothing up", stories::poison),
 ];
