@@ -127,7 +127,7 @@ async fn the_limits_of_a_source_and_of_a_client_do_not_know_each_other() {
     let world = World::with_seats(1).await;
     let now = world.clock.now();
     let count = async |source: u8, limit| {
-        world.store.count_try(&world.client, &[source; 32], limit, now).await.expect("counted")
+        world.store.count_try(&world.client, &[source; 32], &[limit], now).await.expect("counted")
     };
     for _ in 0..TRIES.most {
         assert_eq!(count(1, TRIES).await, Counted::Within);

@@ -197,7 +197,7 @@ impl Scene {
                 let wanted = Wanted::Registration { own: None, max_redemptions, guaranteed: true };
                 scene.code = Some(scene.issue_some(wanted).await);
                 scene.batch = Some(scene.only_batch().await);
-                scene.redeem(world.op()).await.expect("a seat");
+                scene.redeem(scene.world().op()).await.expect("a seat");
             }
             Workflow::AddCodes => {
                 scene.code = Some(scene.issue_some(Wanted::Generated(20)).await);

@@ -365,17 +365,12 @@ async fn what_is_not_served_yet_says_so_and_changes_nothing() {
     let order = json!({"contract_id": contract, "email": "lea@globex.example"});
     let made = house.post(&admin(), &format!("{GLOBEX}/learners"), order).await.json();
     let learner = format!("{GLOBEX}/learners/{}", text(&made["learner"]["learner_id"]));
-    let order = json!({"contract_id": contract, "kind": "redemption", "label": "A", "count": 1});
-    let codes = house.post(&admin(), &format!("{GLOBEX}/codes"), order).await.json();
-    let batch = format!("{GLOBEX}/codes/{}", text(&codes["batch"]["batch_id"]));
     let import = format!("{GLOBEX}/imports/imp_00000000000000000000000000");
     let before = house.world.cloud.dump();
     for (method, path) in [
         ("PATCH", learner.clone()),
         ("DELETE", learner.clone()),
         ("POST", format!("{learner}/transfer")),
-        ("PATCH", batch.clone()),
-        ("GET", format!("{batch}/download?format=xlsx")),
         ("GET", format!("{GLOBEX}/seats/{contract}/explain?learner=x")),
         ("POST", format!("{GLOBEX}/webhooks")),
         ("GET", format!("{GLOBEX}/webhooks")),

@@ -143,7 +143,9 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         2 => (0..2_u8, 0..2_u32, option(3))
             .prop_map(|(batch, seen, max)| Bit::CountRedemption(batch, seen, max)),
         1 => (0..2_u8, learner).prop_map(|(batch, who)| Bit::ListRedemption(batch, who)),
-        1 => (0..2_u8, 0..2_u32).prop_map(|(batch, run)| Bit::Sealed(batch, run)),
+        2 => (0..2_u8, 0..2_u32, any::<bool>()).prop_map(|(batch, run, there)| {
+            if there { Bit::Sealed(batch, run) } else { Bit::RemoveSealed(batch, run) }
+        }),
         1 => (0..2_u8, 0..3_i64).prop_map(|(order, add)| Bit::Order(order, add)),
         1 => (0..2_u8).prop_map(Bit::Listing),
         1 => (0..3_u8).prop_map(Bit::Mail),

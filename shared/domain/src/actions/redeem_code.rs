@@ -332,7 +332,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         let now = self.clock.now();
         let client = &self.command.client_id;
         let all = self.keys.mac("tries of all", &[client.as_str().as_bytes()]);
-        match self.ports.count_try(client, &all, TRIES_FOR_ALL, now).await? {
+        match self.ports.count_try(client, &all, &[TRIES_FOR_ALL], now).await? {
             Counted::Within => Ok(()),
             Counted::Over { free_at } => {
                 Err(RedeemCodeError::TooManyTries { wait: free_at.duration_since(now) })

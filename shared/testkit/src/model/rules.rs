@@ -216,7 +216,6 @@ impl Model {
             Step::AddSealedCodes { batch_id, run, .. } => {
                 !of.sealed_codes.contains_key(&(*batch_id, *run))
             }
-            Step::RemoveSealedCodes { .. } => true,
             Step::UseCode { hash, .. } => of
                 .codes
                 .get(&hash.to_string())
@@ -239,7 +238,9 @@ impl Model {
             Step::ListImport { import_id, created_at } => {
                 !of.import_list.contains_key(&(*created_at, *import_id))
             }
-            Step::PutChunk(_) | Step::PointInvitation { .. } => true,
+            Step::PutChunk(_) | Step::PointInvitation { .. } | Step::RemoveSealedCodes { .. } => {
+                true
+            }
             Step::Mail(intent) => !of.mails.contains_key(&intent.key) || left_out(Rule::MailInside),
             Step::Audit(record) => {
                 let key = (record.pool, record.at, change.op.id, change.part, place);
