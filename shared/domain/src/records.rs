@@ -256,7 +256,9 @@ impl LetsGo {
             | Action::InvitationReaddressed
             | Action::SeatsOpened
             | Action::SeatsReserved
-            | Action::ReserveReturned => Self::Nothing,
+            | Action::ReserveReturned
+            | Action::CodesSteered
+            | Action::CodesDownloaded => Self::Nothing,
         }
     }
 }

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use crate::actions::{Met, met};
 use crate::audit::{Action, Actor};
 use crate::change::{Block, Change, Step, StoreError};
-use crate::code::BatchState;
 use crate::idempotency::Op;
 use crate::ids::{BatchId, ClientId, ImportId, PoolId};
 use crate::import_run::ImportStatus;
@@ -72,7 +71,8 @@ async fn is_over(
     }
     if let Ok(batch) = owner.parse::<BatchId>() {
         let batch = ports.batch(client, batch).await?;
-        return Ok(batch.is_none_or(|batch| batch.state == BatchState::Revoked));
+        // One that was only just revoked is settled by itself, with what its blocks had given.
+        return Ok(batch.is_none_or(|batch| batch.steering.returned));
     }
     // Of something this version does not know.
     Ok(false)
