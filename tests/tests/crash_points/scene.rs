@@ -194,7 +194,9 @@ impl Scene {
             | Workflow::RevokeCodes
             | Workflow::ReleaseCodes => {
                 let max_redemptions = Some(20);
-                let wanted = Wanted::Registration { own: None, max_redemptions, guaranteed: true };
+                // What an open block has given is not the pool's to release yet.
+                let guaranteed = workflow != Workflow::ReleaseCodes;
+                let wanted = Wanted::Registration { own: None, max_redemptions, guaranteed };
                 scene.code = Some(scene.issue_some(wanted).await);
                 scene.batch = Some(scene.only_batch().await);
                 scene.redeem(scene.world().op()).await.expect("a seat");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use seatkeeper_domain::change::{Block, Change, Presence, Refused, Step};
-use seatkeeper_domain::code::{Batch, BatchState};
+use seatkeeper_domain::code::BatchState;
 use seatkeeper_domain::cohort::{Cohort, CohortState};
 use seatkeeper_domain::ids::PoolId;
 use seatkeeper_domain::invitation::InvitationStatus;
@@ -502,11 +502,14 @@ impl Tenant {
             }
             Step::SteerBatch { batch, settled, .. } => {
                 if let Some(known) = self.batches.get_mut(&batch.batch_id) {
-                    let counted = u64::from(known.value.redeemed) + settled;
-                    known.value = Batch {
-                        redeemed: u32::try_from(counted).unwrap_or(u32::MAX),
-                        ..(**batch).clone()
-                    };
+                    let is = &mut known.value;
+                    let counted = u64::from(is.redeemed) + settled;
+                    is.redeemed = u32::try_from(counted).unwrap_or(u32::MAX);
+                    is.state = batch.state;
+                    is.count = batch.count;
+                    is.valid_until = batch.valid_until;
+                    is.max_redemptions = batch.max_redemptions;
+                    is.steering = batch.steering.clone();
                     known.op = Some(op);
                 }
             }
