@@ -4,7 +4,7 @@ use askama::Template;
 use jiff::civil::Date;
 use qrcodegen::{QrCode, QrCodeEcc};
 
-use super::shell::{Shell, visible};
+use super::shell::{Holds, Shell, visible};
 use super::texts::fill;
 use super::{Page, RenderError, Site};
 
@@ -92,7 +92,7 @@ pub fn code_sheet(site: &Site<'_>, sheet: &CodeSheet<'_>) -> Result<Page, Render
         redeemed: texts.redeemed,
         cards: sheet.codes.iter().map(card).collect(),
     };
-    Ok(shell.page(site, &page.render()?))
+    Ok(shell.page(site, &page.render()?, Holds::Words))
 }
 
 fn card(printed: &PrintedCode) -> Card<'_> {
