@@ -112,14 +112,16 @@ impl Shell {
     /// they sign in.
     fn content_security_policy(&self, site: &Site<'_>, holds: Holds) -> HeaderValue {
         let digest = |text: &str| BASE64.encode(&Sha256::digest(text.as_bytes()));
-        let mut policy = format!("default-src 'none'; style-src 'sha256-{}'", digest(&self.style));
+        let mut directives = vec![
+            "default-src 'none'".to_owned(),
+            format!("style-src 'sha256-{}'", digest(&self.style)),
+        ];
         if holds == Holds::LaunchingForm {
-            policy += &format!("; script-src 'sha256-{}'", digest(self.script));
+            directives.push(format!("script-src 'sha256-{}'", digest(self.script)));
         }
-        policy += "; img-src data:";
-        if let Some(origin) = self.logo.as_deref().and_then(origin) {
-            policy += &format!(" {origin}");
-        }
+        let images = self.logo.as_deref().and_then(origin);
+        let images = ["data:".to_owned()].into_iter().chain(images);
+        directives.push(format!("img-src {}", images.collect::<Vec<_>>().join(" ")));
         let launch = site.client.as_ref().map(|client| client.launch_url);
         let (own, launch) = (origin(site.page_base), launch.and_then(origin));
         let targets: Vec<String> = match holds {
@@ -130,10 +132,10 @@ impl Shell {
                 ours.chain(["https:".to_owned()]).collect()
             }
         };
-        policy += &format!("; form-action {}", targets.join(" "));
-        policy += "; frame-ancestors 'none'; base-uri 'none'";
+        directives.push(format!("form-action {}", targets.join(" ")));
+        directives.extend(["frame-ancestors 'none'", "base-uri 'none'"].map(str::to_owned));
         // The parts are ASCII; if they were not, nothing at all would be allowed.
-        HeaderValue::try_from(policy)
+        HeaderValue::try_from(directives.join("; "))
             .unwrap_or(HeaderValue::from_static("default-src 'none'; form-action 'none'"))
     }
 }
