@@ -17,7 +17,7 @@ SECONDS_FOR_A_MAIL = 20
 
 
 class Letter(Enum):
-    """What a mail says, by its subject in English and in French."""
+    """What a mail says, by its subject in English, in French, and where the story needs it in German."""
 
     INVITATION = (
         "{} has invited you to its online training",
@@ -26,6 +26,7 @@ class Letter(Enum):
     CHOOSE_PASSWORD = (
         "Your {} account: choose your password",
         "Votre compte {}\N{NO-BREAK SPACE}: choisissez votre mot de passe",
+        "Ihr Konto bei {}: Wählen Sie Ihr Passwort",
     )
     PASSWORD = ("Your {} account is ready", "Votre compte {} est prêt")
     ADDED = (
@@ -33,6 +34,7 @@ class Letter(Enum):
         "{} vous ouvre l’accès à une autre formation",
     )
     OPENED = ("Your access at {} is open", "Votre accès chez {} est ouvert")
+    NEW_PASSWORD = ("Choose a new password for {}", "Choisissez un nouveau mot de passe pour {}")
     REDEEMED = (
         "Your code is redeemed: welcome to {}",
         "Votre code est activé\N{NO-BREAK SPACE}: bienvenue chez {}",
@@ -40,7 +42,7 @@ class Letter(Enum):
 
     def subject(self, language: str, client: str) -> str:
         """The subject line."""
-        return self.value[0 if language == "en" else 1].format(client)
+        return self.value[("en", "fr", "de").index(language)].format(client)
 
 
 @dataclass(frozen=True)

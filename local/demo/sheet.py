@@ -12,7 +12,7 @@ FILE = Path(__file__).with_name("fr_ordinaire.xlsx")
 EXPECTED = Path(__file__).with_name("fr_ordinaire.json")
 
 #: Languages that mails are written in; any other person is written to in French here.
-WRITTEN = ("en", "fr")
+WRITTEN = ("en", "fr", "de")
 
 
 @dataclass(frozen=True)
