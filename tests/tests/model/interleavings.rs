@@ -342,6 +342,26 @@ pub(crate) fn release_and_create(rule: Option<Rule>) -> Found {
     })
 }
 
+/// A seat is released twice while its learner is given another one: neither who released takes it
+/// for theirs, nor is told that there was none.
+pub(crate) fn release_and_give_again(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(2).with_seat(1, None).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "release", who, ports => who.release(&ports, 1));
+        actor!(run, &setting, &clock, 2, "create", who, ports => who.create_by_number(&ports, 1, None));
+        actor!(run, &setting, &clock, 3, "release", who, ports => who.release(&ports, 1));
+        run
+    };
+    every_order(&setting, make, |run| {
+        for op in run.outcomes().into_iter().flatten().filter_map(|outcome| outcome.op) {
+            let effects = run.ports().model().audited(&setting.client, op);
+            demand(effects <= 1, "I11", "one call moved two seats", run)?;
+        }
+        Ok(())
+    })
+}
+
 /// A cohort opens while one of its seats is released, somebody joins it, and its instant comes.
 /// All three at once take long: a test run has them two by two.
 pub(crate) fn cohort(rule: Option<Rule>, releases: bool, joins: bool) -> Found {
@@ -474,7 +494,7 @@ type Seeded = (Rule, &'static [&'static str], fn(Option<Rule>) -> Found);
 
 type Scenario = (&'static str, fn(Option<Rule>) -> Found);
 
-const SCENARIOS: [Scenario; 23] = [
+const SCENARIOS: [Scenario; 24] = [
     ("the last seat: create, create, redeem", last_seat),
     ("the same redemption code", same_code),
     ("the last redemption of a registration code", |rule| last_redemption(rule, false)),
@@ -491,6 +511,7 @@ const SCENARIOS: [Scenario; 23] = [
     ("the same key: allocate", |rule| same_key_allocating(rule, 0)),
     ("the same key: allocate, a reply lost", |rule| same_key_allocating(rule, 1)),
     ("release, create, release", release_and_create),
+    ("release, give again, release", release_and_give_again),
     ("a cohort: open, release, midnight", |rule| cohort(rule, true, false)),
     ("a cohort: open, join, midnight", |rule| cohort(rule, false, true)),
     ("a cohort that waits: release, join, join", waiting_cohort),

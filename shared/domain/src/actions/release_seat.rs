@@ -48,17 +48,17 @@ pub async fn release_seat(
     learner_id: LearnerId,
     pool: PoolId,
 ) -> Result<Learner, ReleaseSeatError> {
-    let applied_before = !ports.receipts(&op).await?.is_empty();
+    let known = async || ports.learner(client, learner_id).await?.ok_or(ReleaseSeatError::NoSeat);
+    // Once it is applied, a live seat is one that was given since: not this call's to release.
+    if !ports.receipts(&op).await?.is_empty() {
+        return known().await;
+    }
     for _ in 0..ROUNDS {
         let now = clock.now();
-        let learner = ports.learner(client, learner_id).await?.ok_or(ReleaseSeatError::NoSeat)?;
+        let learner = known().await?;
         let Some(seat) = learner.live_seat(pool) else {
             let mine = learner.seats.get(&pool).is_some_and(|seat| seat.op == op.id);
-            return if mine || applied_before {
-                Ok(learner)
-            } else {
-                Err(ReleaseSeatError::NoSeat)
-            };
+            return if mine { Ok(learner) } else { Err(ReleaseSeatError::NoSeat) };
         };
         let mut change = Change::new(client, op, actor.clone(), now);
         let cohort = plan(&mut change, contract, &learner, seat, pool);
@@ -76,10 +76,10 @@ pub async fn release_seat(
                 change.step(Step::LeaveCohort { key: cohort });
             }
         }
-        let Err(refused) = ports.apply(&change).await else { continue };
-        match met(&change, refused) {
-            Met::Repeated | Met::NoSeats | Met::Raced(_) => {}
-            Met::Failed(error) => return Err(error.into()),
+        match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+            Ok(()) | Err(Met::Repeated) => return known().await,
+            Err(Met::NoSeats | Met::Raced(_)) => {}
+            Err(Met::Failed(error)) => return Err(error.into()),
         }
     }
     Err(gave_up().into())
