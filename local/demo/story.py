@@ -8,7 +8,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 
-from demo import imported, proof, sheet
+from demo import imported, proof, sheet, uploaded
 from demo.http import Answer, Json, open_page, send, submit
 from demo.inbox import Due, Letter, Mail
 from demo.stage import Abandoned, Stage, Unexpected
@@ -58,6 +58,7 @@ class Story:
             self._wrong_address()
             self._forgotten_password()
             self._import()
+            self._upload()
             self._issue_codes()
             self._redeem_codes()
             self._steer_codes()
@@ -253,6 +254,10 @@ class Story:
     def _import(self) -> None:
         with self.stage.step(f"{sheet.FILE.name} is dropped into the bucket"):
             imported.drop(self.world)
+
+    def _upload(self) -> None:
+        with self.stage.step("A French file is uploaded through a form, committed and undone"):
+            uploaded.upload(self.world)
 
     def _issue_codes(self) -> None:
         world, stage = self.world, self.stage

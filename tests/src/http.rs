@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::{Extension, Router};
 use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
+use seatkeeper_aws::upload_form::UploadForms;
 use seatkeeper_aws::{S3Files, Store};
 use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::password::PasswordPolicy;
@@ -337,7 +338,9 @@ impl House {
         let app = app(&world);
         let files = S3Files::new(world.cloud.s3(), UPLOADS, REPORTS);
         let redeeming = Redeeming::new(world.store.clone(), edge_config(&world));
-        let manage = seatkeeper_manage::routes(app.clone()).layer(Extension(files));
+        let forms = UploadForms::new(&world.cloud.sdk_config(), world.cloud.s3(), UPLOADS);
+        let manage = seatkeeper_manage::routes(app.clone());
+        let manage = manage.layer(Extension(files)).layer(Extension(forms));
         let functions = BTreeMap::from([
             ("invite", edge("invite", seatkeeper_invite::routes(app.clone()))),
             ("create", edge("create", seatkeeper_create::routes(app))),

@@ -243,7 +243,7 @@ async fn a_cohort_that_everyone_left_opens_without_moving_a_seat() {
     let key = cohort_of_the_events(&world).await;
     let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
     change.move_seats(key.pool, Delta::let_go(1), Action::SeatReleased, &[], None);
-    change.step(Step::LeaveCohort { key: key.clone() });
+    change.step(Step::LeaveCohort { key: key.clone(), count: 1 });
     world.store.apply(&change).await.unwrap();
     world.clock.set(key.instant);
     let opened = activate(&world, event("activate/schedule_fired")).await.unwrap();

@@ -4,7 +4,7 @@
 //! decodes.
 
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
-use seatkeeper_domain::actions::run_import::DroppedFile;
+use seatkeeper_domain::actions::run_import::{DroppedFile, UploadedFile};
 use seatkeeper_domain::ids::{ClientId, ContractId, ImportId};
 use seatkeeper_domain::import_run::SourceObject;
 use serde::Deserialize;
@@ -22,8 +22,8 @@ pub enum Trigger {
         /// Which.
         import_id: ImportId,
     },
-    /// A file of the upload form, which no import waits for.
-    Upload,
+    /// Import a file that came through the form of an import.
+    Upload(UploadedFile),
 }
 
 /// Why an event cannot be understood. It names no key: that is a file's name.
@@ -38,8 +38,8 @@ pub enum UnreadableEvent {
     /// A record lacks its bucket or key, or the key cannot be decoded.
     #[error("a record without a readable bucket and key")]
     NoObject,
-    /// A key is not of the form `drop/<client>/<contract>/<name>`.
-    #[error("a key that is not of the form drop/<client>/<contract>/<name>")]
+    /// A key is neither of the form `drop/<client>/<contract>/<name>` nor an import's.
+    #[error("a key that is neither of the form drop/<client>/<contract>/<name> nor an import's")]
     ForeignKey,
 }
 
@@ -80,8 +80,15 @@ fn trigger(record: &S3EventRecord) -> Result<Option<Trigger>, UnreadableEvent> {
     if key.ends_with('/') && object.size.unwrap_or(0) == 0 {
         return Ok(None);
     }
-    if key.starts_with("imports/") {
-        return Ok(Some(Trigger::Upload));
+    let version_id = object.version_id.clone().filter(|id| !id.is_empty() && id != "null");
+    let etag = object.e_tag.as_deref().map(quoted);
+    if let Some(rest) = key.strip_prefix("imports/") {
+        let (client_id, import_id, name) = of_import(rest).ok_or(UnreadableEvent::ForeignKey)?;
+        if name.starts_with("go-on-") {
+            return Ok(Some(Trigger::Resume { client_id, import_id }));
+        }
+        let source = SourceObject { version_id, etag, key };
+        return Ok(Some(Trigger::Upload(UploadedFile { bucket, source, client_id, import_id })));
     }
     let mut parts = key.splitn(4, '/');
     let mut part = || parts.next().filter(|part| !part.is_empty());
@@ -91,9 +98,16 @@ fn trigger(record: &S3EventRecord) -> Result<Option<Trigger>, UnreadableEvent> {
     };
     let client_id: ClientId = client.parse().map_err(|_| UnreadableEvent::ForeignKey)?;
     let contract_id: ContractId = contract.parse().map_err(|_| UnreadableEvent::ForeignKey)?;
-    let version_id = object.version_id.clone().filter(|id| !id.is_empty() && id != "null");
-    let source = SourceObject { version_id, etag: object.e_tag.as_deref().map(quoted), key };
+    let source = SourceObject { version_id, etag, key };
     Ok(Some(Trigger::Drop(DroppedFile { bucket, source, client_id, contract_id })))
+}
+
+/// Client, import and name of an object below `imports/`.
+fn of_import(rest: &str) -> Option<(ClientId, ImportId, &str)> {
+    let (client, rest) = rest.split_once('/')?;
+    let (import, name) = rest.split_once('/')?;
+    let known = name.starts_with("source.") || name.starts_with("go-on-");
+    known.then_some((client.parse().ok()?, import.parse().ok()?, name))
 }
 
 /// An entity tag as conditions want it: the event leaves the quotes out.
@@ -157,6 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn an_object_of_an_import_is_its_file_or_has_it_go_on() {
+        let import = format!("imp_{}", "0".repeat(26));
+        let read = |name: &str| {
+            let event = record("ObjectCreated:Post", &format!("imports/acme/{import}/{name}"));
+            triggers(&event).ok().and_then(|mut found| found.pop())
+        };
+        assert!(matches!(read("source.csv"), Some(Trigger::Upload(file))
+            if file.import_id.to_string() == import && file.bucket == "uploads"));
+        assert!(matches!(read("go-on-3"), Some(Trigger::Resume { import_id, .. })
+            if import_id.to_string() == import));
+    }
+
+    #[test]
     fn what_is_no_new_file_in_its_place_is_an_error() {
         let contract = format!("con_{}", "0".repeat(26));
         let good = format!("drop/acme/{contract}/a.xlsx");
@@ -173,6 +200,16 @@ mod tests {
             "drop/acme/con_1/a.xlsx".to_owned(),
         ] {
             let found = failure(&record("ObjectCreated:Put", &key));
+            assert_eq!(found, Some(UnreadableEvent::ForeignKey), "{key}");
+        }
+        let import = format!("imp_{}", "0".repeat(26));
+        for key in [
+            format!("imports/acme/{import}"),
+            format!("imports/acme/{import}/other.xlsx"),
+            format!("imports/Acme/{import}/source.xlsx"),
+            "imports/acme/imp_1/source.xlsx".to_owned(),
+        ] {
+            let found = failure(&record("ObjectCreated:Post", &key));
             assert_eq!(found, Some(UnreadableEvent::ForeignKey), "{key}");
         }
         for event in [json!({}), json!([]), json!({"kind": "activate"}), json!({"Records": 1})] {

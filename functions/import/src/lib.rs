@@ -1,8 +1,9 @@
-//! Lambda function `import`: a dropped spreadsheet becomes learners with seats.
+//! Lambda function `import`: a spreadsheet, dropped or uploaded through a form, becomes learners with
+//! seats; a commit or an undo of an import has it go on.
 //!
 //! The event comes asynchronously: an error lets it come again, twice, and then puts it on the
-//! queue of failed events. A worker whose time runs out ends its lease and answers well; the sweep
-//! finds the import and sends the wish to go on. The same event again finds its import.
+//! queue of failed events. A worker whose time runs out ends its lease, puts the object into the
+//! bucket that has the import go on, and answers well. The same event again finds its import.
 
 mod event;
 
@@ -53,7 +54,7 @@ async fn act<P, F, S, C, I>(
     importer: &Importer<'_, P, F, S, C, I>,
     uploads: &str,
     trigger: Trigger,
-) -> Result<Option<ImportEnd>, HandleError>
+) -> Result<ImportEnd, HandleError>
 where
     P: ImportPorts,
     F: Files,
@@ -62,23 +63,24 @@ where
     I: IdSource,
 {
     match trigger {
-        Trigger::Upload => Ok(None),
         Trigger::Resume { client_id, import_id } => {
-            Ok(Some(importer.resume(&client_id, import_id).await?))
+            Ok(importer.resume(&client_id, import_id).await?)
         }
-        Trigger::Drop(file) if file.bucket == uploads => Ok(Some(importer.run(&file).await?)),
-        Trigger::Drop(_) => Err(HandleError::ForeignBucket),
+        Trigger::Drop(file) if file.bucket == uploads => Ok(importer.run(&file).await?),
+        Trigger::Upload(file) if file.bucket == uploads => {
+            Ok(importer.receive_upload(&file).await?)
+        }
+        Trigger::Drop(_) | Trigger::Upload(_) => Err(HandleError::ForeignBucket),
     }
 }
 
-fn log(end: Option<ImportEnd>) {
+fn log(end: ImportEnd) {
     match end {
-        None => tracing::warn!("a file came through a form that this version does not offer"),
-        Some(ImportEnd::Ended(status)) => tracing::info!(import.status = %status, "import ended"),
-        Some(ImportEnd::WasAtRest(status)) => {
+        ImportEnd::Ended(status) => tracing::info!(import.status = %status, "import ended"),
+        ImportEnd::WasAtRest(status) => {
             tracing::info!(import.status = %status, "the import was at rest already");
         }
-        Some(ImportEnd::InOtherHands) => tracing::info!("another worker is at the import"),
-        Some(ImportEnd::HandedOn) => tracing::info!("out of time: the import goes on later"),
+        ImportEnd::InOtherHands => tracing::info!("another worker is at the import"),
+        ImportEnd::HandedOn => tracing::info!("out of time: another worker goes on"),
     }
 }

@@ -7,42 +7,275 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::Uri;
 use jiff::SignedDuration;
+use seatkeeper_aws::upload_form::UploadForms;
 use seatkeeper_aws::{S3Files, Store};
-use seatkeeper_domain::actions::import_rows::import_rows;
+use seatkeeper_domain::actions::cancel_import::cancel_import;
+use seatkeeper_domain::actions::commit_import::commit_import;
+use seatkeeper_domain::actions::import_rows::{import_rows, kept_rows};
+use seatkeeper_domain::actions::open_import::{OpenImport, open_import};
+use seatkeeper_domain::actions::run_import::RowDefaults;
+use seatkeeper_domain::actions::undo_import::undo_import;
+use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, ImportId, PoolId};
-use seatkeeper_domain::import_run::{ImportRun, Verdict};
-use seatkeeper_domain::ports::{Files as _, ImportLog as _, Ledger as _};
+use seatkeeper_domain::import::DateOrder;
+use seatkeeper_domain::import_run::{
+    FILE_MAX, ImportRun, ImportSettings, Mode, OnExisting, OnShortage, Verdict,
+};
+use seatkeeper_domain::language::Languages;
+use seatkeeper_domain::ports::{Clock as _, Files as _, ImportLog as _, Ledger as _};
 use seatkeeper_domain::stock::Stock;
-use seatkeeper_http::body::{Fields, choice, page_request};
+use seatkeeper_http::body::{
+    Fields, Given, Payload, Refusal, choice, date, flag, integer, lines, page_request, text,
+};
 use seatkeeper_http::caller::{ADMINISTRATION, READS};
+use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
-use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, views};
+use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
 use serde_json::{Value, json};
-
-use crate::later::not_implemented;
 
 /// How long the address of a report can be followed: long enough for a redirect.
 const LINK_LIFETIME: SignedDuration = SignedDuration::from_mins(5);
+/// Most characters of a file's name.
+const FILENAME_MAX: usize = 255;
+/// Most characters of a personal message.
+const MESSAGE_MAX: usize = 2_000;
+/// Longest duration of a seat, in days: a century.
+const DURATION_MAX: u32 = 36_525;
+/// Most kept rows that an import shows itself; the list of rows has all of them.
+const KEPT_MAX: usize = 1_000;
 
-/// The routes. Reports want the [`S3Files`] as an extension.
+/// The routes. They want the [`S3Files`] and the [`UploadForms`] as extensions.
 pub(crate) fn routes() -> Router<Shared<Store>> {
     let imports = Router::new()
-        .route("/imports", get(list).post(later))
+        .route("/imports", get(list).post(open))
         .route("/imports/{import}", get(one))
         .route("/imports/{import}/rows", get(rows))
         .route("/imports/{import}/report", get(report))
-        .route("/imports/{import}/commit", post(later))
-        .route("/imports/{import}/cancel", post(later))
-        .route("/imports/{import}/undo", post(later));
+        .route("/imports/{import}/commit", post(commit))
+        .route("/imports/{import}/cancel", post(cancel))
+        .route("/imports/{import}/undo", post(undo));
     Router::new().nest("/v1/clients/{client}", imports)
 }
 
-async fn later(
+async fn open(
+    State(app): State<Shared<Store>>,
     signed_in: SignedIn,
-    Path(path): Path<BTreeMap<String, String>>,
+    Extension(forms): Extension<UploadForms>,
+    Path(client): Path<String>,
+    request: Repeatable,
+    payload: Payload,
 ) -> Result<Answer, Problem> {
-    signed_in.admitted(path.get("client").map_or("", String::as_str), ADMINISTRATION)?;
-    Err(not_implemented())
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
+    let (wanted, file) = read(&app, client, &payload)?;
+    let (app, caller, wanted, file) = (&app, signed_in.caller(), &wanted, &file);
+    let work = |op: Op| async move {
+        let run = open_import(&app.store, &app.clock, caller, op, wanted).await?;
+        let stock = app.store.stock(&wanted.client_id, run.pool()).await?;
+        Ok(Answer::created(&views::import(&run, stock)).unrepeatable("/upload"))
+    };
+    let mut answer = app.once().answer(&caller.subject, &request, &payload, work).await?;
+    // Also of a replay: the form that was answered first may be over.
+    let key = answer.body()["key"].as_str().unwrap_or_default().to_owned();
+    let form = forms.form(&key, file.content_type, FILE_MAX, app.clock.now()).await?;
+    answer.body_mut()["upload"] = json!({"url": form.url, "fields": form.fields});
+    Ok(answer)
+}
+
+/// What the name of a file says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileType {
+    extension: &'static str,
+    content_type: &'static str,
+}
+
+/// The files an import reads; what they really are, their bytes say.
+const FILE_TYPES: [FileType; 6] = [
+    FileType {
+        extension: "xlsx",
+        content_type: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    },
+    FileType { extension: "csv", content_type: "text/csv" },
+    FileType { extension: "txt", content_type: "text/plain" },
+    FileType { extension: "tsv", content_type: "text/tab-separated-values" },
+    FileType { extension: "ods", content_type: "application/vnd.oasis.opendocument.spreadsheet" },
+    FileType { extension: "xls", content_type: "application/vnd.ms-excel" },
+];
+
+impl FileType {
+    fn of(filename: &str) -> Option<Self> {
+        let extension = filename.rsplit_once('.')?.1;
+        FILE_TYPES.into_iter().find(|known| extension.eq_ignore_ascii_case(known.extension))
+    }
+}
+
+/// A file's name, with what it says of the file.
+fn filename(given: Given<'_>) -> Result<(String, FileType), Refusal> {
+    let name = text(1..=FILENAME_MAX)(given)?;
+    let known = FileType::of(&name);
+    let detail = "Expected a name that ends in .xlsx, .csv, .txt, .tsv, .ods or .xls.";
+    known.map(|known| (name, known)).ok_or_else(|| Refusal::new("unsupported-format", detail))
+}
+
+fn read(
+    app: &App<Store>,
+    client_id: ClientId,
+    payload: &Payload,
+) -> Result<(OpenImport, FileType), Problem> {
+    const MODES: [(&str, Mode); 2] = [("create", Mode::Create), ("invite", Mode::Invite)];
+    const EXISTING: [(&str, OnExisting); 4] = [
+        ("skip", OnExisting::Skip),
+        ("fill_blank", OnExisting::FillBlank),
+        ("update", OnExisting::Update),
+        ("error", OnExisting::Error),
+    ];
+    const SHORTAGE: [(&str, OnShortage); 3] = [
+        ("none", OnShortage::None),
+        ("valid_only", OnShortage::ValidOnly),
+        ("fill", OnShortage::Fill),
+    ];
+    const ORDERS: [(&str, DateOrder); 2] = [("dmy", DateOrder::Dmy), ("mdy", DateOrder::Mdy)];
+    let mut fields = Fields::of(payload)?;
+    let (contract_id, sublicense_id) = person::pool(&mut fields);
+    let named = fields.required("filename", filename);
+    let mode = fields.required("mode", choice(&MODES));
+    let on_existing = fields.optional("on_existing", choice(&EXISTING)).unwrap_or_default();
+    let on_shortage = fields.optional("on_shortage", choice(&SHORTAGE));
+    let auto_commit = fields.optional("auto_commit", flag()).unwrap_or(false);
+    let create_groups = fields.optional("create_groups", flag()).unwrap_or(false);
+    let date_order = fields.optional("date_order", choice(&ORDERS)).unwrap_or_default();
+    let languages = &app.edge.languages;
+    let mode_now = mode.unwrap_or_default();
+    let defaults =
+        fields.optional_object("defaults", |fields| defaults(fields, languages, mode_now));
+    let settings = ImportSettings {
+        mode: mode_now,
+        on_existing,
+        on_shortage: on_shortage.unwrap_or(OnShortage::ValidOnly),
+        auto_commit,
+        create_groups,
+        date_order,
+        defaults: Value::Null,
+    };
+    fields.finish(|| {
+        let (filename, file) = named?;
+        let wanted = OpenImport {
+            client_id,
+            contract_id: contract_id?,
+            sublicense_id,
+            filename,
+            extension: file.extension,
+            settings,
+            defaults: defaults.unwrap_or_default(),
+        };
+        Some((wanted, file))
+    })
+}
+
+/// What rows get that say nothing themselves: the fields of an account or an invitation that many
+/// can share.
+fn defaults(fields: &mut Fields, languages: &Languages, mode: Mode) -> Option<RowDefaults> {
+    let both = fields.has("end_on") && fields.has("duration_days");
+    let defaults = RowDefaults {
+        start_on: fields.optional("start_on", date()),
+        end_on: fields.optional("end_on", date()),
+        duration_days: fields.optional("duration_days", integer(1..=DURATION_MAX)),
+        delete_on: fields.optional("delete_on", date()),
+        roles: person::roles(fields),
+        group_ids: person::groups(fields),
+        labels: person::labels(fields),
+        language: fields.optional("language", person::language(languages)),
+        additional_info: fields.optional("additional_info", lines(1..=person::INFO_MAX)),
+        notify: fields.optional("notify", flag()),
+        message: match mode {
+            Mode::Invite => fields.optional("message", lines(1..=MESSAGE_MAX)),
+            Mode::Create => None,
+        },
+        generate_password: match mode {
+            Mode::Create => fields.optional("generate_password", flag()).unwrap_or(false),
+            Mode::Invite => false,
+        },
+    };
+    if both {
+        let detail = "Give a last day or a duration, not both.";
+        fields.refuse("end_on", "conflicting-end", detail);
+    }
+    Some(defaults)
+}
+
+/// What may be done with an import once it has been read.
+#[derive(Debug, Clone, Copy)]
+enum Steering {
+    Commit,
+    Cancel,
+    Undo,
+}
+
+async fn commit(
+    app: State<Shared<Store>>,
+    signed_in: SignedIn,
+    files: Extension<S3Files>,
+    path: Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    steer(Steering::Commit, app, signed_in, files, path, request, payload).await
+}
+
+async fn cancel(
+    app: State<Shared<Store>>,
+    signed_in: SignedIn,
+    files: Extension<S3Files>,
+    path: Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    steer(Steering::Cancel, app, signed_in, files, path, request, payload).await
+}
+
+async fn undo(
+    app: State<Shared<Store>>,
+    signed_in: SignedIn,
+    files: Extension<S3Files>,
+    path: Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    steer(Steering::Undo, app, signed_in, files, path, request, payload).await
+}
+
+async fn steer(
+    how: Steering,
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Extension(files): Extension<S3Files>,
+    Path((client, import)): Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
+    Fields::of_optional(&payload)?.finish(|| Some(()))?;
+    let id: ImportId = import.parse().map_err(|_| Problem::not_found())?;
+    let (app, caller, client, files) = (&app, signed_in.caller(), &client, &files);
+    let work = |op: Op| async move {
+        let (store, clock) = (&app.store, &app.clock);
+        let run = match how {
+            Steering::Commit => commit_import(store, clock, caller, op, client, id).await?,
+            Steering::Cancel => cancel_import(store, clock, caller, op, client, id).await?,
+            Steering::Undo => undo_import(store, clock, caller, op, client, id).await?,
+        };
+        if run.lease_until.is_some() {
+            // If this is lost, the sweep finds that nobody is at it.
+            if let Err(error) = files.wake_import(client, id, run.epoch).await {
+                tracing::warn!(%error, import = %id, "an import was not woken");
+            }
+        }
+        let view = views::import(&run, store.stock(client, run.pool()).await?);
+        Ok(match how {
+            Steering::Commit | Steering::Undo => Answer::accepted(&view),
+            Steering::Cancel => Answer::ok(&view),
+        })
+    };
+    app.once().answer(&caller.subject, &request, &payload, work).await
 }
 
 async fn list(
@@ -78,7 +311,12 @@ async fn one(
     let client = signed_in.admitted(&client, READS)?;
     let run = import_of(&app, &client, &import).await?;
     let stock = app.store.stock(&client, run.pool()).await?;
-    Ok(Answer::ok(&views::import(&run, stock)))
+    let mut view = views::import(&run, stock);
+    if run.undoing.kept > 0 {
+        let rows = kept_rows(&app.store, &client, &run, KEPT_MAX).await?;
+        view["kept"] = rows.iter().filter_map(views::kept_row).collect();
+    }
+    Ok(Answer::ok(&view))
 }
 
 async fn rows(

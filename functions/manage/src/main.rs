@@ -1,6 +1,7 @@
 //! Lambda function `manage`: wires what it runs on.
 
 use axum::Extension;
+use seatkeeper_aws::upload_form::UploadForms;
 use seatkeeper_aws::{S3Files, Store, runtime};
 use seatkeeper_http::config::Env;
 use seatkeeper_http::{App, serve, telemetry};
@@ -16,6 +17,9 @@ async fn main() -> Result<(), lambda_http::Error> {
         env.finish(|| Some((edge?, claims?, uploads?, reports?)))?;
     let sdk = runtime::sdk_config().await;
     let store = Store::new(runtime::dynamodb(&sdk), &edge.table_name);
-    let files = S3Files::new(runtime::s3(&sdk), uploads, reports);
-    serve("manage", routes(App::new(store, edge, claims)).layer(Extension(files))).await
+    let s3 = runtime::s3(&sdk);
+    let forms = UploadForms::new(&sdk, s3.clone(), &uploads);
+    let files = S3Files::new(s3, uploads, reports);
+    let routes = routes(App::new(store, edge, claims));
+    serve("manage", routes.layer(Extension(files)).layer(Extension(forms))).await
 }

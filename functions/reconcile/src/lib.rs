@@ -52,6 +52,7 @@ fn counts(swept: &Swept, proven: &RecordsProven) -> Value {
         "batches_given_back": swept.batches_given_back,
         "imports_woken": swept.imports_woken,
         "blocks_returned": swept.blocks_returned,
+        "imports_cancelled": swept.imports_cancelled,
         "pools": {
             "proven": swept.pools_proven,
             "busy": swept.pools_busy,

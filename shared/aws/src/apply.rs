@@ -20,7 +20,8 @@ use seatkeeper_domain::stock::Delta;
 use crate::expression::{Expression, Item, n, s};
 use crate::keys::{self, Key};
 use crate::records::{
-    counters, number, profile_sets, profile_texts, seat_attribute, seat_in, text, to_item, to_value,
+    CHANGED_AT, ENTERED_AT, counters, number, profile_sets, profile_texts, seat_attribute, seat_in,
+    text, to_item, to_value,
 };
 use crate::store::{Store, store_error};
 
@@ -208,13 +209,22 @@ impl Store {
                 let key = keys::learner(client, seating.learner_id);
                 return seated(change, seating)?.update(table, &key).map_err(unbuilt);
             }
-            Step::ReleaseSeat { learner_id, pool, op: given_by, seat } => {
+            Step::ReleaseSeat { learner_id, pool, op: given_by, seat, untouched_since } => {
                 let attribute = seat_attribute(*pool);
-                Expression::new()
+                let expression = Expression::new()
                     .set(&attribute, to_value(seat)?)
                     .if_equal(&format!("{attribute}.op"), s(given_by))
-                    .compare(&format!("{attribute}.state.is"), "<>", s("released"))
-                    .update(table, &keys::learner(client, *learner_id))
+                    .compare(&format!("{attribute}.state.is"), "<>", s("released"));
+                let expression = match untouched_since {
+                    None => expression,
+                    Some(since) => {
+                        [ENTERED_AT, CHANGED_AT].into_iter().fold(expression, |expression, name| {
+                            let since = s(keys::sortable(*since));
+                            expression.if_absent_or(name, name, "<=", since)
+                        })
+                    }
+                };
+                expression.update(table, &keys::learner(client, *learner_id))
             }
             Step::NoLiveSeat { learner_id, pool } => Expression::new()
                 .if_absent_or(
@@ -227,12 +237,14 @@ impl Store {
             Step::UpdateProfile { learner_id, profile, fill_only } => {
                 profiled(Expression::new(), profile, *fill_only)
                     .set("changed_by", s(op))
+                    .set(CHANGED_AT, s(keys::sortable(change.at)))
                     .if_present(keys::PK)
                     .update(table, &keys::learner(client, *learner_id))
             }
             Step::SetPassword { learner_id, serial, credential } => Expression::new()
                 .set("credential", to_value(credential)?)
                 .set("password_serial", n(serial + 1))
+                .set(ENTERED_AT, s(keys::sortable(change.at)))
                 .if_equal("password_serial", n(serial))
                 .update(table, &keys::learner(client, *learner_id)),
             Step::PutInvitation { invitation, replaces } => {
@@ -293,11 +305,11 @@ impl Store {
                 let joined = joined(key, s(start_on), *count).set("changed_at", s(change.at));
                 joined.update(table, &keys::cohort(key))
             }
-            Step::LeaveCohort { key } => Expression::new()
-                .add("count", n(-1))
+            Step::LeaveCohort { key, count } => Expression::new()
+                .add("count", n(-i128::from(*count)))
                 .set("changed_at", s(change.at))
                 .if_equal("state", s("waiting"))
-                .if_at_least("count", 1)
+                .if_at_least("count", count)
                 .update(table, &keys::cohort(key)),
             Step::OpenCohort { key, count } => Expression::new()
                 .set("state", s("opened"))
@@ -364,7 +376,10 @@ impl Store {
                 item.insert("client_id".to_owned(), s(client));
                 if let Some(lease) = run.lease_until {
                     due(&mut item, "import", lease);
+                } else if let Some(until) = run.waits_until {
+                    due(&mut item, "import_waiting", until);
                 }
+                let item = with_op(item, op);
                 let expression = match expects {
                     None => new(),
                     Some(epoch) => Expression::new().if_equal("epoch", n(epoch)),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::cohort::CohortKey;
-use seatkeeper_domain::ids::{ClientId, InvitationId, PoolId};
+use seatkeeper_domain::ids::{ClientId, ImportId, InvitationId, PoolId};
 use seatkeeper_domain::outbox::MailPlace;
 use seatkeeper_domain::ports::{Due, Page, PageRequest, PoolStanding, Proof, Proofs, Wake};
 
@@ -48,6 +48,15 @@ impl Due for Store {
             lapsed.push(Wake::Import { client_id, import_id, lapsed_at });
         }
         Ok(lapsed)
+    }
+
+    async fn waiting_imports(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<(ClientId, ImportId)>, StoreError> {
+        let found = self.due("import_waiting", now, limit.into()).await?;
+        Ok(found.iter().filter_map(keys::import_at).collect())
     }
 
     async fn due_pools(

@@ -6,11 +6,15 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use jiff::SignedDuration;
 use seatkeeper_domain::change::StoreError;
+use seatkeeper_domain::ids::{ClientId, ImportId};
 use seatkeeper_domain::import_run::SourceObject;
 use seatkeeper_domain::ports::{Files, Upload, UploadRead};
 
 /// The media type of reports.
 const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+/// How the name of an object begins that has an import go on.
+pub(crate) const WAKE: &str = "go-on-";
 
 /// The buckets of uploads and reports.
 #[derive(Debug, Clone)]
@@ -76,6 +80,19 @@ impl Files for S3Files {
         Ok(())
     }
 
+    async fn wake_import(
+        &self,
+        client: &ClientId,
+        import: ImportId,
+        epoch: u32,
+    ) -> Result<(), StoreError> {
+        // The bucket tells the import function of every object there.
+        let key = wake_key(client, import, epoch);
+        let call = self.s3.put_object().bucket(&self.uploads).key(key);
+        call.body(ByteStream::from_static(b"")).send().await.map_err(failed)?;
+        Ok(())
+    }
+
     async fn report_link(&self, key: &str, lifetime: SignedDuration) -> Result<String, StoreError> {
         let broken = |error: &dyn std::fmt::Display| StoreError::Broken(error.to_string());
         let lifetime = lifetime.unsigned_abs();
@@ -84,6 +101,11 @@ impl Files for S3Files {
         let request = call.presigned(presigning).await.map_err(|error| broken(&error))?;
         Ok(request.uri().to_owned())
     }
+}
+
+/// The object whose appearance has an import go on.
+fn wake_key(client: &ClientId, import: ImportId, epoch: u32) -> String {
+    format!("imports/{client}/{import}/{WAKE}{epoch}")
 }
 
 /// Sorts what keeps an upload from being read. Without the right to list the bucket, S3 answers

@@ -21,6 +21,7 @@ mod store;
 pub mod stream;
 mod tickets;
 mod tries;
+pub mod upload_form;
 
 pub use files::S3Files;
 pub use store::Store;

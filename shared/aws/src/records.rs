@@ -17,6 +17,11 @@ use crate::expression::{Item, n, s};
 /// exactly one seat.
 pub(crate) const SEAT: &str = "seat_";
 
+/// When a learner last came in, in [sortable](crate::keys::sortable) form.
+pub(crate) const ENTERED_AT: &str = "entered_at";
+/// When a learner's profile was last changed, in the same form.
+pub(crate) const CHANGED_AT: &str = "changed_at";
+
 /// A value that the SDK's own types cannot be made from is a defect of ours.
 fn broken(what: &str, source: impl std::fmt::Display) -> StoreError {
     StoreError::Broken(format!("{what}: {source}"))
@@ -48,6 +53,11 @@ fn from_value<T: DeserializeOwned>(value: AttributeValue) -> Result<T, StoreErro
 /// A text attribute.
 pub(crate) fn text(item: &Item, name: &str) -> Option<String> {
     item.get(name).and_then(|value| value.as_s().ok()).cloned()
+}
+
+/// An instant attribute.
+fn instant(item: &Item, name: &str) -> Option<Timestamp> {
+    text(item, name).and_then(|instant| instant.parse().ok())
 }
 
 /// A number attribute.
@@ -168,6 +178,8 @@ pub(crate) fn learner(mut item: Item) -> Result<Learner, StoreError> {
         profile,
         password_serial: number(&item, "password_serial").unwrap_or(0),
         created_at: created_at.ok_or_else(|| missing("created_at"))?,
+        entered_at: instant(&item, ENTERED_AT),
+        changed_at: instant(&item, CHANGED_AT),
         credential: item.remove("credential").map(from_value).transpose()?,
         seats,
     })

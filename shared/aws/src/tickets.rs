@@ -2,17 +2,29 @@
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
+use jiff::Timestamp;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::ports::{Ticket, Tickets};
 use seatkeeper_domain::role::Scope;
 
-use crate::expression::{Item, n, s};
+use crate::apply::condition_failed;
+use crate::expression::{Expression, Item, n, s};
 use crate::keys;
-use crate::records::text;
+use crate::records::{ENTERED_AT, text};
 use crate::store::{Store, store_error};
 
 impl Tickets for Store {
-    async fn keep_ticket(&self, ticket: &Ticket) -> Result<(), StoreError> {
+    async fn keep_ticket(&self, ticket: &Ticket, now: Timestamp) -> Result<(), StoreError> {
+        let entered =
+            Expression::new().set(ENTERED_AT, s(keys::sortable(now))).if_present(keys::PK).send_to(
+                &self.dynamodb,
+                &self.table,
+                &keys::learner(&ticket.client_id, ticket.learner_id),
+            );
+        match entered.send().await {
+            Err(error) if !condition_failed(&error) => return Err(store_error(error)),
+            _ => {}
+        }
         let mut item = Item::from(keys::ticket(&ticket.hash).attributes());
         item.insert(keys::KIND.to_owned(), s("ticket"));
         item.insert("client_id".to_owned(), s(&ticket.client_id));

@@ -87,6 +87,8 @@ pub enum Action {
     SeatsReserved,
     /// A chunk of an import was written.
     ImportChunk,
+    /// A chunk of an import was undone.
+    ImportUndone,
     /// What an import or a batch did not need went back.
     ReserveReturned,
     /// A code was redeemed.

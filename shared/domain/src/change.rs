@@ -207,7 +207,8 @@ pub enum Step {
     CloseBlock(Block),
     /// Gives a learner a seat.
     SeatLearner(Box<SeatLearner>),
-    /// Replaces a live seat by its released form; it must be the one that `op` gave.
+    /// Replaces a live seat by its released form; it must be the one that `op` gave, and the account
+    /// must not have been used or changed after `untouched_since`, if that is given.
     ReleaseSeat {
         /// Whose.
         learner_id: LearnerId,
@@ -217,6 +218,8 @@ pub enum Step {
         op: Uuid,
         /// The released seat.
         seat: Seat,
+        /// Nobody may have used or changed the account after this instant.
+        untouched_since: Option<Timestamp>,
     },
     /// The learner must have no live seat in this pool (or not exist).
     NoLiveSeat {
@@ -310,10 +313,12 @@ pub enum Step {
         /// How many seats.
         count: u64,
     },
-    /// Takes a seat out of a cohort, which must not have opened.
+    /// Takes seats out of a cohort, which must not have opened and have as many.
     LeaveCohort {
         /// Which.
         key: CohortKey,
+        /// How many seats.
+        count: u64,
     },
     /// Opens a cohort, which must have exactly this many seats waiting.
     OpenCohort {

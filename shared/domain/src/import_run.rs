@@ -1,13 +1,18 @@
 //! Imports: the record of one file's way through.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::change::BlockKey;
 use crate::ids::{ContractId, ImportId, LearnerId, PoolId, SublicenseId};
+use crate::import::DateOrder;
+use crate::language::Language;
+use crate::role::Role;
 
 /// Where an import stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +75,13 @@ pub enum OnExisting {
     Error,
 }
 
+impl OnExisting {
+    /// Whether accounts that are there are written to.
+    pub fn changes_accounts(self) -> bool {
+        matches!(self, Self::FillBlank | Self::Update)
+    }
+}
+
 /// What happens when rows are invalid or seats too few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -126,6 +138,17 @@ impl FromStr for OnShortage {
     }
 }
 
+/// How an import came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A file was dropped; its settings stand in its metadata.
+    #[default]
+    Drop,
+    /// Somebody asked for a form to upload the file with, and said how.
+    Form,
+}
+
 /// The object an import reads: bucket version and all, since that is its identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceObject {
@@ -149,7 +172,13 @@ pub struct ImportSettings {
     pub on_shortage: OnShortage,
     /// Whether it is committed as soon as it is checked.
     pub auto_commit: bool,
-    /// Batch defaults by column; a row's own value wins. Also `create_groups`, `date_order`.
+    /// Whether a group that a row names and nobody has is made.
+    #[serde(default)]
+    pub create_groups: bool,
+    /// How `01/03/2027` is read.
+    #[serde(default)]
+    pub date_order: DateOrder,
+    /// Batch defaults by column; a row's own value wins.
     pub defaults: Value,
 }
 
@@ -191,6 +220,19 @@ pub struct SeatNeed {
     pub short: u64,
 }
 
+impl SeatNeed {
+    /// What is needed, against what is available.
+    pub fn of(needed: u64, available: u64) -> Self {
+        Self { needed, available, short: needed.saturating_sub(available) }
+    }
+}
+
+/// Most bytes of a file.
+pub const FILE_MAX: u64 = 10 * 1024 * 1024;
+
+/// How long an import waits for its file, and then for its commit.
+pub const WAITS: SignedDuration = SignedDuration::from_hours(24);
+
 /// One file's way through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportRun {
@@ -230,15 +272,71 @@ pub struct ImportRun {
     /// The report workbook's key, once there is one.
     pub report_key: Option<String>,
     /// The uploader's language.
-    pub language: crate::language::Language,
+    pub language: Language,
     /// When it was made.
     pub created_at: Timestamp,
+    /// How it came to be.
+    #[serde(default)]
+    pub origin: Origin,
+    /// What the uploader calls the file.
+    #[serde(default)]
+    pub filename: Option<String>,
+    /// The address of who asked for it, as invitations name it.
+    #[serde(default)]
+    pub inviter: Option<String>,
+    /// The roles its rows may give, beside the learner's.
+    #[serde(default)]
+    pub grantable: BTreeSet<Role>,
+    /// Until when it waits for its file or its commit; `None` if it waits for neither.
+    #[serde(default)]
+    pub waits_until: Option<Timestamp>,
+    /// What a commit will bring with it, as known when it was checked.
+    #[serde(default)]
+    pub outlook: Outlook,
+    /// How far it is undone.
+    #[serde(default)]
+    pub undoing: Undoing,
+}
+
+/// How far an import is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Undoing {
+    /// The first chunk that is not undone.
+    pub cursor: u32,
+    /// Rows of which nothing is left.
+    pub undone: u32,
+    /// Rows that were kept.
+    pub kept: u32,
+}
+
+impl Undoing {
+    /// Counts what became of a row.
+    pub fn count(&mut self, undo: Undo) {
+        match undo.reason() {
+            None => self.undone += 1,
+            Some(_) => self.kept += 1,
+        }
+    }
+}
+
+/// What a commit will bring with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Mails that will be sent, by language.
+    pub mails: BTreeMap<Language, u32>,
+    /// Rows of people who have a seat in another pool of the client: they will take a second one.
+    pub second_seats: u32,
 }
 
 impl ImportRun {
     /// The pool it draws on.
     pub fn pool(&self) -> PoolId {
         self.sublicense_id.map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
+    }
+
+    /// The block of its seats, while it is being committed.
+    pub fn block_key(&self) -> BlockKey {
+        BlockKey { pool: self.pool(), owner: self.import_id.to_string(), shard: 0 }
     }
 }
 
@@ -262,6 +360,41 @@ pub struct RowRecord {
     /// Who it became.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learner_id: Option<LearnerId>,
+    /// The pools in which the person has a seat when it is checked, if this is a second one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_in: Vec<PoolId>,
+    /// What an undo made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
+}
+
+/// What an undo made of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// Nothing of it is left.
+    Undone,
+    /// Kept: the learner has come in since.
+    InUse,
+    /// Kept: the account or its seat was changed since.
+    Changed,
+    /// Kept: the invitation was accepted.
+    Accepted,
+    /// Kept: the values of before are not known.
+    Updated,
+}
+
+impl Undo {
+    /// Why it was kept, as the API says it; `None` if it was not.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Undone => None,
+            Self::InUse => Some("in-use"),
+            Self::Changed => Some("changed"),
+            Self::Accepted => Some("accepted"),
+            Self::Updated => Some("updated"),
+        }
+    }
 }
 
 /// What the preview says of a row.

@@ -28,6 +28,10 @@ pub struct Learner {
     pub password_serial: u64,
     /// When the account was made.
     pub created_at: Timestamp,
+    /// When the learner last came in: signed in, or chose a password.
+    pub entered_at: Option<Timestamp>,
+    /// When an administrator or an import last changed the profile.
+    pub changed_at: Option<Timestamp>,
     /// One seat a pool: the live one, or the last.
     pub seats: BTreeMap<PoolId, Seat>,
 }

@@ -169,8 +169,8 @@ pub struct Ticket {
 
 /// Tickets that can be exchanged once.
 pub trait Tickets {
-    /// Keeps a new ticket.
-    async fn keep_ticket(&self, ticket: &Ticket) -> Result<(), StoreError>;
+    /// Keeps a new ticket, and that its learner came in at `now`.
+    async fn keep_ticket(&self, ticket: &Ticket, now: Timestamp) -> Result<(), StoreError>;
     /// Takes a ticket of a client in this scope away; only one caller ever gets it.
     async fn take_ticket(
         &self,
@@ -458,6 +458,12 @@ pub trait Due {
     ) -> Result<Vec<(ClientId, InvitationId)>, StoreError>;
     /// Imports whose worker's lease lapsed.
     async fn due_imports(&self, now: Timestamp, limit: u16) -> Result<Vec<Wake>, StoreError>;
+    /// Imports that have waited too long for their file or their commit.
+    async fn waiting_imports(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<(ClientId, ImportId)>, StoreError>;
     /// Pools whose counters are to be proved.
     async fn due_pools(
         &self,
@@ -637,6 +643,14 @@ pub trait Files {
     -> Result<UploadRead, StoreError>;
     /// Keeps a report workbook.
     async fn keep_report(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+    /// Has an import go on that no worker is at: asked for once more by the same worker's `epoch`, it
+    /// may happen twice.
+    async fn wake_import(
+        &self,
+        client: &ClientId,
+        import: ImportId,
+        epoch: u32,
+    ) -> Result<(), StoreError>;
     /// An address under which a report can be fetched for `lifetime`.
     async fn report_link(&self, key: &str, lifetime: SignedDuration) -> Result<String, StoreError>;
 }

@@ -233,6 +233,8 @@ pub enum LetsGo {
     Seat,
     /// An invitation ends, if there was one.
     Invitation,
+    /// A learner's seat or an invitation ends.
+    Either,
 }
 
 impl LetsGo {
@@ -240,6 +242,7 @@ impl LetsGo {
     pub fn by(action: Action) -> Self {
         match action {
             Action::SeatReleased => Self::Seat,
+            Action::ImportUndone => Self::Either,
             Action::InvitationAccepted
             | Action::InvitationDeclined
             | Action::InvitationCancelled

@@ -4,11 +4,13 @@ use seatkeeper_domain::actions::accept_invitation::AcceptInvitationError;
 use seatkeeper_domain::actions::add_codes::{AddCodesError, BATCH_MAX};
 use seatkeeper_domain::actions::change_address::ChangeAddressError;
 use seatkeeper_domain::actions::close_invitation::{CancelInvitationError, DeclineInvitationError};
+use seatkeeper_domain::actions::commit_import::SteerImportError;
 use seatkeeper_domain::actions::create_learner::CreateLearnerError;
 use seatkeeper_domain::actions::ground::{GrantError, GroundError};
 use seatkeeper_domain::actions::invitations::LinkClosed;
 use seatkeeper_domain::actions::invite::InviteError;
 use seatkeeper_domain::actions::issue_codes::IssueCodesError;
+use seatkeeper_domain::actions::open_import::OpenImportError;
 use seatkeeper_domain::actions::redeem_code::RedeemCodeError;
 use seatkeeper_domain::actions::remind_invitations::RemindError;
 use seatkeeper_domain::actions::resend_invitation::ResendInvitationError;
@@ -69,19 +71,23 @@ impl From<GrantError> for Problem {
 
 impl From<TermError> for Problem {
     fn from(error: TermError) -> Self {
-        let pointer = format!("/{}", error.field);
-        match error.error {
-            WindowError::OutsideContract => Self::invalid_field(
-                pointer,
-                "outside-contract",
-                "This date lies outside the contract; choose one inside it.",
-            ),
-            WindowError::EndBeforeStart => Self::invalid_field(
-                pointer,
-                "end-before-start",
-                "This date lies before the start or in the past; choose a later one.",
-            ),
-        }
+        window(format!("/{}", error.field), error.error)
+    }
+}
+
+/// A date that the contract does not allow.
+fn window(pointer: String, error: WindowError) -> Problem {
+    match error {
+        WindowError::OutsideContract => Problem::invalid_field(
+            pointer,
+            "outside-contract",
+            "This date lies outside the contract; choose one inside it.",
+        ),
+        WindowError::EndBeforeStart => Problem::invalid_field(
+            pointer,
+            "end-before-start",
+            "This date lies before the start or in the past; choose a later one.",
+        ),
     }
 }
 
@@ -93,6 +99,46 @@ impl From<CreateLearnerError> for Problem {
             CreateLearnerError::Term(error) => error.into(),
             CreateLearnerError::NoSeatsLeft => no_seats_left(),
             CreateLearnerError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OpenImportError> for Problem {
+    fn from(error: OpenImportError) -> Self {
+        match error {
+            OpenImportError::Ground(error) => error.into(),
+            OpenImportError::Grant(GrantError::UnknownGroup(_)) => Self::invalid_field(
+                "/defaults/group_ids",
+                "unknown-group",
+                "One of these groups does not exist here; list the groups to find its id.",
+            ),
+            OpenImportError::Grant(error) => error.into(),
+            OpenImportError::Term(error) => {
+                window(format!("/defaults/{}", error.field), error.error)
+            }
+            OpenImportError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SteerImportError> for Problem {
+    fn from(error: SteerImportError) -> Self {
+        match error {
+            SteerImportError::NotFound => Self::not_found(),
+            SteerImportError::NotReady(status) => Self::new(
+                ProblemCode::ImportNotReady,
+                format!(
+                    "The import is {status}. Look at it again, and ask for what its state allows."
+                ),
+            ),
+            SteerImportError::RowsInvalid => Self::new(
+                ProblemCode::RowsInvalid,
+                "Rows are invalid. Mend them and upload the file as a new import, or choose \
+                 another on_shortage.",
+            ),
+            SteerImportError::NoSeatsLeft => no_seats_left(),
+            SteerImportError::ContractEnded => GroundError::ContractEnded.into(),
+            SteerImportError::Store(error) => error.into(),
         }
     }
 }

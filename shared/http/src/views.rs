@@ -197,6 +197,10 @@ pub fn import(run: &ImportRun, stock_now: Option<Stock>) -> Value {
         "progress": {"rows_total": run.rows_total, "rows_done": run.rows_done},
         "totals": run.totals, "seats": run.seats, "stock": stock_now.map(stock),
         "language": run.language, "has_report": run.report_key.is_some(),
+        "filename": run.filename, "create_groups": settings.create_groups,
+        "date_order": settings.date_order, "waits_until": run.waits_until,
+        "outlook": {"mails": run.outlook.mails, "second_seats": run.outlook.second_seats},
+        "undo": {"undone": run.undoing.undone, "kept": run.undoing.kept},
         "created_at": run.created_at,
     })
 }
@@ -206,5 +210,12 @@ pub fn import_row(row: &RowRecord) -> Value {
     json!({
         "line": row.line, "email": row.email, "verdict": row.verdict, "outcome": row.outcome,
         "errors": row.errors, "duplicate_of": row.duplicate_of, "learner_id": row.learner_id,
+        "also_in": row.also_in, "undo": row.undo,
     })
+}
+
+/// A row that an undo kept, and why; `None` for any other.
+pub fn kept_row(row: &RowRecord) -> Option<Value> {
+    let reason = row.undo?.reason()?;
+    Some(json!({"line": row.line, "email": row.email, "reason": reason}))
 }

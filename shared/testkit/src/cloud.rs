@@ -1,5 +1,6 @@
 //! The simulated account: its services, its clients and what a test asks of them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::defect::Seeded;
 use crate::dynamodb::DynamoDb;
 use crate::fault::Trace;
 use crate::latency::Locks;
+use crate::post;
 use crate::reply::Call;
 use crate::s3::S3;
 use crate::scheduler::Scheduler;
@@ -123,7 +125,7 @@ impl Cloud {
     /// A constructor that needs another number of attempts should change that number in the retry
     /// configuration it finds here and leave the back-off.
     pub fn sdk_config(&self) -> SdkConfig {
-        let credentials = Credentials::new("AKIDSEATKEEPER", "not-a-secret", None, None, "testkit");
+        let credentials = Credentials::new(post::KEY_ID, post::SECRET, None, None, "testkit");
         let retries =
             RetryConfig::standard().with_initial_backoff(BACK_OFF).with_max_backoff(BACK_OFF);
         SdkConfig::builder()
@@ -271,6 +273,28 @@ impl Cloud {
     /// Stores an object as a client's upload would.
     pub fn upload(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> StoredObject {
         self.0.s3().store(bucket, key, body.into(), Vec::new(), self.0.now())
+    }
+
+    /// Posts a form with a file to a bucket, as a browser would. The error is S3's code.
+    pub fn post_form(
+        &self,
+        url: &str,
+        fields: &BTreeMap<String, String>,
+        file: impl Into<Bytes>,
+    ) -> Result<StoredObject, &'static str> {
+        let (host, path) =
+            url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).ok_or("InvalidURI")?;
+        let bucket = host.split_once(".s3.").map_or(path.trim_matches('/'), |(bucket, _)| bucket);
+        let (file, now) = (file.into(), self.0.now());
+        post::check(bucket, Self::REGION, fields, file.len(), now)?;
+        let field = |wanted: &str| {
+            let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.clone())
+        };
+        let key = field("key").ok_or("InvalidArgument")?;
+        let media_type = field("content-type").map(|value| ("content-type".to_owned(), value));
+        let headers = media_type.into_iter().collect();
+        Ok(self.0.s3().store(bucket, &key, file, headers, now))
     }
 
     /// The newest version of every object, by bucket and key; deleted ones are not there.

@@ -38,6 +38,7 @@ mod dynamodb;
 mod fault;
 mod latency;
 pub mod model;
+mod post;
 mod reply;
 mod s3;
 mod scheduler;

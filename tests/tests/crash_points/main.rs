@@ -10,6 +10,9 @@
 )]
 #![expect(clippy::large_futures, reason = "one of them runs at a time")]
 
+#[path = "../imports/desk.rs"]
+#[allow(dead_code, reason = "the tests of imports use the rest")]
+mod desk;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
 mod point;
@@ -168,4 +171,9 @@ tests! {
     mails_are_sent_once: SendMail,
     a_file_is_imported_once: Import,
     a_sweep_does_what_is_due_once: Sweep,
+    an_uploaded_file_is_checked_once: CheckUpload,
+    an_import_is_committed_once: CommitImport,
+    an_import_is_cancelled_once: CancelImport,
+    an_import_is_undone_once: UndoImport,
+    what_an_undo_owes_is_done_once: RunUndo,
 }

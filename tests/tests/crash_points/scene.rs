@@ -11,9 +11,11 @@ use seatkeeper_domain::actions::accept_invitation::{
 };
 use seatkeeper_domain::actions::add_codes::{AddCodes, AddCodesError, More, add_codes};
 use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
+use seatkeeper_domain::actions::cancel_import::cancel_import;
 use seatkeeper_domain::actions::close_invitation::{
     CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
 };
+use seatkeeper_domain::actions::commit_import::{SteerImportError, commit_import};
 use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
 };
@@ -25,16 +27,17 @@ use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redee
 use seatkeeper_domain::actions::release_batch::release_batch;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
 use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
-use seatkeeper_domain::actions::run_import::ImportEnd;
+use seatkeeper_domain::actions::run_import::{ImportEnd, RowDefaults, RunImportError};
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::steer_batch::{
     Amend, SteerBatch, SteerBatchError, Target, steer_batch,
 };
+use seatkeeper_domain::actions::undo_import::undo_import;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::idempotency::Op;
-use seatkeeper_domain::ids::{BatchId, InvitationId, SublicenseId};
+use seatkeeper_domain::ids::{BatchId, ImportId, InvitationId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::password::PasswordPolicy;
@@ -45,6 +48,7 @@ use seatkeeper_testkit::{Fault, StoredObject, When};
 use seatkeeper_tests::{World, address};
 use serde_json::{Value, json};
 
+use crate::desk::plainly;
 use crate::mailroom;
 use crate::stage::{Stage, people};
 
@@ -93,6 +97,26 @@ workflows! {
     SendMail = "send-mail",
     Import = "import",
     Sweep = "sweep",
+    CheckUpload = "check-upload",
+    CommitImport = "commit-import",
+    CancelImport = "cancel-import",
+    UndoImport = "undo-import",
+    RunUndo = "run-undo",
+}
+
+/// Six people, two of whom start later.
+fn six_people() -> String {
+    people(6, |number| if number % 3 == 1 { "01/03/2027" } else { "" })
+}
+
+/// How a worker's turn at an import ended, in words.
+fn import_end(end: Result<ImportEnd, RunImportError>) -> Result<String, Failure> {
+    match end {
+        // A worker that may be dead holds it: the sweep sees to that.
+        Ok(ImportEnd::InOtherHands) => Err(Failure::Again("in other hands".to_owned())),
+        Ok(end) => Ok(format!("{end:?}")),
+        Err(error) => Err(Failure::Again(error.to_string())),
+    }
 }
 
 /// Who starts a workflow.
@@ -107,7 +131,12 @@ pub(crate) enum Trigger {
 impl Workflow {
     pub(crate) fn trigger(self) -> Trigger {
         match self {
-            Self::OpenCohort | Self::SendMail | Self::Import | Self::Sweep => Trigger::Event,
+            Self::OpenCohort
+            | Self::SendMail
+            | Self::Import
+            | Self::Sweep
+            | Self::CheckUpload
+            | Self::RunUndo => Trigger::Event,
             _ => Trigger::Request,
         }
     }
@@ -132,7 +161,7 @@ impl Workflow {
 
     /// Whether it is owed before it begins, so that it has to happen whoever goes missing.
     pub(crate) fn is_owed(self) -> bool {
-        matches!(self, Self::OpenCohort | Self::SendMail | Self::Sweep)
+        matches!(self, Self::OpenCohort | Self::SendMail | Self::Sweep | Self::RunUndo)
     }
 }
 
@@ -153,6 +182,7 @@ pub(crate) struct Scene {
     batch: Option<BatchId>,
     event: Option<Value>,
     object: Option<StoredObject>,
+    import: Option<ImportId>,
     sublicense: Option<Sublicense>,
     turns: AtomicU64,
 }
@@ -168,6 +198,7 @@ impl Scene {
             batch: None,
             event: None,
             object: None,
+            import: None,
             sublicense: None,
             turns: AtomicU64::new(0),
         };
@@ -224,7 +255,22 @@ impl Scene {
             Workflow::Import => {
                 let start = |number| if number % 3 == 1 { "01/03/2027" } else { "" };
                 let list = people(6, start) + "nobody;;\nperson.2@example.fr;;\n";
-                scene.object = Some(scene.stage.put("a.csv", list));
+                let object = scene.stage.put("a.csv", list);
+                scene.import = Some(scene.stage.import_id(&object));
+                scene.object = Some(object);
+            }
+            Workflow::CheckUpload => {
+                let run = scene.stage.open(plainly(), RowDefaults::default()).await;
+                scene.object = Some(scene.stage.upload(&run, &six_people()));
+                scene.import = Some(run.import_id);
+            }
+            Workflow::CommitImport | Workflow::CancelImport => {
+                let run = scene.stage.checked(plainly(), &six_people()).await;
+                scene.import = Some(run.import_id);
+            }
+            Workflow::UndoImport | Workflow::RunUndo => {
+                let run = scene.stage.completed(plainly(), &six_people()).await;
+                scene.import = Some(run.import_id);
             }
         }
         mailroom::drain(scene.world()).await;
@@ -259,6 +305,10 @@ impl Scene {
                 // The stream brings nothing of all this: the sweep is alone.
                 world.cloud.stream_records();
                 world.clock.advance(SignedDuration::from_hours(24 * 16));
+                None
+            }
+            Workflow::RunUndo => {
+                self.stage.undo(self.import.expect("an import")).await.expect("undoing");
                 None
             }
             _ => None,
@@ -314,7 +364,20 @@ impl Scene {
                     left => Err(Failure::Again(format!("{left} records"))),
                 }
             }
-            Workflow::Import => self.import().await,
+            Workflow::Import => {
+                let object = self.object.as_ref().expect("a file");
+                import_end(self.stage.run(object).await)
+            }
+            Workflow::CheckUpload => {
+                let object = self.object.as_ref().expect("a file");
+                import_end(self.stage.receive(self.import.expect("an import"), object).await)
+            }
+            Workflow::RunUndo => {
+                import_end(self.stage.resume(self.import.expect("an import")).await)
+            }
+            Workflow::CommitImport | Workflow::CancelImport | Workflow::UndoImport => {
+                self.steer_import(op).await
+            }
             Workflow::Sweep => {
                 let swept = mailroom::run_sweep(self.world(), 500 + self.turn()).await;
                 if swept.troubles.is_empty() {
@@ -581,31 +644,39 @@ impl Scene {
             .map_err(|error| failure(matches!(error, AllocateError::Store(_)), error))
     }
 
-    async fn import(&self) -> Result<String, Failure> {
-        let object = self.object.as_ref().expect("a file");
-        match self.stage.run(object).await {
-            // A worker that may be dead holds it: the sweep sees to that.
-            Ok(ImportEnd::InOtherHands) => Err(Failure::Again("in other hands".to_owned())),
-            Ok(end) => Ok(format!("{end:?}")),
-            Err(error) => Err(Failure::Again(error.to_string())),
-        }
+    /// Steers the import, as this operation.
+    async fn steer_import(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, client) = (&world.store, &world.clock, &world.client);
+        let (caller, import) = (world.administrator(), self.import.expect("an import"));
+        let steered = match self.workflow {
+            Workflow::CommitImport => {
+                commit_import(store, clock, &caller, op, client, import).await
+            }
+            Workflow::CancelImport => {
+                cancel_import(store, clock, &caller, op, client, import).await
+            }
+            _ => undo_import(store, clock, &caller, op, client, import).await,
+        };
+        steered
+            .map(|run| run.import_id.to_string())
+            .map_err(|error| failure(matches!(error, SteerImportError::Store(_)), error))
     }
 
     /// Goes on with the import, as the sweep's schedule asks.
     pub(crate) async fn resume(&self) -> Result<(), String> {
-        let object = self.object.as_ref().expect("a file");
-        let resumed = self.stage.resume(self.stage.import_id(object)).await;
+        let resumed = self.stage.resume(self.import.expect("an import")).await;
         resumed.map(drop).map_err(|error| error.to_string())
     }
 
     /// Status and totals of the import, if it was begun.
     pub(crate) async fn import_state(&self) -> Result<Option<Value>, StoreError> {
-        let Some(object) = &self.object else { return Ok(None) };
+        let Some(import) = self.import else { return Ok(None) };
         let world = self.world();
-        let run = world.store.import(&world.client, self.stage.import_id(object)).await?;
+        let run = world.store.import(&world.client, import).await?;
         Ok(run.map(|run| {
             assert!(run.status.is_at_rest(), "I5: an import at {:?}", run.status);
-            json!({"status": run.status, "totals": run.totals})
+            json!({"status": run.status, "totals": run.totals, "undoing": run.undoing})
         }))
     }
 }

@@ -365,7 +365,6 @@ async fn what_is_not_served_yet_says_so_and_changes_nothing() {
     let order = json!({"contract_id": contract, "email": "lea@globex.example"});
     let made = house.post(&admin(), &format!("{GLOBEX}/learners"), order).await.json();
     let learner = format!("{GLOBEX}/learners/{}", text(&made["learner"]["learner_id"]));
-    let import = format!("{GLOBEX}/imports/imp_00000000000000000000000000");
     let before = house.world.cloud.dump();
     for (method, path) in [
         ("PATCH", learner.clone()),
@@ -375,10 +374,6 @@ async fn what_is_not_served_yet_says_so_and_changes_nothing() {
         ("POST", format!("{GLOBEX}/webhooks")),
         ("GET", format!("{GLOBEX}/webhooks")),
         ("DELETE", format!("{GLOBEX}/webhooks")),
-        ("POST", format!("{GLOBEX}/imports")),
-        ("POST", format!("{import}/commit")),
-        ("POST", format!("{import}/cancel")),
-        ("POST", format!("{import}/undo")),
         ("PUT", format!("{GLOBEX}/sso/subject-1")),
     ] {
         let call = Call::new(method, &path).by(&admin());

@@ -57,11 +57,11 @@ async fn every_record_of_an_event_has_its_turn_whatever_became_of_the_others() {
 }
 
 #[tokio::test]
-async fn the_buckets_own_test_event_and_the_upload_form_change_nothing() {
+async fn the_buckets_own_test_event_and_a_file_nobody_asked_for_change_nothing() {
     let stage = Stage::with_seats(5).await;
     let before = stage.world.cloud.dump();
     stage.handle(&event("bucket_test.json")).await.expect("ignored");
-    stage.handle(&told_of(&stage, "upload_form.json")).await.expect("ignored");
+    stage.handle(&told_of(&stage, "upload_form.json")).await.expect_err("no such import");
     assert_eq!(stage.world.cloud.dump(), before);
 }
 

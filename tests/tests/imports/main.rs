@@ -1,7 +1,10 @@
 //! Imports: dropped files, from the event to the report, on the real adapters.
 #![expect(clippy::expect_used, reason = "a test stops at the first thing it did not expect")]
 
+mod asked;
+mod desk;
 mod events;
+mod form;
 mod interrupted;
 mod people;
 mod samples;
@@ -9,3 +12,4 @@ mod settings;
 mod shortage;
 mod stage;
 mod status;
+mod undo;

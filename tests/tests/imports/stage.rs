@@ -134,20 +134,7 @@ impl Stage {
     /// The event that S3 sends for an object.
     #[expect(clippy::unused_self, reason = "reads as what happens on the stage")]
     pub(crate) fn event(&self, object: &StoredObject) -> Value {
-        json!({"Records": [{
-            "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-west-3",
-            "eventTime": "2026-11-23T09:00:00.000Z", "eventName": "ObjectCreated:Put",
-            "userIdentity": {"principalId": "AWS:A"},
-            "requestParameters": {"sourceIPAddress": "203.0.113.24"}, "responseElements": {},
-            "s3": {
-                "s3SchemaVersion": "1.0", "configurationId": "Drop",
-                "bucket": {"name": object.bucket, "ownerIdentity": {"principalId": "A"},
-                           "arn": format!("arn:aws:s3:::{}", object.bucket)},
-                "object": {"key": form_encoded(&object.key), "size": object.body.len(),
-                           "eTag": object.etag.trim_matches('"'),
-                           "versionId": object.version_id, "sequencer": "00"}
-            }
-        }]})
+        s3_event(object)
     }
 
     pub(crate) async fn handle(&self, event: &Value) -> Result<(), HandleError> {
@@ -252,6 +239,24 @@ impl Stage {
         assert_eq!(totals.failed, outcomes(Outcome::Failed));
         assert!(rows.iter().all(|row| row.outcome.is_some()), "every row has an outcome");
     }
+}
+
+/// The event that S3 sends for an object.
+pub(crate) fn s3_event(object: &StoredObject) -> Value {
+    json!({"Records": [{
+        "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-west-3",
+        "eventTime": "2026-11-23T09:00:00.000Z", "eventName": "ObjectCreated:Put",
+        "userIdentity": {"principalId": "AWS:A"},
+        "requestParameters": {"sourceIPAddress": "203.0.113.24"}, "responseElements": {},
+        "s3": {
+            "s3SchemaVersion": "1.0", "configurationId": "Drop",
+            "bucket": {"name": object.bucket, "ownerIdentity": {"principalId": "A"},
+                       "arn": format!("arn:aws:s3:::{}", object.bucket)},
+            "object": {"key": form_encoded(&object.key), "size": object.body.len(),
+                       "eTag": object.etag.trim_matches('"'),
+                       "versionId": object.version_id, "sequencer": "00"}
+        }
+    }]})
 }
 
 fn count(rows: &[RowRecord], what: impl Fn(&RowRecord) -> bool) -> u32 {

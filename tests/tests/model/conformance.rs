@@ -45,7 +45,7 @@ enum Bit {
     Resize(u16, i64),
     CloseBlock(u16, bool),
     Seat(u32, bool, Option<u8>),
-    Release(u32, bool),
+    Release(u32, bool, Option<i64>),
     NoLiveSeat(u32),
     Profile(u32, bool),
     Password(u32, u64),
@@ -53,7 +53,7 @@ enum Bit {
     CloseInvitation(u32, u32, u8),
     NoLiveInvitation(u32),
     Join(u8, u64),
-    Leave(u8),
+    Leave(u8, u64),
     OpenCohort(u8, Option<u64>),
     HasOpened(u8),
     Batch(u8, u8),
@@ -104,8 +104,8 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (0..2_u16, any::<bool>()).prop_map(|(block, seen)| Bit::CloseBlock(block, seen)),
         3 => (learner.clone(), any::<bool>(), proptest::option::of(0..2_u8))
             .prop_map(|(learner, new, cohort)| Bit::Seat(learner, new, cohort)),
-        2 => (learner.clone(), proptest::bool::weighted(0.8))
-            .prop_map(|(learner, seen)| Bit::Release(learner, seen)),
+        2 => (learner.clone(), proptest::bool::weighted(0.8), proptest::option::of(0..60_i64))
+            .prop_map(|(learner, seen, since)| Bit::Release(learner, seen, since)),
         1 => learner.clone().prop_map(Bit::NoLiveSeat),
         1 => (learner.clone(), any::<bool>()).prop_map(|(learner, fill)| Bit::Profile(learner, fill)),
         1 => (learner.clone(), 0..3_u64).prop_map(|(learner, serial)| Bit::Password(learner, serial)),
@@ -125,7 +125,7 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (learner.clone(), 1..3_u32)
             .prop_map(|(who, version)| Bit::NoReminders(who, version)),
         2 => (0..2_u8, 1..3_u64).prop_map(|(cohort, count)| Bit::Join(cohort, count)),
-        1 => (0..2_u8).prop_map(Bit::Leave),
+        1 => (0..2_u8, 1..3_u64).prop_map(|(cohort, count)| Bit::Leave(cohort, count)),
         1 => (0..2_u8, proptest::option::of(0..3_u64))
             .prop_map(|(cohort, count)| Bit::OpenCohort(cohort, count)),
         1 => (0..2_u8).prop_map(Bit::HasOpened),
@@ -315,13 +315,16 @@ impl Both {
                     seat: seat(state, op),
                 }))
             }
-            Bit::Release(number, seen) => {
+            Bit::Release(number, seen, since) => {
                 let learner_id = self.learner(number);
                 let known = self.model.learner(&world.client, learner_id).await.expect("readable");
                 let given = known.and_then(|known| known.seats.get(&pool).map(|seat| seat.op));
                 let state = SeatState::Released { used_at: None, released_at: change.at };
                 let by = given.filter(|_| seen).unwrap_or(Uuid::from_u128(99));
-                Step::ReleaseSeat { learner_id, pool, op: by, seat: seat(state, op) }
+                let seat = seat(state, op);
+                let untouched_since =
+                    since.map(|seconds| change.at - jiff::SignedDuration::from_secs(seconds));
+                Step::ReleaseSeat { learner_id, pool, op: by, seat, untouched_since }
             }
             Bit::NoLiveSeat(number) => Step::NoLiveSeat { learner_id: self.learner(number), pool },
             Bit::Profile(number, fill_only) => {
@@ -365,7 +368,7 @@ impl Both {
                 let start_on = Date::constant(2027, 1, 15);
                 Step::JoinCohort { key: self.cohort(cohort), start_on, count }
             }
-            Bit::Leave(cohort) => Step::LeaveCohort { key: self.cohort(cohort) },
+            Bit::Leave(cohort, count) => Step::LeaveCohort { key: self.cohort(cohort), count },
             Bit::OpenCohort(cohort, count) => {
                 let key = self.cohort(cohort);
                 let known = self.model.cohort(&key).await.expect("readable");

@@ -51,3 +51,23 @@ pub async fn import_rows(
     }
     Ok(Page { items, next: None })
 }
+
+/// The rows that an undo kept, at most `limit` of them.
+pub async fn kept_rows(
+    ports: &impl ImportLog,
+    client: &ClientId,
+    run: &ImportRun,
+    limit: usize,
+) -> Result<Vec<RowRecord>, StoreError> {
+    let mut kept = Vec::new();
+    for number in 0..run.undoing.cursor {
+        let chunk = ports.chunk(client, run.import_id, number).await?;
+        let rows = chunk.into_iter().flat_map(|chunk| chunk.rows);
+        kept.extend(rows.filter(|row| row.undo.is_some_and(|undo| undo.reason().is_some())));
+        if kept.len() >= limit {
+            kept.truncate(limit);
+            break;
+        }
+    }
+    Ok(kept)
+}

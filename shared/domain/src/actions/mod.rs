@@ -6,8 +6,10 @@ pub mod add_client;
 pub mod add_codes;
 pub mod add_group;
 pub mod allocate_seats;
+pub mod cancel_import;
 pub mod change_address;
 pub mod close_invitation;
+pub mod commit_import;
 pub mod create_learner;
 pub mod download_codes;
 pub mod ground;
@@ -18,6 +20,7 @@ pub mod invite;
 pub mod issue_codes;
 pub mod open_cohort;
 pub mod open_contract;
+pub mod open_import;
 pub mod prove_pool;
 pub mod prove_records;
 pub mod redeem_code;
@@ -36,6 +39,7 @@ pub mod steer_batch;
 pub mod stop_reminders;
 pub mod sweep;
 pub mod tickets;
+pub mod undo_import;
 
 use crate::change::{Change, Refused, Step, StoreError};
 

@@ -182,12 +182,16 @@ impl Since {
             LetsGo::Nothing => {}
             LetsGo::Seat => self.seats.extend(&record.learner_ids),
             LetsGo::Invitation => self.invitations.extend(&record.learner_ids),
+            LetsGo::Either => {
+                self.seats.extend(&record.learner_ids);
+                self.invitations.extend(&record.learner_ids);
+            }
         }
         let owner = record.reason.clone().unwrap_or_default();
         let of_import = owner.parse::<ImportId>().is_ok();
         match record.action {
             Action::InvitationReaddressed => self.readdressed = true,
-            Action::ImportChunk => self.imports = true,
+            Action::ImportChunk | Action::ImportUndone => self.imports = true,
             Action::SeatsReserved | Action::ReserveReturned if of_import => self.imports = true,
             Action::SeatsReserved | Action::ReserveReturned => {
                 *self.left_blocks.entry(owner).or_default() -= record.delta.held;

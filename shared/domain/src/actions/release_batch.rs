@@ -149,7 +149,13 @@ impl<P: Ledger + People, C: Clock, I: IdSource> Release<'_, P, C, I> {
             let (moved, seat, given_by) = released(&change, self.contract, seat);
             delta = delta.and(moved);
             let learner_id = learner.learner_id;
-            change.step(Step::ReleaseSeat { learner_id, pool, op: given_by, seat });
+            change.step(Step::ReleaseSeat {
+                learner_id,
+                pool,
+                op: given_by,
+                seat,
+                untouched_since: None,
+            });
         }
         let who: Vec<LearnerId> = learners.iter().map(|learner| learner.learner_id).collect();
         let reason = Some(self.batch.batch_id.to_string());

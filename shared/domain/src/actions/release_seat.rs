@@ -73,7 +73,7 @@ pub async fn release_seat(
             if opened {
                 change.step(Step::CohortHasOpened { key: cohort });
             } else {
-                change.step(Step::LeaveCohort { key: cohort });
+                change.step(Step::LeaveCohort { key: cohort, count: 1 });
             }
         }
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
@@ -97,7 +97,13 @@ fn plan(
     let learner_id = learner.learner_id;
     let reason = seat.source.id.clone();
     change.move_seats(pool, delta, Action::SeatReleased, &[learner_id], reason);
-    change.step(Step::ReleaseSeat { learner_id, pool, op: given_by, seat: gone });
+    change.step(Step::ReleaseSeat {
+        learner_id,
+        pool,
+        op: given_by,
+        seat: gone,
+        untouched_since: None,
+    });
     match seat.state {
         SeatState::Scheduled { opens_at } => {
             Some(CohortKey { client_id: change.client_id.clone(), pool, instant: opens_at })
@@ -120,7 +126,7 @@ pub(super) fn released(change: &Change, contract: &Contract, seat: &Seat) -> (De
 }
 
 /// Whether a used seat can be given again after its release.
-fn returns(contract: &Contract, used_at: Timestamp, now: Timestamp) -> bool {
+pub(super) fn returns(contract: &Contract, used_at: Timestamp, now: Timestamp) -> bool {
     let in_time = contract
         .policies
         .return_until_days

@@ -8,6 +8,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::actions::cancel_import::forget_import;
 use crate::actions::close_invitation::expire_invitation;
 use crate::actions::issue_codes::tend_batch;
 use crate::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
@@ -57,6 +58,8 @@ pub struct Swept {
     pub imports_woken: u32,
     /// Imports and batches whose blocks had been forgotten.
     pub blocks_returned: u32,
+    /// Imports that waited in vain for their file or their commit.
+    pub imports_cancelled: u32,
     /// Pools whose counters agree with their trail.
     pub pools_proven: u32,
     /// Pools that were too busy to be proved.
@@ -122,6 +125,9 @@ where
     }
     if let Err(error) = lapsed_imports(room, schedules, until, &mut swept).await {
         swept.trouble("imports", "", error);
+    }
+    if let Err(error) = forgotten_imports(room, until, &mut swept).await {
+        swept.trouble("waiting imports", "", error);
     }
     if let Err(error) = due_mails(room, until, &mut swept).await {
         swept.trouble("mails", "", error);
@@ -223,6 +229,30 @@ where
         match schedules.schedule(&wake, now + WAKE_AFTER).await {
             Ok(()) => swept.imports_woken += 1,
             Err(error) => swept.trouble("import", "", error),
+        }
+    }
+    Ok(())
+}
+
+async fn forgotten_imports<P, M, W, C, I>(
+    room: &MailRoom<P, M, W, C, I>,
+    until: Timestamp,
+    swept: &mut Swept,
+) -> Result<(), StoreError>
+where
+    P: SweepPorts,
+    C: Clock,
+    I: IdSource,
+{
+    for (client, id) in room.store.waiting_imports(room.clock.now(), ITEMS).await? {
+        if room.clock.now() >= until {
+            break;
+        }
+        let op = Op { id: room.ids.uuid(), guard: None };
+        match forget_import(&room.store, &room.clock, op, &client, id).await {
+            Ok(true) => swept.imports_cancelled += 1,
+            Ok(false) => {}
+            Err(error) => swept.trouble("import", id, error),
         }
     }
     Ok(())

@@ -24,13 +24,14 @@ pub async fn issue_ticket(
     let mut secret = [0; 32];
     ids.fill(&mut secret);
     let text = BASE64URL_NOPAD.encode(&secret);
+    let now = clock.now();
     let ticket = Ticket {
         hash: hash(keys, &text),
         client_id: client.clone(),
         learner_id: learner,
-        expires_at: clock.now() + LIFETIME,
+        expires_at: now + LIFETIME,
     };
-    ports.keep_ticket(&ticket).await?;
+    ports.keep_ticket(&ticket, now).await?;
     Ok(text)
 }
 

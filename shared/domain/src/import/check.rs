@@ -18,6 +18,9 @@ use crate::language::Language;
 use crate::password::Password;
 use crate::role::Role;
 
+/// Most characters of a new group's name.
+const GROUP_NAME_MAX: usize = 200;
+
 /// A row whose values are parsed and whose errors are known.
 ///
 /// `Debug` shows the line and the errors, never a value.
@@ -229,7 +232,7 @@ impl<'a> Check<'a> {
             match rules.groups.find(name) {
                 Some(id) => Some(GroupChoice::Existing(id)),
                 // An id that nobody has is no name for a new group.
-                None if rules.create_groups && name.parse::<GroupId>().is_err() => {
+                None if rules.create_groups && can_be_made(name) => {
                     Some(GroupChoice::New(name.to_owned()))
                 }
                 None => None,
@@ -337,6 +340,11 @@ impl<'a> Check<'a> {
 /// The last of `days` days from `start` on; `None` beyond the calendar's end.
 fn last_day(start: Date, days: u32) -> Option<Date> {
     start.checked_add(i64::from(days.saturating_sub(1)).days()).ok()
+}
+
+/// Whether a new group can have this name: as long as the API allows, and no id.
+fn can_be_made(name: &str) -> bool {
+    name.chars().count() <= GROUP_NAME_MAX && name.parse::<GroupId>().is_err()
 }
 
 /// Drops a new group's other spellings: `Ventes` and `ventes` are one group.

@@ -112,7 +112,7 @@ struct Tenant {
     codes: BTreeMap<String, CodeRecord>,
     sealed_codes: BTreeMap<(BatchId, u32), Marked<Vec<u8>>>,
     redemptions: BTreeMap<(BatchId, Timestamp, LearnerId), Marked<Redemption>>,
-    imports: BTreeMap<ImportId, ImportRun>,
+    imports: BTreeMap<ImportId, Marked<ImportRun>>,
     import_list: BTreeMap<(Timestamp, ImportId), Uuid>,
     chunks: BTreeMap<(ImportId, u32), Marked<Chunk>>,
     /// By notification key; more than one under a key is what must not be.

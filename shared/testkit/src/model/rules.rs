@@ -57,7 +57,7 @@ fn target(place: usize, step: &Step) -> String {
         }
         Step::PointInvitation { invitation_id, .. } => format!("pointer {invitation_id}"),
         Step::JoinCohort { key, .. }
-        | Step::LeaveCohort { key }
+        | Step::LeaveCohort { key, .. }
         | Step::OpenCohort { key, .. }
         | Step::CohortHasOpened { key } => format!("cohort {key}"),
         Step::AddBatch(batch) | Step::SteerBatch { batch, .. } => {
@@ -133,10 +133,13 @@ impl Model {
                 let live = known.is_some_and(|known| known.live_seat(seating.pool).is_some());
                 expected && (!live || left_out(Rule::LiveSeat))
             }
-            Step::ReleaseSeat { learner_id, pool, op, .. } => {
-                let seat = of.learners.get(learner_id).and_then(|known| known.seats.get(pool));
+            Step::ReleaseSeat { learner_id, pool, op, untouched_since, .. } => {
+                let known = of.learners.get(learner_id);
+                let seat = known.and_then(|known| known.seats.get(pool));
+                let touched = known.and_then(|known| known.entered_at.max(known.changed_at));
+                let untouched = untouched_since.is_none() || touched <= *untouched_since;
                 seat.is_some_and(|seat| {
-                    (seat.is_live() && seat.op == *op) || left_out(Rule::SeatAsSeen)
+                    (seat.is_live() && seat.op == *op && untouched) || left_out(Rule::SeatAsSeen)
                 })
             }
             Step::NoLiveSeat { learner_id, pool } => {
@@ -185,11 +188,11 @@ impl Model {
             Step::JoinCohort { key, .. } => {
                 of.waits(key) != Some(false) || left_out(Rule::CohortWaiting)
             }
-            Step::LeaveCohort { key } => {
+            Step::LeaveCohort { key, count } => {
                 let known = of.cohorts.get(key).map(|cohort| &cohort.value);
                 known.is_some_and(|known| {
                     (known.state == CohortState::Waiting || left_out(Rule::CohortWaiting))
-                        && known.count > 0
+                        && known.count >= *count
                 })
             }
             Step::OpenCohort { key, count } => {
@@ -233,7 +236,7 @@ impl Model {
                 !of.redemptions.contains_key(&key)
             }
             Step::PutImport { run, expects } => {
-                of.imports.get(&run.import_id).map(|known| known.epoch) == *expects
+                of.imports.get(&run.import_id).map(|known| known.value.epoch) == *expects
             }
             Step::ListImport { import_id, created_at } => {
                 !of.import_list.contains_key(&(*created_at, *import_id))
@@ -287,7 +290,7 @@ impl Model {
             }
             Step::PointInvitation { invitation_id, .. } => of.pointers.get(invitation_id)?.op,
             Step::JoinCohort { key, .. }
-            | Step::LeaveCohort { key }
+            | Step::LeaveCohort { key, .. }
             | Step::OpenCohort { key, .. }
             | Step::CohortHasOpened { key } => of.cohorts.get(key)?.op,
             Step::AddBatch(batch) | Step::SteerBatch { batch, .. } => {
@@ -304,6 +307,7 @@ impl Model {
             Step::ListRedemption { batch_id, redemption } => {
                 of.redemptions.get(&(*batch_id, redemption.at, redemption.learner_id))?.op
             }
+            Step::PutImport { run, .. } => of.imports.get(&run.import_id)?.op,
             Step::ListImport { import_id, created_at } => {
                 of.import_list.get(&(*created_at, *import_id)).copied()
             }
@@ -312,7 +316,6 @@ impl Model {
             Step::NoLiveSeat { .. }
             | Step::UpdateProfile { .. }
             | Step::SetPassword { .. }
-            | Step::PutImport { .. }
             | Step::PutChunk(_)
             | Step::Mail(_) => None,
         }
@@ -409,6 +412,8 @@ impl Tenant {
                     credential: None,
                     password_serial: 0,
                     created_at: change.at,
+                    entered_at: None,
+                    changed_at: None,
                     seats: std::collections::BTreeMap::new(),
                 });
                 write_profile(&mut known.profile, &seating.profile, true);
@@ -425,10 +430,12 @@ impl Tenant {
             Step::UpdateProfile { learner_id, profile, fill_only } => {
                 if let Some(known) = self.learners.get_mut(learner_id) {
                     write_profile(&mut known.profile, profile, *fill_only);
+                    known.changed_at = Some(change.at);
                 }
             }
             Step::SetPassword { learner_id, serial, credential } => {
                 if let Some(known) = self.learners.get_mut(learner_id) {
+                    known.entered_at = Some(change.at);
                     known.credential = Some(credential.clone());
                     known.password_serial = serial + 1;
                 }
@@ -480,9 +487,9 @@ impl Tenant {
                 };
                 self.cohorts.entry(key.clone()).or_insert_with(new).value.count += count;
             }
-            Step::LeaveCohort { key } => {
+            Step::LeaveCohort { key, count } => {
                 if let Some(cohort) = self.cohorts.get_mut(key) {
-                    cohort.value.count -= 1;
+                    cohort.value.count -= count;
                 }
             }
             Step::OpenCohort { key, .. } => {
@@ -542,7 +549,7 @@ impl Tenant {
                 self.redemptions.insert(key, Marked::by(change, redemption.clone()));
             }
             Step::PutImport { run, .. } => {
-                self.imports.insert(run.import_id, (**run).clone());
+                self.imports.insert(run.import_id, Marked::by(change, (**run).clone()));
             }
             Step::ListImport { import_id, created_at } => {
                 self.import_list.insert((*created_at, *import_id), op);

@@ -9,20 +9,23 @@ use crate::actions::seating::{Term, TermError, TermRequest, term};
 use crate::contract::{ContractStatus, HoldOn};
 use crate::dates::{Opening, local_date};
 use crate::email::EmailAddress;
-use crate::ids::{ClientId, InvitationId, LearnerId};
+use crate::ids::{ClientId, InvitationId, LearnerId, PoolId};
 use crate::import::{
-    CheckedRow, DateOrder, Field, GroupDirectory, Judge, RawRow, RowError, RowRules, RowValues,
-    TermDefaults, Window, check_row,
+    CheckedRow, Field, GroupDirectory, Judge, RawRow, RowError, RowRules, RowValues, Window,
+    check_row,
 };
 use crate::import_run::{
-    Chunk, ImportRun, Mode, OnExisting, RowProblem, RowRecord, SeatNeed, Totals, Verdict,
+    Chunk, ImportRun, Mode, OnExisting, Origin, Outlook, RowProblem, RowRecord, SeatNeed, Totals,
+    Verdict,
 };
 use crate::invitation::Invitation;
+use crate::language::Language;
 use crate::learner::Learner;
 use crate::ports::{Clock, Files, IdSource, Sheets, Unreadable, Upload, UploadRead};
 use crate::role::{PrivilegedRoles, Role};
 
 use super::settings::rejected;
+use super::write::told;
 use super::{ImportPorts, Importer, RowDefaults, Stop, Work};
 
 /// Steps of a chunk that its rows share: block, import, chunk, trail, and the mail that goes out
@@ -68,6 +71,23 @@ impl Standing<'_> {
             || (ground.contract.policies.hold_on == HoldOn::Invite && !self.holds())
     }
 
+    /// The other pools of the client in which the person has a live seat.
+    fn other_pools(&self, ground: &Ground) -> Vec<PoolId> {
+        let seats = self.learner.iter().flat_map(|known| &known.seats);
+        let live = seats.filter(|(pool, seat)| **pool != ground.pool && seat.is_live());
+        live.map(|(pool, _)| *pool).collect()
+    }
+
+    /// The language in which the person is written to: an account's own comes first, since a seat
+    /// fills only its blanks.
+    fn language(&self, values: &RowValues, defaults: &RowDefaults, ground: &Ground) -> Language {
+        let own = self.learner.and_then(|known| known.profile.language.as_ref());
+        own.or(values.language.as_ref())
+            .or(defaults.language.as_ref())
+            .unwrap_or(&ground.client.default_language)
+            .clone()
+    }
+
     /// Whether an invitation whose time ran out holds a seat still.
     pub(super) fn holds(&self) -> bool {
         let pending = crate::invitation::InvitationStatus::Pending;
@@ -97,13 +117,18 @@ where
             return Err(rejected("contract-ended"));
         }
         let groups = self.groups(&work.ground).await?;
-        let asked = self.settings(&work.ground, &upload.metadata, &groups).await?;
-        work.run.settings = asked.settings;
-        work.run.sublicense_id = asked.sublicense_id;
-        work.ground.sublicense_id = asked.sublicense_id;
-        work.ground.pool = work.run.pool();
-        if let Some(language) = RowDefaults::of(&work.run.settings).language {
-            work.run.language = language;
+        match work.run.origin {
+            Origin::Form => {}
+            Origin::Drop => {
+                let asked = self.settings(&work.ground, &upload.metadata, &groups).await?;
+                work.run.settings = asked.settings;
+                work.run.sublicense_id = asked.sublicense_id;
+                work.ground.sublicense_id = asked.sublicense_id;
+                work.ground.pool = work.run.pool();
+                if let Some(language) = RowDefaults::of(&work.run.settings).language {
+                    work.run.language = language;
+                }
+            }
         }
         self.read(work, &upload).map_err(Stop::Rejected)?;
         let rules = self.rules(&work.ground, &work.run, groups);
@@ -142,6 +167,7 @@ where
         let mut judge = Judge::new(settings.on_existing);
         let mut totals = Totals::default();
         let mut needed = 0;
+        let mut outlook = Outlook::default();
         let mut cut = Cut::default();
         for (raw, row) in work.rows.iter().zip(&mut checked) {
             let judgment = judge.judge(row, |email| {
@@ -156,12 +182,20 @@ where
                 errors: self.problems(&row.errors, &work.run.language),
                 duplicate_of: judgment.duplicate_of,
                 learner_id: None,
+                also_in: Vec::new(),
+                undo: None,
             };
             let standing =
                 row.email.as_ref().map(|email| self.standing(&work.ground, email, &known));
             let (mut steps, mut opening) = (0, None);
             match (judgment.verdict, standing) {
                 (Verdict::Valid, Some(standing)) => {
+                    record.also_in = standing.other_pools(&work.ground);
+                    outlook.second_seats += u32::from(!record.also_in.is_empty());
+                    if told(&row.values, &defaults) {
+                        let language = standing.language(&row.values, &defaults, &work.ground);
+                        *outlook.mails.entry(language).or_default() += 1;
+                    }
                     needed += u64::from(standing.takes_seat(&work.ground, settings.mode));
                     steps = if settings.mode == Mode::Create { 1 } else { 2 };
                     let term = row_term(&work.ground, &row.values, &defaults, now);
@@ -179,6 +213,7 @@ where
         let count = u32::try_from(work.chunks.len()).unwrap_or(u32::MAX);
         work.run.chunks = count;
         work.run.totals = totals;
+        work.run.outlook = outlook;
         work.run.seats = SeatNeed { needed, ..SeatNeed::default() };
         self.keep_preview(work).await
     }
@@ -209,15 +244,12 @@ where
             window: Window { starts_on: contract.starts_on, ends_on: contract.ends_on },
             languages: self.languages.clone(),
             groups,
-            create_groups: false,
-            grantable: grantable(contract.policies.privileged_roles),
+            create_groups: run.settings.create_groups,
+            grantable: run.grantable.clone(),
             passwords: self.passwords,
             mode: run.settings.mode,
-            date_order: DateOrder::Dmy,
-            defaults: TermDefaults {
-                start_on: RowDefaults::of(&run.settings).start_on,
-                ..TermDefaults::default()
-            },
+            date_order: run.settings.date_order,
+            defaults: RowDefaults::of(&run.settings).term(),
         }
     }
 
@@ -261,11 +293,7 @@ where
         }
     }
 
-    pub(super) fn problems(
-        &self,
-        errors: &[RowError],
-        language: &crate::language::Language,
-    ) -> Vec<RowProblem> {
+    pub(super) fn problems(&self, errors: &[RowError], language: &Language) -> Vec<RowProblem> {
         let problem = |error: &RowError| RowProblem {
             column: error.column.to_string(),
             code: error.code.as_str().to_owned(),
@@ -278,7 +306,7 @@ where
 /// What a dropped file may grant. Nobody is signed in to answer for it, so that it makes no
 /// administrator of the whole client, whatever the contract lets the client's administrators do;
 /// nor an instructor, who belongs to one session's group while a file names groups freely.
-fn grantable(policy: PrivilegedRoles) -> BTreeSet<Role> {
+pub(super) fn grantable_by_a_drop(policy: PrivilegedRoles) -> BTreeSet<Role> {
     match policy {
         PrivilegedRoles::Vendor => BTreeSet::from([Role::Learner]),
         PrivilegedRoles::ClientAdmin => BTreeSet::from([Role::Learner, Role::GroupAdmin]),
@@ -292,11 +320,12 @@ pub(super) fn row_term(
     defaults: &RowDefaults,
     now: Timestamp,
 ) -> Result<Term, TermError> {
+    let (end_on, duration_days) = defaults.end_of(values);
     let asked = TermRequest {
         start_on: values.start_on.or(defaults.start_on),
-        end_on: values.end_on,
-        duration_days: values.duration_days,
-        delete_on: values.delete_on,
+        end_on,
+        duration_days,
+        delete_on: values.delete_on.or(defaults.delete_on),
     };
     term(ground, &asked, now)
 }
@@ -364,6 +393,8 @@ mod tests {
             errors: Vec::new(),
             duplicate_of: None,
             learner_id: None,
+            also_in: Vec::new(),
+            undo: None,
         }
     }
 
@@ -400,8 +431,8 @@ mod tests {
     #[test]
     fn a_drop_never_makes_an_administrator_of_the_client() {
         for policy in [PrivilegedRoles::Vendor, PrivilegedRoles::ClientAdmin] {
-            assert!(!grantable(policy).contains(&Role::ClientAdmin));
+            assert!(!grantable_by_a_drop(policy).contains(&Role::ClientAdmin));
         }
-        assert_eq!(grantable(PrivilegedRoles::Vendor), [Role::Learner].into());
+        assert_eq!(grantable_by_a_drop(PrivilegedRoles::Vendor), [Role::Learner].into());
     }
 }

@@ -2,14 +2,17 @@
 
 use crate::actions::ground::Ground;
 use crate::audit::Actor;
-use crate::change::{BlockKey, Change, Refused, Step};
+use crate::change::{Change, Refused, Step};
 use crate::client::Client;
 use crate::contract::Contract;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, ImportId, SublicenseId};
-use crate::import_run::{ImportRun, ImportStatus, SeatNeed, Totals};
+use crate::import_run::{
+    ImportRun, ImportStatus, Origin, Outlook, SeatNeed, SourceObject, Totals, Undoing,
+};
 use crate::ports::{Clock, Files, IdSource, Sheets};
 
+use super::check::grantable_by_a_drop;
 use super::settings;
 use super::{DroppedFile, ImportEnd, ImportPorts, Importer, LEASE, RunImportError};
 
@@ -52,46 +55,83 @@ where
             report_key: None,
             language: client.default_language.clone(),
             created_at: now,
+            origin: Origin::Drop,
+            filename: name_of(&file.source.key),
+            inviter: None,
+            grantable: grantable_by_a_drop(contract.policies.privileged_roles),
+            waits_until: None,
+            outlook: Outlook::default(),
+            undoing: Undoing::default(),
         };
         let mut change = self.claiming(&file.client_id, import);
         change.step(Step::PutImport { run: Box::new(run.clone()), expects: None });
         change.step(Step::ListImport { import_id: import, created_at: now });
         match self.ports.apply(&change).await {
-            Ok(()) => self.work(ground(client, contract, None), run).await,
+            // The answer to this very claim was lost.
+            Ok(()) | Err(Refused::Repeated) => self.work(ground(client, contract, None), run).await,
             Err(Refused::Store(error)) => Err(error.into()),
             Err(_) => Ok(ImportEnd::InOtherHands),
         }
     }
 
-    /// Goes on with an import, if nobody is at it: the epoch grows, and with it every later write
-    /// of the worker before is refused.
+    /// Begins with the file of an import that was asked for, unless it has one. A second file of the
+    /// same form is left alone: an import reads one version of one object.
+    pub(super) async fn receive(
+        &self,
+        client: &ClientId,
+        run: ImportRun,
+        source: &SourceObject,
+    ) -> Result<ImportEnd, RunImportError> {
+        if run.source.key != source.key {
+            return Err(RunImportError::UnknownTarget);
+        }
+        if run.status != ImportStatus::Created {
+            return self.take_over(client, run).await;
+        }
+        let received = ImportRun {
+            source: source.clone(),
+            status: ImportStatus::Checking,
+            waits_until: None,
+            ..run
+        };
+        self.claim(client, received).await
+    }
+
+    /// Goes on with an import, if nobody is at it.
     pub(super) async fn take_over(
+        &self,
+        client: &ClientId,
+        run: ImportRun,
+    ) -> Result<ImportEnd, RunImportError> {
+        match run.lease_until {
+            None => Ok(ImportEnd::WasAtRest(run.status)),
+            Some(until) if until > self.clock.now() => Ok(ImportEnd::InOtherHands),
+            Some(_) => self.claim(client, run).await,
+        }
+    }
+
+    /// Takes an import and works on it: the epoch grows, and with it every later write of the worker
+    /// before is refused.
+    async fn claim(
         &self,
         client: &ClientId,
         mut run: ImportRun,
     ) -> Result<ImportEnd, RunImportError> {
-        let now = self.clock.now();
-        match run.lease_until {
-            None => return Ok(ImportEnd::WasAtRest(run.status)),
-            Some(until) if until > now => return Ok(ImportEnd::InOtherHands),
-            Some(_) => {}
-        }
         let known = self.ports.client(client).await?;
         let known = known.ok_or(RunImportError::UnknownTarget)?;
         let contract = self.ports.contract(client, run.contract_id).await?;
         let contract = contract.ok_or(RunImportError::UnknownTarget)?;
         let before = run.epoch;
         run.epoch += 1;
-        run.lease_until = Some(now + LEASE);
+        run.lease_until = Some(self.clock.now() + LEASE);
         let mut change = self.claiming(client, run.import_id);
         change.step(Step::PutImport { run: Box::new(run.clone()), expects: Some(before) });
         if run.status == ImportStatus::Committing {
-            let owner = run.import_id.to_string();
-            let key = BlockKey { pool: run.pool(), owner, shard: 0 };
-            change.step(Step::FenceBlock { key, epoch: run.epoch });
+            change.step(Step::FenceBlock { key: run.block_key(), epoch: run.epoch });
         }
         match self.ports.apply(&change).await {
-            Ok(()) => {
+            // The answer to this very claim was lost.
+            Ok(()) | Err(Refused::Repeated) => {
                 let sublicense = run.sublicense_id;
                 self.work(ground(known, contract, sublicense), run).await
             }
@@ -105,6 +145,11 @@ where
         let op = Op { id: self.ids.uuid(), guard: None };
         Change::new(client, op, Actor::Import(import), self.clock.now())
     }
+}
+
+/// A dropped file's name: the last part of its key.
+fn name_of(key: &str) -> Option<String> {
+    key.rsplit('/').next().map(str::to_owned)
 }
 
 /// What the import stands on; whether the contract still runs is for the check to say, since what

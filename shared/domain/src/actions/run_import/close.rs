@@ -9,7 +9,7 @@ use crate::audit::Action;
 use crate::change::{Block, Change, Step, StoreError};
 use crate::dates::local_date;
 use crate::import::{Detected, Field, RowError};
-use crate::import_run::{ImportRun, ImportStatus, Outcome, RowProblem, Verdict};
+use crate::import_run::{ImportRun, ImportStatus, Outcome, RowProblem, SeatNeed, Verdict, WAITS};
 use crate::ports::{Clock, Files, IdSource, ReportAbout, ReportedRow, Sheets, Unreadable};
 
 use super::{ImportPorts, Importer, Stop, Work, lost_every_round, retryable};
@@ -39,12 +39,24 @@ where
             }
             change.step(Step::CloseBlock(open));
             let status = ImportStatus::Completed;
-            if self.rest(&mut work, change, status, key.clone()).await? {
+            if self.rest(&mut work, change, status, Some(key.clone())).await? {
                 return Ok(status);
             }
             block = self.block(&work).await?;
         }
         Err(lost_every_round())
+    }
+
+    /// Leaves a checked import to whoever asked for it, with the report of its invalid rows.
+    pub(super) async fn present(&self, mut work: Work) -> Result<ImportStatus, Stop> {
+        let client = &work.ground.client.client_id;
+        let stock = self.ports.stock(client, work.ground.pool).await?;
+        let missing = || StoreError::Broken("a contract without a pool".to_owned());
+        let available = stock.ok_or_else(missing)?.available;
+        work.run.seats = SeatNeed::of(work.run.seats.needed, available);
+        let key = self.report(&work).await?;
+        work.run.waits_until = Some(self.clock.now() + WAITS);
+        self.end(&mut work, ImportStatus::Checked, key).await
     }
 
     /// Ends an import in which nothing happened, because it could not happen as asked.
@@ -95,22 +107,26 @@ where
         key: String,
     ) -> Result<ImportStatus, Stop> {
         let change = self.change(work, "end", 0);
-        if self.rest(work, change, status, key).await? { Ok(status) } else { Err(Stop::Overtaken) }
+        if self.rest(work, change, status, Some(key)).await? {
+            Ok(status)
+        } else {
+            Err(Stop::Overtaken)
+        }
     }
 
     /// Applies `change` together with the import's end. `false` if it was refused and the import is
     /// this worker's still.
-    async fn rest(
+    pub(super) async fn rest(
         &self,
         work: &mut Work,
         mut change: Change,
         status: ImportStatus,
-        report_key: String,
+        report_key: Option<String>,
     ) -> Result<bool, Stop> {
         let epoch = work.run.epoch;
         let run = ImportRun {
             status,
-            report_key: Some(report_key),
+            report_key,
             lease_until: None,
             epoch: epoch + 1,
             ..work.run.clone()
@@ -145,6 +161,8 @@ where
                 // Nothing is wrong with it: it comes along so that the mended report is complete.
                 Some(Outcome::NotSeated) if rows_invalid => Outcome::Failed,
                 Some(outcome @ (Outcome::Failed | Outcome::NotSeated)) => outcome,
+                // Nothing was written yet: this is what will fail.
+                None if record.verdict == Verdict::Invalid => Outcome::Failed,
                 _ => continue,
             };
             let errors = record.errors.iter().filter_map(row_error).collect();

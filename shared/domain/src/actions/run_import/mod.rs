@@ -1,15 +1,18 @@
-//! Running an import: one dropped file, from its event to its report.
+//! Running an import: one file, dropped or uploaded through a form, from its event to its report.
 //!
 //! A worker *claims* the import, *checks* the file, *reserves* a block of seats, *writes* its rows
-//! chunk by chunk, and *closes*. Every stage can be cut off anywhere: the bytes of an object's
+//! chunk by chunk, and *closes*. An import that somebody wants to look at first rests between check
+//! and reservation, which the commit makes then. An *undo* goes through the chunks once more. Every
+//! stage can be cut off anywhere: the bytes of an object's
 //! version and the order of its rows never change, what was written says how far it went, and the
 //! block's cursor and epoch keep a worker who comes back too late from writing again.
 
 mod check;
 mod claim;
 mod close;
-mod reserve;
+pub(super) mod reserve;
 mod settings;
+mod undo;
 mod write;
 
 use jiff::{SignedDuration, Timestamp};
@@ -60,6 +63,19 @@ impl DroppedFile {
     }
 }
 
+/// A file that came through the form of an import.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UploadedFile {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Key and version.
+    pub source: SourceObject,
+    /// The client that the key names.
+    pub client_id: ClientId,
+    /// The import that the key names.
+    pub import_id: ImportId,
+}
+
 /// How a worker's turn at an import ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportEnd {
@@ -69,7 +85,7 @@ pub enum ImportEnd {
     WasAtRest(ImportStatus),
     /// Another worker is at it.
     InOtherHands,
-    /// The deadline came near: it goes on after the next sweep.
+    /// The deadline came near: another worker goes on.
     HandedOn,
 }
 
@@ -160,7 +176,15 @@ where
         }
     }
 
-    /// Goes on with an import whose worker is gone.
+    /// Runs the import that a file was uploaded for, unless it has its file.
+    pub async fn receive_upload(&self, file: &UploadedFile) -> Result<ImportEnd, RunImportError> {
+        let client = &file.client_id;
+        let run = self.ports.import(client, file.import_id).await?;
+        let run = run.ok_or(RunImportError::UnknownImport)?;
+        self.receive(client, run, &file.source).await
+    }
+
+    /// Goes on with an import whose worker is gone, or that somebody wants to go on.
     pub async fn resume(
         &self,
         client: &ClientId,
@@ -188,19 +212,30 @@ where
         let let_go = self.ports.let_go_of_import(&client, import, epoch, now).await;
         match (error, let_go) {
             (Some(error), _) => Err(error.into()),
+            (None, Ok(())) => {
+                // If this is lost, the sweep finds the lease that ended.
+                let _ = self.files.wake_import(&client, import, epoch).await;
+                Ok(ImportEnd::HandedOn)
+            }
             // Nobody waits for it: the lease lapses by itself.
-            (None, _) => Ok(ImportEnd::HandedOn),
+            (None, Err(_)) => Ok(ImportEnd::HandedOn),
         }
     }
 
     async fn stages(&self, ground: Ground, run: ImportRun) -> Result<ImportStatus, Stop> {
         let mut work = Work { ground, run, rows: Vec::new(), chunks: Vec::new() };
+        if work.run.status == ImportStatus::Undoing {
+            return self.undo(work).await;
+        }
         let upload = self.files.upload(&work.run.source, self.sheets.max_bytes()).await?;
         if work.run.status == ImportStatus::Checking {
             match self.check(&mut work, upload).await {
                 Ok(()) => {}
                 Err(Stop::Rejected(why)) => return self.reject(work, &why).await,
                 Err(stop) => return Err(stop),
+            }
+            if !work.run.settings.auto_commit {
+                return self.present(work).await;
             }
             if let Some(refused) = self.reserve(&mut work).await? {
                 return Ok(refused);

@@ -2,8 +2,8 @@
 
 use crate::actions::{Met, ROUNDS, met};
 use crate::audit::Action;
-use crate::change::{BlockKey, Step, StoreError};
-use crate::import_run::{ImportStatus, OnShortage, SeatNeed, Totals};
+use crate::change::{Change, Step, StoreError};
+use crate::import_run::{ImportRun, ImportStatus, OnShortage, SeatNeed, Totals};
 use crate::ports::{Clock, Files, IdSource, Sheets};
 use crate::stock::Delta;
 
@@ -27,27 +27,16 @@ where
             let missing = || StoreError::Broken("a contract without a pool".to_owned());
             let available = stock.ok_or_else(missing)?.available;
             let needed = work.run.seats.needed;
-            work.run.seats =
-                SeatNeed { needed, available, short: needed.saturating_sub(available) };
+            work.run.seats = SeatNeed::of(needed, available);
             let size =
                 match block_size(work.run.settings.on_shortage, &work.run.totals, work.run.seats) {
                     Ok(size) => size,
                     Err(code) => return self.refuse(work, code).await.map(Some),
                 };
             let mut change = self.change(work, "reserve", 0);
-            let import = work.run.import_id;
-            if size > 0 {
-                let held = Delta::held(i64::try_from(size).unwrap_or(i64::MAX));
-                let reason = Some(import.to_string());
-                change.move_seats(pool, held, Action::SeatsReserved, &[], reason);
-            }
-            let key = BlockKey { pool, owner: import.to_string(), shard: 0 };
-            change.step(Step::OpenBlock { key, size, epoch: work.run.epoch });
-            let mut committing = work.run.clone();
-            committing.status = ImportStatus::Committing;
-            committing.lease_until = Some(self.clock.now() + LEASE);
-            let expects = Some(work.run.epoch);
-            change.step(Step::PutImport { run: Box::new(committing.clone()), expects });
+            let committing =
+                ImportRun { lease_until: Some(self.clock.now() + LEASE), ..work.run.clone() };
+            let committing = plan_reservation(&mut change, committing, size, work.run.epoch);
             let Err(refused) = self.ports.apply(&change).await else {
                 work.run = committing;
                 return Ok(None);
@@ -68,8 +57,29 @@ where
     }
 }
 
+/// Adds the steps that set seats aside for an import and have its rows written: the block, and the
+/// import in its new state, which must be at the epoch `expects`.
+pub(crate) fn plan_reservation(
+    change: &mut Change,
+    run: ImportRun,
+    size: u64,
+    expects: u32,
+) -> ImportRun {
+    let pool = run.pool();
+    if size > 0 {
+        let held = Delta::held(i64::try_from(size).unwrap_or(i64::MAX));
+        let reason = Some(run.import_id.to_string());
+        change.move_seats(pool, held, Action::SeatsReserved, &[], reason);
+    }
+    change.step(Step::OpenBlock { key: run.block_key(), size, epoch: run.epoch });
+    let committing = ImportRun { status: ImportStatus::Committing, waits_until: None, ..run };
+    let put = Box::new(committing.clone());
+    change.step(Step::PutImport { run: put, expects: Some(expects) });
+    committing
+}
+
 /// How many seats the block holds, or the code of the refusal.
-fn block_size(
+pub(crate) fn block_size(
     on_shortage: OnShortage,
     totals: &Totals,
     seats: SeatNeed,

@@ -10,10 +10,11 @@ use serde_json::Value;
 use crate::actions::ground::Ground;
 use crate::dates::local_date;
 use crate::ids::{GroupId, SublicenseId};
-use crate::import::{DateOrder, GroupDirectory, parse_date, parse_notify};
+use crate::import::{DateOrder, GroupDirectory, RowValues, TermDefaults, parse_date, parse_notify};
 use crate::import_run::{ImportSettings, Mode, OnExisting, OnShortage};
 use crate::language::Language;
 use crate::ports::{Clock, Files, IdSource, Sheets, Unreadable};
+use crate::role::Role;
 
 use super::{ImportPorts, Importer, Stop};
 
@@ -23,18 +24,49 @@ use super::{ImportPorts, Importer, Stop};
 pub struct RowDefaults {
     /// First day.
     pub start_on: Option<Date>,
+    /// Last day.
+    pub end_on: Option<Date>,
+    /// Days from the first to the last.
+    pub duration_days: Option<u32>,
+    /// Day of deletion.
+    pub delete_on: Option<Date>,
+    /// Roles.
+    pub roles: BTreeSet<Role>,
     /// Groups.
     pub group_ids: BTreeSet<GroupId>,
+    /// Labels.
+    pub labels: BTreeSet<String>,
     /// Language.
     pub language: Option<Language>,
+    /// Free text.
+    pub additional_info: Option<String>,
     /// Whether a mail is sent.
     pub notify: Option<bool>,
+    /// A personal message, for invitations.
+    pub message: Option<String>,
+    /// Whether accounts without a password get a generated one instead of a link.
+    pub generate_password: bool,
 }
 
 impl RowDefaults {
     /// The defaults that an import was asked for with.
     pub fn of(settings: &ImportSettings) -> Self {
         serde_json::from_value(settings.defaults.clone()).unwrap_or_default()
+    }
+
+    /// The end of a row's seat: its own, by day or by duration, or else the import's.
+    pub(super) fn end_of(&self, values: &RowValues) -> (Option<Date>, Option<u32>) {
+        if values.end_on.is_some() || values.duration_days.is_some() {
+            (values.end_on, values.duration_days)
+        } else {
+            (self.end_on, self.duration_days)
+        }
+    }
+
+    /// The dates, as rows are checked against them.
+    pub(super) fn term(&self) -> TermDefaults {
+        let Self { start_on, end_on, duration_days, delete_on, .. } = *self;
+        TermDefaults { start_on, end_on, duration_days, delete_on }
     }
 }
 
@@ -51,6 +83,8 @@ pub(super) fn of_a_drop() -> ImportSettings {
         on_existing: OnExisting::Skip,
         on_shortage: OnShortage::ValidOnly,
         auto_commit: true,
+        create_groups: false,
+        date_order: DateOrder::Dmy,
         defaults: Value::Object(serde_json::Map::new()),
     }
 }

@@ -1,19 +1,23 @@
 //! Writing the rows: one change a chunk, from the block's cursor on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use uuid::Uuid;
 
 use crate::actions::ROUNDS;
+use crate::actions::add_group::{AddGroupError, add_group};
 use crate::actions::invitations::expires_at;
 use crate::actions::seating::{cohort_key, new_seat};
-use crate::audit::Action;
+use crate::audit::{Action, Actor};
 use crate::change::{Block, BlockCursor, Change, Presence, SeatLearner, Step};
+use crate::client::Group;
 use crate::contract::HoldOn;
 use crate::dates::Opening;
 use crate::email::EmailAddress;
-use crate::ids::LearnerId;
+use crate::idempotency::Op;
+use crate::ids::{GroupId, LearnerId};
 use crate::import::{
     Field, GroupChoice, RawRow, RowError, RowErrorCode, RowRules, RowValues, check_row,
 };
@@ -21,12 +25,14 @@ use crate::import_run::{Chunk, ImportRun, OnExisting, Outcome, RowProblem, RowRe
 use crate::invitation::{Delivery, Grant, Invitation, InvitationStatus, Succession};
 use crate::learner::{Credential, Profile, Source, SourceKind};
 use crate::outbox::{Letter, MailIntent, Subject};
+use crate::password::Password;
 use crate::ports::{Clock, Files, IdSource, Sheets};
 use crate::stock::Delta;
 
 use super::check::{Known, Standing, row_term};
 use super::{
-    ImportPorts, Importer, LEASE, MARGIN, RowDefaults, Stop, Work, lost_every_round, retryable,
+    ImportPorts, Importer, LEASE, MARGIN, RowDefaults, Stop, Work, bits, lost_every_round,
+    retryable,
 };
 
 /// A chunk while its rows are gone through.
@@ -69,7 +75,7 @@ where
 {
     /// Writes every chunk from the cursor on, and gives the block as it then stands.
     pub(super) async fn write(&self, work: &mut Work) -> Result<Block, Stop> {
-        let rules = self.rules_now(work).await?;
+        let mut rules = self.rules_now(work).await?;
         let mut block = self.block(work).await?.ok_or(Stop::Overtaken)?;
         let starts = first_rows(work);
         let mut lost = 0;
@@ -82,6 +88,9 @@ where
                 return Err(missing_chunk());
             };
             let rows = work.rows.get(*first..).unwrap_or_default();
+            if rules.create_groups && self.make_groups(work, chunk, rows, &rules).await? {
+                rules = self.rules_now(work).await?;
+            }
             let draft = self.draft(work, &block, chunk.clone(), rows, &rules).await?;
             match self.ports.apply(&draft.change).await {
                 Ok(()) => {
@@ -108,6 +117,49 @@ where
             }
         }
         Ok(block)
+    }
+
+    /// Makes the groups that rows of a chunk name and nobody has; says whether there were any. A
+    /// group is no part of the change that puts people into it: one too many does no harm.
+    async fn make_groups(
+        &self,
+        work: &Work,
+        chunk: &Chunk,
+        rows: &[RawRow],
+        rules: &RowRules,
+    ) -> Result<bool, Stop> {
+        let mut missing = BTreeMap::new();
+        for (record, row) in chunk.rows.iter().zip(rows) {
+            let is_written = match record.verdict {
+                Verdict::Valid => true,
+                Verdict::Existing => work.run.settings.on_existing.changes_accounts(),
+                Verdict::Invalid | Verdict::Duplicate => false,
+            };
+            if !is_written {
+                continue;
+            }
+            for choice in check_row(row, rules).values.groups {
+                if let GroupChoice::New(name) = choice {
+                    missing.entry(Group::folded(&name)).or_insert(name);
+                }
+            }
+        }
+        let (client, import) = (&work.ground.client.client_id, work.run.import_id);
+        for (folded, name) in &missing {
+            let bits = bits(self.keys, "import-group", &[&import.to_string(), folded]);
+            let group = Group {
+                group_id: GroupId::from_bits(bits),
+                name: name.clone(),
+                created_at: self.clock.now(),
+            };
+            let op = Op { id: Uuid::from_u128(bits), guard: None };
+            match add_group(self.ports, Actor::Import(import), op, client, &group).await {
+                // Somebody made it meanwhile: that one is meant.
+                Ok(()) | Err(AddGroupError::NameTaken) => {}
+                Err(AddGroupError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Ok(!missing.is_empty())
     }
 
     /// Reads import, block and chunks again after a refusal.
@@ -252,14 +304,25 @@ where
         let learner_id = standing.learner_id;
         let source = Source { kind: SourceKind::Import, id: Some(work.run.import_id.to_string()) };
         let has_password = standing.learner.is_some_and(|known| known.credential.is_some());
-        let typed = values.password.as_ref().filter(|_| !has_password);
-        let credential =
-            typed.map(|password| Credential { hash: password.hash(self.ids), must_change: false });
         let is_new = standing.learner.is_none();
+        let serial = standing.learner.map_or(0, |known| known.password_serial);
+        let credential = match &values.password {
+            _ if has_password => None,
+            Some(typed) => Some(Credential { hash: typed.hash(self.ids), must_change: false }),
+            None if defaults.generate_password => {
+                let client = &ground.client.client_id;
+                let password = Password::generated(self.keys, client, learner_id, serial);
+                Some(Credential { hash: password.hash(self.ids), must_change: true })
+            }
+            None => None,
+        };
         let letter = match (term.opening, is_new, &credential) {
             (Opening::Later { .. }, _, _) => Letter::AccessOpened,
             (Opening::Now, false, _) => Letter::Added,
             (Opening::Now, true, None) => Letter::AccountCreated,
+            (Opening::Now, true, Some(known)) if known.must_change => {
+                Letter::AccountCreatedWithPassword
+            }
             (Opening::Now, true, Some(_)) => Letter::AccountCreatedToldOtherwise,
         };
         let seat = new_seat(&draft.change, &term, source);
@@ -304,14 +367,12 @@ fn missing_chunk() -> Stop {
     Stop::Store(crate::change::StoreError::Broken("an import without one of its chunks".to_owned()))
 }
 
-fn told(values: &RowValues, defaults: &RowDefaults) -> bool {
+/// Whether the person of a row is told by mail.
+pub(super) fn told(values: &RowValues, defaults: &RowDefaults) -> bool {
     values.notify.or(defaults.notify).unwrap_or(true)
 }
 
-fn groups(
-    values: &RowValues,
-    defaults: &RowDefaults,
-) -> std::collections::BTreeSet<crate::ids::GroupId> {
+fn groups(values: &RowValues, defaults: &RowDefaults) -> BTreeSet<GroupId> {
     if values.groups.is_empty() {
         return defaults.group_ids.clone();
     }
@@ -322,19 +383,27 @@ fn groups(
     values.groups.iter().filter_map(existing).collect()
 }
 
+/// The row's own values, or else the import's.
+fn own_or<T: Clone + Ord>(own: &[T], default: &BTreeSet<T>) -> BTreeSet<T> {
+    if own.is_empty() { default.clone() } else { own.iter().cloned().collect() }
+}
+
 /// What a row says of the person; its own values win over the import's.
 fn profile(values: &RowValues, defaults: &RowDefaults) -> Profile {
     Profile {
         first_name: values.first_name.clone(),
         last_name: values.last_name.clone(),
         language: values.language.clone().or_else(|| defaults.language.clone()),
-        roles: values.roles.iter().copied().collect(),
+        roles: own_or(&values.roles, &defaults.roles),
         group_ids: groups(values, defaults),
-        labels: values.labels.iter().cloned().collect(),
+        labels: own_or(&values.labels, &defaults.labels),
         external_id: values.external_id.clone(),
-        additional_info: values.additional_info.clone(),
-        end_on: values.end_on,
-        delete_on: values.delete_on,
+        additional_info: values
+            .additional_info
+            .clone()
+            .or_else(|| defaults.additional_info.clone()),
+        end_on: defaults.end_of(values).0,
+        delete_on: values.delete_on.or(defaults.delete_on),
     }
 }
 
@@ -344,20 +413,23 @@ fn grant(work: &Work, values: &RowValues, defaults: &RowDefaults, now: Timestamp
     let start_on = values.start_on.or(defaults.start_on);
     let zone = work.ground.client.time_zone.zone();
     let first = start_on.unwrap_or_else(|| crate::dates::local_date(now, zone));
-    let lasting = values
-        .duration_days
+    let (end_on, duration_days) = defaults.end_of(values);
+    let lasting = duration_days
         .and_then(|days| first.checked_add(jiff::Span::new().days(i64::from(days) - 1)).ok());
     let in_contract =
         |day: Date| work.ground.contract.ends_on.map_or(day, |contract_end| day.min(contract_end));
     Grant {
-        roles: values.roles.iter().copied().collect(),
+        roles: own_or(&values.roles, &defaults.roles),
         group_ids: groups(values, defaults),
-        labels: values.labels.iter().cloned().collect(),
+        labels: own_or(&values.labels, &defaults.labels),
         language: values.language.clone().or_else(|| defaults.language.clone()),
         start_on,
-        end_on: values.end_on.or(lasting.map(in_contract)),
-        delete_on: values.delete_on,
-        additional_info: values.additional_info.clone(),
+        end_on: end_on.or(lasting.map(in_contract)),
+        delete_on: values.delete_on.or(defaults.delete_on),
+        additional_info: values
+            .additional_info
+            .clone()
+            .or_else(|| defaults.additional_info.clone()),
     }
 }
 
@@ -421,7 +493,7 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         sublicense_id: ground.sublicense_id,
         expires_at: expires_at(ground, &grant, at),
         grant,
-        message: None,
+        message: defaults.message.clone(),
         sent_count: u32::from(told),
         last_sent_at: None,
         reminders: 0,
@@ -430,7 +502,7 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         // Whoever hands the link on by other means knows what became of it; we do not.
         delivery: if told { Delivery::Queued } else { Delivery::Unknown },
         invited_by: draft.change.actor.to_string(),
-        inviter: None,
+        inviter: work.run.inviter.clone(),
         created_at: at,
         op: draft.change.op.id,
     };
