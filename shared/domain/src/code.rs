@@ -494,7 +494,7 @@ mod tests {
         let list = codes(&[
             "WELCOME2027",
             "a quiet lake in autumn",
-            "12345678901234567",
+            "1234567890123456",
             "aaaabbbbaaaabbbb",
         ]);
         assert_eq!(guessable(&list), [0, 2, 3]);

@@ -100,7 +100,7 @@ async fn the_landing_page_shows_the_code_of_the_link_and_changes_nothing() {
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").starts_with("text/html"));
     assert!(page.text.contains("ABCD-EFGH") && page.text.contains("Acme"), "{}", page.text);
-    assert_eq!(page.header("content-language"), "fr", "no German yet: the client's language");
+    assert_eq!(page.header("content-language"), "de", "what the browser asks for");
     let bare = play(public(&world), "redeem/landing.json", |event| put_path(event, "/acme")).await;
     assert_eq!(bare.status, 200);
     assert!(!bare.text.contains("ABCD-EFGH"));
