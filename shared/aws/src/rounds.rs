@@ -184,7 +184,7 @@ impl Rounds for Store {
         pool: PoolId,
     ) -> Result<Vec<CohortStanding>, StoreError> {
         let items = self.partition(&keys::cohort_partition(client, pool), "").await?;
-        items.into_iter().map(cohort).collect()
+        items.iter().map(cohort).collect()
     }
 }
 
@@ -206,13 +206,13 @@ fn hold(item: Item) -> Result<Option<RecordedHold>, StoreError> {
     }))
 }
 
-fn cohort(item: Item) -> Result<CohortStanding, StoreError> {
-    let instant = |name: &str| text(&item, name).and_then(|instant| instant.parse().ok());
+fn cohort(item: &Item) -> Result<CohortStanding, StoreError> {
+    let instant = |name: &str| text(item, name).and_then(|instant| instant.parse().ok());
     let broken = |what| StoreError::Broken(format!("a cohort without {what}"));
     let state = item.get("state").cloned().unwrap_or(AttributeValue::Null(true));
     Ok(CohortStanding {
         instant: instant("instant").ok_or_else(|| broken("instant"))?,
-        count: number(&item, "count").ok_or_else(|| broken("count"))?,
+        count: number(item, "count").ok_or_else(|| broken("count"))?,
         state: serde_dynamo::from_attribute_value(state).map_err(|_| broken("state"))?,
         opened_at: instant("opened_at"),
         changed_at: instant("changed_at"),

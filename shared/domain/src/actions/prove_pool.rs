@@ -56,7 +56,7 @@ pub(super) enum Look {
     /// The trail is longer than what is read at once; this much of it was added up.
     Long(Proof),
     /// Nothing moved meanwhile.
-    Still(PoolStanding, AddedUp),
+    Still(PoolStanding, Box<AddedUp>),
 }
 
 /// A trail added up.
@@ -158,7 +158,11 @@ pub(super) async fn look(
         page.cursor = Some(next);
     }
     let after = ports.standing(client, pool).await?;
-    Ok(if after.as_ref() == Some(&before) { Look::Still(before, read) } else { Look::Moved })
+    Ok(if after.as_ref() == Some(&before) {
+        Look::Still(before, Box::new(read))
+    } else {
+        Look::Moved
+    })
 }
 
 impl AddedUp {
