@@ -1,8 +1,8 @@
 //! Functions are killed at random moments while everybody uses the product; afterwards every
 //! promise is looked for from outside: in the API, the table, the inbox and the logs.
 //!
-//! `SEATKEEPER_KILLS` says how many (30), `SEATKEEPER_SEED` which. With a thousand and more, the run
-//! waits until everything has settled: the calls that were cut off, the leases that were left
+//! `SEATKEEPER_KILLS` says how many (30; 1,000 in a long run, see `runs`), `SEATKEEPER_SEED` which.
+//! With a thousand and more, the run waits until everything has settled: the calls that were cut off, the leases that were left
 //! behind, the mails that were claimed. A short run looks only for what holds at every moment.
 
 mod checks;
@@ -11,11 +11,10 @@ mod killer;
 mod load;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use seatkeeper_tests::runs;
 use serde_json::{Value, json};
 
 use crate::http::Answer;
@@ -34,8 +33,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Kills functions under load and looks for every promise afterwards.
 pub(crate) fn kills(office: &Office) {
-    let kills = number("SEATKEEPER_KILLS", 30);
-    let seed = number("SEATKEEPER_SEED", 1) as u64;
+    let kills = wanted_kills();
+    let seed = runs::seed("SEATKEEPER_SEED").unwrap_or(1);
     eprintln!("SEATKEEPER_KILLS={kills} SEATKEEPER_SEED={seed}");
     let started = Instant::now();
     let load = Load::prepare(office, seed);
@@ -54,11 +53,8 @@ pub(crate) fn kills(office: &Office) {
     }
     let mut breaks = load.strange();
     breaks.extend(checks::check(office, &load, long));
-    count(&json!({
-        "gate": "kills of real binaries", "runs": kills,
-        "faults": faults(&killed, struck),
-        "breaks": breaks.len(), "seconds": started.elapsed().as_secs(),
-    }));
+    let counts = json!({"runs": kills, "faults": faults(&killed, struck)});
+    runs::write("kills of real binaries", breaks.len(), started, counts);
     assert!(breaks.is_empty(), "{} breaks: {breaks:#?}", breaks.len());
     assert!(struck > kills / 10, "the kills hit nobody");
 }
@@ -71,7 +67,7 @@ const AT_ONCE: usize = 40;
 
 /// Five hundred redeem a code on a hundred seats; run with the many kills only.
 pub(crate) fn rush(office: &Office) {
-    if number("SEATKEEPER_KILLS", 30) < LONG {
+    if wanted_kills() < LONG {
         return;
     }
     let started = Instant::now();
@@ -99,19 +95,17 @@ pub(crate) fn rush(office: &Office) {
     eprintln!("500, {AT_ONCE} at once, in {:.0} s: {found:?}", started.elapsed().as_secs_f64());
     let exact = [((200, String::new()), 100), ((409, "no-seats-left".to_owned()), 400)];
     let right = found == exact.into();
-    count(&json!({
-        "gate": "contention of real binaries", "runs": 500, "faults": {},
-        "breaks": usize::from(!right), "seconds": started.elapsed().as_secs(),
-    }));
+    let counts = json!({"runs": 500, "faults": {}});
+    runs::write("contention of real binaries", usize::from(!right), started, counts);
     assert!(right, "{found:?}");
     let stock = office.stock(&contract);
     assert_eq!((&stock["used"], &stock["available"]), (&json!(100), &json!(0)));
 }
 
-fn number(variable: &str, without: usize) -> usize {
-    #[expect(clippy::disallowed_methods, reason = "how long to run is for the shell to say")]
-    let said = std::env::var(variable).ok();
-    said.map_or(without, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
+/// As many as the shell says; else a thousand in a long run, and thirty in a short one.
+fn wanted_kills() -> usize {
+    let said = runs::seed("SEATKEEPER_KILLS").and_then(|kills| usize::try_from(kills).ok());
+    said.unwrap_or(if runs::long() { LONG } else { 30 })
 }
 
 fn faults(killed: &BTreeMap<String, usize>, struck: usize) -> Value {
@@ -119,16 +113,6 @@ fn faults(killed: &BTreeMap<String, usize>, struck: usize) -> Value {
         killed.iter().map(|(function, kills)| (format!("kill {function}"), *kills)).collect();
     faults.insert("calls cut off".to_owned(), struck);
     json!(faults)
-}
-
-/// Leaves the counts of a gate where `make verify` collects them.
-fn count(counts: &Value) {
-    #[expect(clippy::disallowed_methods, reason = "where to leave counts is for the shell to say")]
-    let Some(folder) = std::env::var_os("SEATKEEPER_VERIFY") else { return };
-    let folder = Path::new(&folder);
-    fs::create_dir_all(folder).expect("a folder");
-    let name = text(&counts["gate"]).replace(' ', "-");
-    fs::write(folder.join(format!("{name}.json")), counts.to_string()).expect("a file");
 }
 
 /// Does what an operator does, until nothing is left to be done: what was given up is given in
