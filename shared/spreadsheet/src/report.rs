@@ -2,7 +2,8 @@
 
 use jiff::civil::Date;
 use rust_xlsxwriter::{
-    Color, DocProperties, ExcelDateTime, Format, Formula, Workbook, Worksheet, XlsxError,
+    Color, DocProperties, ExcelDateTime, Format, FormatBorder, Formula, Workbook, Worksheet,
+    XlsxError,
 };
 use seatkeeper_domain::import::{Cell, Detected, Field, RawRow, RowError};
 use seatkeeper_domain::import_run::{Outcome, Totals};
@@ -13,6 +14,9 @@ use crate::texts::Texts;
 
 /// Columns that the report adds behind the uploaded ones.
 const ADDED: [&str; 4] = ["line", "status", "error", "hint"];
+/// The width of the hints in characters, and the height of a line in points.
+const HINT_WIDTH: u8 = 70;
+const LINE_HEIGHT: f64 = 15.0;
 /// What stands in `error` for a row that found no seat.
 const NO_SEATS_LEFT: &str = "no-seats-left";
 
@@ -82,7 +86,7 @@ pub fn rejection_report(
     workbook.set_properties(&properties(made_on)?);
     let sheet = workbook.add_worksheet();
     sheet.set_name(texts.rows)?;
-    let bold = Format::new().set_bold();
+    let bold = heading_format();
     let cells = [("status", texts.failed), ("error", code), ("hint", told)];
     for (column, (heading, text)) in (0..).zip(cells) {
         sheet.write_string_with_format(0, column, heading, &bold)?;
@@ -94,7 +98,25 @@ pub fn rejection_report(
 
 /// The width of a column of the report, in characters.
 fn width(heading: &str) -> u8 {
-    if heading == "hint" { 60 } else { 20 }
+    if heading == "hint" { HINT_WIDTH } else { 20 }
+}
+
+/// The lines that a hint takes in its column.
+fn lines(hint: &str) -> f64 {
+    let takes = |line: &str| line.chars().count().div_ceil(usize::from(HINT_WIDTH)).max(1);
+    let lines: usize = hint.lines().map(takes).sum();
+    f64::from(u32::try_from(lines.max(1)).unwrap_or(u32::MAX)).min(20.0)
+}
+
+/// A heading of a sheet of learners.
+pub(crate) fn heading_format() -> Format {
+    let format = Format::new().set_bold().set_background_color(Color::RGB(0x00DD_EBF7));
+    format.set_border_bottom(FormatBorder::Thin)
+}
+
+/// Prints a sheet as wide as the paper.
+pub(crate) fn fit_to_paper(sheet: &mut Worksheet) {
+    sheet.set_landscape().set_print_fit_to_pages(1, 0);
 }
 
 /// The day of the report, so that the same report is the same bytes.
@@ -134,8 +156,9 @@ impl<'w> RowSheet<'w> {
         let sheet = workbook.add_worksheet();
         sheet.set_name(texts.rows)?;
         sheet.set_freeze_panes(1, 0)?;
+        fit_to_paper(sheet);
         let columns = uploaded_columns(detected);
-        let bold = Format::new().set_bold();
+        let bold = heading_format();
         let headings = columns.iter().map(|(_, heading)| heading.as_str()).chain(ADDED);
         for (column, heading) in (0..).zip(headings) {
             sheet.write_string_with_format(0, column, heading, &bold)?;
@@ -166,10 +189,12 @@ impl<'w> RowSheet<'w> {
         } else {
             (self.texts.failed, codes(row.errors), self.hints(row.errors))
         };
+        let wrapped = Format::new().set_text_wrap();
         self.sheet.write_number(self.next_row, next_column, row.row.line)?;
         for (column, text) in (next_column + 1..).zip([status, &error, &hint]) {
-            self.sheet.write_string(self.next_row, column, text)?;
+            self.sheet.write_string_with_format(self.next_row, column, text, &wrapped)?;
         }
+        self.sheet.set_row_height(self.next_row, LINE_HEIGHT * lines(&hint))?;
         self.next_row += 1;
         Ok(())
     }

@@ -4,13 +4,12 @@ use std::iter::zip;
 
 use jiff::civil::Date;
 use rust_xlsxwriter::{
-    Color, DataValidation, Format, FormatAlign, FormatBorder, Formula, Workbook, Worksheet,
-    XlsxError,
+    Color, DataValidation, Format, FormatAlign, Formula, Workbook, Worksheet, XlsxError,
 };
 use seatkeeper_domain::import::Field;
 use seatkeeper_domain::language::{Language, Languages};
 
-use crate::report::{AS_TEXT, ReportError, excel_date, properties};
+use crate::report::{AS_TEXT, ReportError, excel_date, fit_to_paper, heading_format, properties};
 use crate::texts::{TemplateTexts, Texts};
 
 /// The last row that has drop-downs: as many as an import takes at most.
@@ -91,12 +90,13 @@ fn write_learners(
 ) -> Result<(), XlsxError> {
     sheet.set_name(texts.learners)?;
     sheet.set_freeze_panes(1, 0)?;
+    fit_to_paper(sheet);
     for (column, (field, heading)) in (0..).zip(zip(Field::ALL, texts.headings)) {
         sheet.set_column_width(column, COLUMN_WIDTH)?;
         if let Some(format) = cell_format(field, texts) {
             sheet.set_column_format(column, &format)?;
         }
-        sheet.write_string_with_format(0, column, heading, &heading_format(field))?;
+        sheet.write_string_with_format(0, column, heading, &heading_format_of(field))?;
         if let Some(choice) = choice(field, about, texts, groups)? {
             sheet.add_data_validation(1, column, LAST_ROW, column, &choice)?;
         }
@@ -115,10 +115,14 @@ fn cell_format(field: Field, texts: &TemplateTexts) -> Option<Format> {
     }
 }
 
-fn heading_format(field: Field) -> Format {
-    let color = if field == Field::Email { 0x00FF_E699 } else { 0x00DD_EBF7 };
-    let format = Format::new().set_bold().set_background_color(Color::RGB(color));
-    format.set_border_bottom(FormatBorder::Thin).set_align(FormatAlign::VerticalCenter)
+/// The heading of the column that is needed stands out.
+fn heading_format_of(field: Field) -> Format {
+    let format = heading_format();
+    if field == Field::Email {
+        format.set_background_color(Color::RGB(0x00FF_E699))
+    } else {
+        format
+    }
 }
 
 /// The drop-down of a column. What it offers is advice: other tags of a language are read too, and
@@ -156,7 +160,8 @@ fn write_help(
     let wrapped = Format::new().set_text_wrap().set_align(FormatAlign::Top);
     let bold = Format::new().set_bold().set_align(FormatAlign::Top);
     sheet.set_name(texts.help)?;
-    sheet.set_column_width(0, COLUMN_WIDTH + 6)?;
+    fit_to_paper(sheet);
+    sheet.set_column_width(0, COLUMN_WIDTH + 8)?;
     sheet.set_column_width(1, HELP_WIDTH)?;
     let mut row = 0;
     if let Some(reference) = about.contract {
@@ -176,7 +181,7 @@ fn write_help(
         } else {
             told.to_owned()
         };
-        sheet.write_string_with_format(row, 0, heading, &heading_format(field))?;
+        sheet.write_string_with_format(row, 0, heading, &heading_format_of(field))?;
         sheet.write_string_with_format(row, 1, told, &wrapped)?;
         row += 1;
     }
@@ -201,7 +206,7 @@ fn write_examples(
                 Example::Nothing => continue,
                 example => example,
             };
-            sheet.write_string_with_format(row, 0, heading, &heading_format(field))?;
+            sheet.write_string_with_format(row, 0, heading, &heading_format_of(field))?;
             match example {
                 Example::Text(text) => sheet.write_string(row, 1, text)?,
                 Example::Day(day) => match excel_date(day) {
