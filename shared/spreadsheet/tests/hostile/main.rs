@@ -6,6 +6,7 @@
 
 mod build;
 mod mutation;
+mod siege;
 
 use std::time::{Duration, Instant};
 
