@@ -10,11 +10,12 @@ VENV  := .local/venv
 TOOLS := .local/tools
 PYTHON := $(VENV)/bin/python
 STACK := .local/stack.json
+BENCH := .local/bench
 
 export PATH := $(CURDIR)/.local/cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser up down logs token clean-data build test fmt lint verify sam-build deploy
+.PHONY: help demo browser up down logs token clean-data build test fuzz bench fmt lint verify sam-build deploy
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +49,14 @@ build: ## Build the functions for the local stack
 test: .local/nextest $(VENV)/.installed ## Run the tests
 	cargo build --workspace --bins --tests --locked
 	cargo nextest run --workspace --locked
+
+fuzz: .local/nextest ## Search for spreadsheets that get no answer, SECONDS=60 in each format
+	SEATKEEPER_FUZZ_SECONDS=$(or $(SECONDS),60) cargo nextest run --locked --profile verify \
+		--package seatkeeper-spreadsheet --no-capture --filterset 'binary(fuzz)'
+
+bench: $(BENCH)/.installed ## Measure reading spreadsheets against openpyxl and SheetJS
+	cargo build --release --locked --package seatkeeper-benches
+	$(BENCH)/venv/bin/python benches/reading.py
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -83,6 +92,15 @@ $(TOOLS)/.installed: local/requirements-deploy.txt
 	@echo 'Installing the deployment tools into $(TOOLS)' >&2
 	@python3 -m venv $(TOOLS)
 	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(BENCH)/.installed: benches/requirements.txt benches/package.json
+	@echo 'Installing what is compared with into $(BENCH)' >&2
+	@command -v npm >/dev/null || { echo 'make bench needs Node.js and npm' >&2; exit 1; }
+	@python3 -m venv $(BENCH)/venv
+	@$(BENCH)/venv/bin/pip install --quiet --disable-pip-version-check --requirement benches/requirements.txt
+	@cp benches/package.json $(BENCH)/
+	@npm install --prefix $(BENCH) --no-audit --no-fund --silent
 	@touch $@
 
 .local/nextest:
