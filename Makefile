@@ -15,7 +15,7 @@ BENCH := .local/bench
 export PATH := $(CURDIR)/.local/cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser up down logs token clean-data build test fuzz bench fmt lint verify sam-build deploy
+.PHONY: help demo browser up down logs token clean-data build test fuzz bench fmt lint verify proofs sam-build deploy
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,7 +68,12 @@ lint: $(TOOLS)/.installed ## Check format, lints, template and licenses
 	$(TOOLS)/bin/sam validate --lint --region us-east-1
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; else echo 'cargo-deny is not installed: licenses and advisories were not checked'; fi
 
-verify: lint test ## Everything that must hold before a change is merged
+verify: lint test proofs ## Everything that must hold before a release; takes more than an hour
+
+# Compiled like the tests, so that nothing is compiled again.
+proofs: .local/nextest $(VENV)/.installed ## Run the long proofs and print their table; ONLY=model runs those that begin so
+	cargo build --workspace --bins --tests --locked
+	python3 tests/verify.py --only '$(ONLY)'
 
 sam-build: $(TOOLS)/.installed ## Build the functions for AWS
 	PATH='$(CURDIR)/$(TOOLS)/bin':"$$PATH" sam build $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
