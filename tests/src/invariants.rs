@@ -348,8 +348,8 @@ impl Seen {
         for item in &self.items {
             let due = at(item, "due_at").is_some_and(|at| at <= self.now);
             match text(item, "kind") {
-                // A pool is due for its next proof, again and again.
-                "pool" => continue,
+                // A pool is due for its next proof, a client for its next round, again and again.
+                "pool" | "round" => continue,
                 "mail" => dealt_with(item, due)?,
                 "cohort" => {
                     let late = at(item, "instant").is_some_and(|at| at + OPEN_WITHIN < self.now);
