@@ -146,7 +146,7 @@ fn read(
     let languages = &app.edge.languages;
     let mode_now = mode.unwrap_or_default();
     let defaults =
-        fields.optional_object("defaults", |fields| defaults(fields, languages, mode_now));
+        fields.optional_object("defaults", |fields| Some(defaults(fields, languages, mode_now)));
     let settings = ImportSettings {
         mode: mode_now,
         on_existing,
@@ -173,7 +173,7 @@ fn read(
 
 /// What rows get that say nothing themselves: the fields of an account or an invitation that many
 /// can share.
-fn defaults(fields: &mut Fields, languages: &Languages, mode: Mode) -> Option<RowDefaults> {
+fn defaults(fields: &mut Fields, languages: &Languages, mode: Mode) -> RowDefaults {
     let both = fields.has("end_on") && fields.has("duration_days");
     let defaults = RowDefaults {
         start_on: fields.optional("start_on", date()),
@@ -199,7 +199,7 @@ fn defaults(fields: &mut Fields, languages: &Languages, mode: Mode) -> Option<Ro
         let detail = "Give a last day or a duration, not both.";
         fields.refuse("end_on", "conflicting-end", detail);
     }
-    Some(defaults)
+    defaults
 }
 
 /// What may be done with an import once it has been read.

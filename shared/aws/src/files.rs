@@ -10,6 +10,8 @@ use seatkeeper_domain::ids::{ClientId, ImportId};
 use seatkeeper_domain::import_run::SourceObject;
 use seatkeeper_domain::ports::{Files, Upload, UploadRead};
 
+use crate::metadata::plain;
+
 /// The media type of reports.
 const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
@@ -55,7 +57,8 @@ impl Files for S3Files {
         }
         let metadata = object.metadata.take().unwrap_or_default();
         let metadata =
-            metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+            metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), plain(&value)));
+        let metadata = metadata.collect();
         let mut bytes = Vec::new();
         while let Some(part) = object.body.next().await {
             let part = part.map_err(|error| StoreError::Unavailable(Box::new(error)))?;

@@ -11,6 +11,7 @@ mod invitations;
 pub mod keys;
 mod ledger;
 pub mod mailer;
+mod metadata;
 mod outbox;
 mod people;
 mod records;

@@ -141,8 +141,8 @@ mod tests {
             r#"    {"x-amz-credential": "AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request"},"#,
             r#"    {"x-amz-algorithm": "AWS4-HMAC-SHA256"},"#,
             r#"    {"x-amz-date": "20151229T000000Z" }"#,
-            r#"  ]"#,
-            r#"}"#,
+            "  ]",
+            "}",
         ]
         .join("\r\n");
         let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";

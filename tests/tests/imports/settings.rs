@@ -59,3 +59,16 @@ async fn metadata_that_says_nothing_known_rejects_the_file_by_name() {
     }
     assert_eq!(stage.world.stock().await, Stock::of(5));
 }
+
+#[tokio::test]
+async fn metadata_names_groups_with_accents_as_headers_can_hold_them() {
+    let stage = Stage::with_seats(5).await;
+    for (seats, groups) in ["=?UTF-8?Q?R=C3=A9gion_Nord?=", "R%C3%A9gion%20Nord"].iter().enumerate()
+    {
+        let text = format!("email\np{seats}@example.fr\n");
+        let run = stage.import_with(&text, &[("groups", groups)]).await;
+        assert_eq!((run.status, run.totals.created), (ImportStatus::Completed, 1), "{groups}");
+        let learner = stage.learner(&format!("p{seats}@example.fr")).await.expect("an account");
+        assert_eq!(learner.profile.group_ids, [stage.groups[1].0].into());
+    }
+}
