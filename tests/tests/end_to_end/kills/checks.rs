@@ -203,9 +203,9 @@ impl Table {
                 Some("scheduled") => {
                     let opens = text(&learner[&seat]["state"]["opens_at"]);
                     if self.opened.contains(&(pool.to_owned(), opens)) {
-                        used += 1
+                        used += 1;
                     } else {
-                        held += 1
+                        held += 1;
                     }
                 }
                 _ => {}

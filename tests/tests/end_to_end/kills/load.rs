@@ -24,7 +24,7 @@ const CALLERS: usize = 12;
 const AGAIN: Duration = Duration::from_secs(4);
 /// How long everybody has to come to an answer after the last kill: an attempt that died holds its
 /// record for a minute.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Where seats are taken from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -311,9 +311,9 @@ impl<'o, 's> Load<'o, 's> {
     /// The next thing that somebody wants; none if the dice want what is not there.
     fn something_new(&self) -> Option<Task> {
         match self.dice.below(100) {
-            0..24 => Some(self.create(self.somewhere(), None)),
-            24..30 => Some(self.create(self.somewhere(), Some(1 + self.dice.below(3)))),
-            30..36 => Some(self.create(self.soon.clone(), Some(0))),
+            0..24 => Some(self.create(&self.somewhere(), None)),
+            24..30 => Some(self.create(&self.somewhere(), Some(1 + self.dice.below(3)))),
+            30..36 => Some(self.create(&self.soon, Some(0))),
             36..48 => Some(self.invite()),
             48..52 => self.with_invitation(false, |load, open| {
                 let path = format!("invitations/{}/resend", open.id);
@@ -351,7 +351,7 @@ impl<'o, 's> Load<'o, 's> {
         }
     }
 
-    fn create(&self, place: Place, days: Option<usize>) -> Task {
+    fn create(&self, place: &Place, days: Option<usize>) -> Task {
         let email = self.address();
         let mut body = place.body(json!({
             "email": email, "first_name": "Kanarienne", "last_name": "Kanarise",
@@ -467,11 +467,8 @@ impl<'o, 's> Load<'o, 's> {
         let place = self.places[self.dice.below(3)].clone();
         let key = format!("drop/{CLIENT}/{}/{CANARY}-{}.csv", place.contract, self.fresh());
         let emails: Vec<_> = (0..4 + self.dice.below(120)).map(|_| self.address()).collect();
-        let mut file = "email;nom\n".to_owned();
-        for email in &emails {
-            file.push_str(&format!("{email};Kanarise\n"));
-        }
-        self.office.upload(&key, file.as_bytes());
+        let rows: Vec<_> = emails.iter().map(|email| format!("{email};Kanarise\n")).collect();
+        self.office.upload(&key, format!("email;nom\n{}", rows.concat()).as_bytes());
         self.book().facts.push(Fact::Dropped { key, pool: place.pool(), emails });
     }
 

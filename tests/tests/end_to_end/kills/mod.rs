@@ -27,7 +27,7 @@ use load::Load;
 /// From so many kills on the run waits until everything has settled.
 const LONG: usize = 1_000;
 /// How long everything may take to settle: the longest lease, a sweep, and what they start.
-const PATIENCE: Duration = Duration::from_secs(420);
+const PATIENCE: Duration = Duration::from_mins(7);
 /// Between two sweeps by hand.
 const PAUSE: Duration = Duration::from_secs(5);
 
