@@ -199,6 +199,12 @@ impl Store {
                 .add("rem", n(by))
                 .if_at_least("rem", 0.max(-by))
                 .update(table, &keys::block(client, key)),
+            Step::SettleBlock { key, used } => Expression::new()
+                .add("used", n(-i128::from(*used)))
+                .add("size", n(-i128::from(*used)))
+                .add("settled", n(used))
+                .if_at_least("used", used)
+                .update(table, &keys::block(client, key)),
             Step::CloseBlock(block) => Expression::new()
                 .if_equal("size", n(block.size))
                 .if_equal("used", n(block.used))

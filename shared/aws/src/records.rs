@@ -94,6 +94,7 @@ pub(crate) fn block(pool: PoolId, item: &Item) -> Result<Block, StoreError> {
         size: count("size")?,
         used: count("used")?,
         kept: count("kept")?,
+        settled: number(item, "settled").unwrap_or(0),
         rem: count("rem")?,
         cursor: number(item, "cursor").unwrap_or(0),
         epoch: number(item, "epoch").unwrap_or(0),

@@ -74,6 +74,8 @@ pub struct Block {
     pub used: u64,
     /// Seats given to someone who holds them still: a later start, an invitation.
     pub kept: u64,
+    /// Seats taken into use that the pool's own counters show by now; not among `used`.
+    pub settled: u64,
     /// Seats left.
     pub rem: u64,
     /// For an import: the first chunk without an outcome.
@@ -202,6 +204,14 @@ pub enum Step {
         key: BlockKey,
         /// How many seats more, or fewer.
         by: i64,
+    },
+    /// Leaves seats that a block gave away to the pool's own counters, which take them up in the same
+    /// change: it must have taken as many into use.
+    SettleBlock {
+        /// Which.
+        key: BlockKey,
+        /// How many seats.
+        used: u64,
     },
     /// Removes a block, whose counters must be as seen.
     CloseBlock(Block),
@@ -550,6 +560,9 @@ impl Change {
                 Step::DrawBlock { key, used, .. } => {
                     add(&mut shown, key.pool, Delta::taken_up(signed(*used)));
                 }
+                Step::SettleBlock { key, used } => {
+                    add(&mut shown, key.pool, Delta::taken_up(-signed(*used)));
+                }
                 // The seats a block used are shown as used already; its item moves them for good.
                 Step::CloseBlock(block) => {
                     add(&mut shown, block.key.pool, Delta::taken_up(-signed(block.used)));
@@ -580,6 +593,11 @@ impl Block {
     /// was not goes back; what is kept stays held.
     pub fn closing(&self) -> Delta {
         Delta::taken_up(signed(self.used)).and(Delta::let_go(signed(self.rem)))
+    }
+
+    /// Seats it gave away: taken into use, or held for somebody.
+    pub const fn gave(&self) -> u64 {
+        self.used + self.kept + self.settled
     }
 
     /// What the trail says of the closing: only what goes back is news.

@@ -345,7 +345,7 @@ impl Batch {
     pub fn redeemed_with(&self, blocks: &[Block]) -> u64 {
         let owner = self.batch_id.to_string();
         let own = blocks.iter().filter(|block| block.key.owner == owner);
-        u64::from(self.redeemed) + own.map(|block| block.used + block.kept).sum::<u64>()
+        u64::from(self.redeemed) + own.map(Block::gave).sum::<u64>()
     }
 
     /// How many seats its block sets aside: one for each redemption to come, as far as those that

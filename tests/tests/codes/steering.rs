@@ -460,6 +460,25 @@ async fn everyone_a_leaked_code_let_in_is_released_at_once_and_nobody_else() {
     assert_eq!(world.proven_stock().await.used, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn everyone_is_released_while_the_seats_set_aside_are_handed_out_still() {
+    let world = World::with_seats(300).await;
+    let issued = issue(&world, registration(Some(260), true)).await;
+    for n in 0..100 {
+        redeem(&world, &issued, &format!("learner{n}")).await.expect("a seat");
+    }
+    let done = release(&world, world.op(), issued.batch.batch_id).await;
+    assert_eq!(done, ReleasedBatch { released: 100, complete: true });
+    let stock = world.proven_stock().await;
+    assert_eq!((stock.used, stock.held, stock.available), (0, 160, 140));
+    redeem(&world, &issued, "otto").await.expect("a seat");
+    assert_eq!(world.proven_stock().await.used, 1);
+    // What was handed out and came back counts towards the maximum.
+    let blocks = world.store.blocks(&world.client, world.pool()).await.expect("readable");
+    let batch = world.store.batch(&world.client, issued.batch.batch_id).await.expect("readable");
+    assert_eq!(batch.expect("a batch").redeemed_with(&blocks), 101);
+}
+
 #[tokio::test]
 async fn people_whose_seat_waits_for_its_day_are_released_too() {
     let world = World::with_contract(5, |contract| {

@@ -44,6 +44,7 @@ enum Bit {
     Fence(u16, u32),
     Resize(u16, i64),
     CloseBlock(u16, bool),
+    SettleBlock(u16, u64),
     Seat(u32, bool, Option<u8>),
     Release(u32, bool, Option<i64>),
     NoLiveSeat(u32),
@@ -102,6 +103,7 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (0..2_u16, 0..3_u32).prop_map(|(block, epoch)| Bit::Fence(block, epoch)),
         1 => (0..2_u16, -2..3_i64).prop_map(|(block, by)| Bit::Resize(block, by)),
         1 => (0..2_u16, any::<bool>()).prop_map(|(block, seen)| Bit::CloseBlock(block, seen)),
+        1 => (0..2_u16, 0..3_u64).prop_map(|(block, used)| Bit::SettleBlock(block, used)),
         3 => (learner.clone(), any::<bool>(), proptest::option::of(0..2_u8))
             .prop_map(|(learner, new, cohort)| Bit::Seat(learner, new, cohort)),
         2 => (learner.clone(), proptest::bool::weighted(0.8), proptest::option::of(0..60_i64))
@@ -291,11 +293,25 @@ impl Both {
             }
             Bit::Fence(shard, epoch) => Step::FenceBlock { key: self.block(shard), epoch },
             Bit::Resize(shard, by) => Step::ResizeBlock { key: self.block(shard), by },
+            Bit::SettleBlock(shard, used) => {
+                let delta = Delta::taken_up(i64::try_from(used).expect("few"));
+                change.step(Step::MovePool { pool, delta });
+                Step::SettleBlock { key: self.block(shard), used }
+            }
             Bit::CloseBlock(shard, seen) => {
                 let key = self.block(shard);
                 let blocks = self.model.blocks(&world.client, pool).await.expect("readable");
                 let known = blocks.into_iter().find(|block| block.key == key && seen);
-                let other = Block { key, size: 2, used: 1, kept: 0, rem: 1, cursor: 0, epoch: 0 };
+                let other = Block {
+                    key,
+                    size: 2,
+                    used: 1,
+                    kept: 0,
+                    settled: 0,
+                    rem: 1,
+                    cursor: 0,
+                    epoch: 0,
+                };
                 let block = known.unwrap_or(other);
                 told(change, Delta::taken_up(-i64::try_from(block.used).expect("few")));
                 Step::CloseBlock(block)

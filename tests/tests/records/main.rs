@@ -19,7 +19,9 @@ use seatkeeper_domain::actions::prove_records::prove_records;
 use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{BlockKey, Change, Step};
 use seatkeeper_domain::ids::{BatchId, ImportId};
-use seatkeeper_domain::ports::{Clock as _, IdSource as _, Ledger as _, Rounds as _};
+use seatkeeper_domain::ports::{
+    Clock as _, CodeBook as _, IdSource as _, Ledger as _, Rounds as _,
+};
 use seatkeeper_domain::stock::Delta;
 use seatkeeper_testkit::{Fault, When};
 use seatkeeper_tests::World;
@@ -218,9 +220,6 @@ async fn every_counter_that_is_wrong_is_found_by_the_next_sweep() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_pool_that_never_rests_raises_no_alarm() {
     let world = Arc::new(with_everybody().await);
-    for number in 0..30 {
-        create(&world, 900 + number, None).await;
-    }
     settle(&world).await;
     let over = Arc::new(AtomicBool::new(false));
     let provers: Vec<_> = (0..2)
@@ -364,6 +363,28 @@ async fn the_block_of_a_batch_that_can_be_redeemed_stays() {
     assert_eq!((swept.blocks_returned, swept.batches_given_back), (0, 0));
     redeem(&world, &codes[0], 1).await;
     assert_eq!((world.stock().await.held, world.stock().await.used), (4, 1));
+}
+
+#[tokio::test]
+async fn seats_that_came_out_of_an_open_block_can_be_released() {
+    let world = World::with_seats(10).await;
+    let codes = issue(&world, 6).await;
+    for (number, code) in codes.iter().take(4).enumerate() {
+        redeem(&world, code, number).await;
+    }
+    for number in 0..3 {
+        release(&world, number).await;
+        world.assert_seats_are_conserved().await;
+    }
+    let stock = world.stock().await;
+    assert_eq!((stock.held, stock.used, stock.available), (2, 1, 7));
+    let batch = items(&world, "batch").remove(0)["batch_id"].as_str().expect("an id").to_owned();
+    let batch = batch.parse().expect("an id");
+    let batch = world.store.batch(&world.client, batch).await.expect("readable");
+    let blocks = world.store.blocks(&world.client, world.pool()).await.expect("readable");
+    assert_eq!(batch.expect("a batch").redeemed_with(&blocks), 4, "released seats were redeemed");
+    redeem(&world, &codes[4], 8).await;
+    world.assert_seats_are_conserved().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -34,6 +34,7 @@ pub mod run_import;
 pub mod seating;
 pub mod send_mail;
 mod set_aside;
+mod settle_blocks;
 pub mod sign_in;
 pub mod steer_batch;
 pub mod stop_reminders;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::actions::release_seat::{ReleaseSeatError, release_seat, released};
+use crate::actions::settle_blocks::settle_blocks;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Step, StoreError};
@@ -108,7 +109,10 @@ impl<P: Ledger + People, C: Clock, I: IdSource> Release<'_, P, C, I> {
                 Ok(()) | Err(Met::Repeated) => {
                     return Ok(Given { released: alone + together, as_part: true });
                 }
-                Err(Met::Raced(_) | Met::NoSeats) => {}
+                Err(Met::NoSeats) => {}
+                Err(Met::Raced(place)) => {
+                    settle_blocks(self.ports, self.clock, self.ids, &change, place).await?;
+                }
                 Err(Met::Failed(error)) => return Err(error),
             }
         }

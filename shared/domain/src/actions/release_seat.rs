@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
+use crate::actions::settle_blocks::settle_blocks;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Step, StoreError};
@@ -78,7 +79,8 @@ pub async fn release_seat(
         }
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
             Ok(()) | Err(Met::Repeated) => return known().await,
-            Err(Met::NoSeats | Met::Raced(_)) => {}
+            Err(Met::NoSeats) => {}
+            Err(Met::Raced(place)) => settle_blocks(ports, clock, ids, &change, place).await?,
             Err(Met::Failed(error)) => return Err(error.into()),
         }
     }

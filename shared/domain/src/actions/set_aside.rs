@@ -77,7 +77,7 @@ pub(super) fn close(change: &mut Change, batch: &Batch, blocks: Vec<Block>) -> u
     for block in blocks {
         delta = delta.and(block.closing());
         told = told.and(block.returned());
-        given += block.used + block.kept;
+        given += block.gave();
         change.step(Step::CloseBlock(block));
     }
     if !delta.is_nothing() {

@@ -39,6 +39,7 @@ fn target(place: usize, step: &Step) -> String {
         | Step::DrawBlock { key, .. }
         | Step::FenceBlock { key, .. }
         | Step::ResizeBlock { key, .. }
+        | Step::SettleBlock { key, .. }
         | Step::CloseBlock(Block { key, .. }) => format!("block {key:?}"),
         Step::SeatLearner(seating) => format!("learner {}", seating.learner_id),
         Step::ReleaseSeat { learner_id, .. }
@@ -119,6 +120,9 @@ impl Model {
             Step::ResizeBlock { key, by } => of.blocks.get(key).is_some_and(|block| {
                 block.value.rem >= by.min(&0).unsigned_abs() || left_out(Rule::BlockRemainder)
             }),
+            Step::SettleBlock { key, used } => {
+                of.blocks.get(key).is_some_and(|block| block.value.used >= *used)
+            }
             Step::CloseBlock(seen) => of.blocks.get(&seen.key).is_some_and(|block| {
                 let is = &block.value;
                 (is.size, is.used, is.kept, is.epoch)
@@ -270,6 +274,7 @@ impl Model {
             | Step::DrawBlock { key, .. }
             | Step::FenceBlock { key, .. }
             | Step::ResizeBlock { key, .. }
+            | Step::SettleBlock { key, .. }
             | Step::CloseBlock(Block { key, .. }) => of.blocks.get(key)?.op,
             Step::SeatLearner(seating) => {
                 Some(of.learners.get(&seating.learner_id)?.seats.get(&seating.pool)?.op)
@@ -376,6 +381,7 @@ impl Tenant {
                     size: *size,
                     used: 0,
                     kept: 0,
+                    settled: 0,
                     rem: *size,
                     cursor: 0,
                     epoch: *epoch,
@@ -399,6 +405,14 @@ impl Tenant {
                 if let Some(Marked { value: block, .. }) = self.blocks.get_mut(key) {
                     block.size = block.size.saturating_add_signed(*by);
                     block.rem = block.rem.saturating_add_signed(*by);
+                }
+            }
+            Step::SettleBlock { key, used } => {
+                if let Some(block) = self.blocks.get_mut(key) {
+                    let block = &mut block.value;
+                    block.used = block.used.saturating_sub(*used);
+                    block.size = block.size.saturating_sub(*used);
+                    block.settled += used;
                 }
             }
             Step::CloseBlock(block) => {

@@ -13,8 +13,9 @@ use crate::actions::ROUNDS;
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::release_seat::released;
 use crate::actions::seating::{close, cohort_key};
+use crate::actions::settle_blocks::settle_blocks;
 use crate::audit::{Action, Actor};
-use crate::change::{Change, Step, StoreError};
+use crate::change::{Change, Refused, Step, StoreError};
 use crate::cohort::CohortState;
 use crate::email::EmailAddress;
 use crate::ids::{InvitationId, LearnerId};
@@ -69,6 +70,10 @@ where
                     work.run = draft.run;
                 }
                 Err(refused) => {
+                    if let Refused::Step(place) = refused {
+                        settle_blocks(self.ports, self.clock, self.ids, &draft.change, place)
+                            .await?;
+                    }
                     retryable(refused)?;
                     lost += 1;
                     if lost == ROUNDS {
