@@ -122,9 +122,9 @@ impl Seen {
             let below = PARTS.iter().find(|part| number(item, part) < 0);
             demand("I1", below.is_none(), || format!("{pool} has less than nothing: {item}"))?;
             for block in self.blocks(pool) {
-                let parts: i64 =
-                    ["used", "kept", "rem"].iter().map(|part| number(block, part)).sum();
-                let right = parts == number(block, "size") && number(block, "rem") >= 0;
+                let parts = ["used", "kept", "rem"].map(|part| number(block, part));
+                let sum: i64 = parts.iter().sum();
+                let right = sum == number(block, "size") && parts.iter().all(|part| *part >= 0);
                 demand("I1", right, || format!("a block does not add up: {block}"))?;
             }
             let shown = self.shown(pool).unwrap_or_default();
@@ -202,7 +202,8 @@ impl Seen {
             }
             let redeemed = codes.iter().filter(|code| code["redeemed_by"].is_string());
             let drawn = self.kind("block").filter(|block| block["owner"] == id);
-            let drawn: i64 = drawn.map(|b| number(b, "used") + number(b, "kept")).sum();
+            let given = ["used", "kept", "settled"];
+            let drawn: i64 = drawn.flat_map(|b| given.map(|part| number(b, part))).sum();
             let counted = match text(batch, "code_kind") {
                 "registration" => number(batch, "redeemed") + drawn,
                 _ => count(redeemed),

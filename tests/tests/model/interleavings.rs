@@ -362,6 +362,37 @@ pub(crate) fn release_and_give_again(rule: Option<Rule>) -> Found {
     })
 }
 
+/// The seats that an open block gave are released, both at once, while another one is redeemed from
+/// it: the pool's own counters have no used seat before the block hands them over.
+pub(crate) fn release_out_of_a_block(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(6).with_account(1).with_account(2).with_account(3);
+    let wanted = Wanted::Registration { own: None, max_redemptions: Some(6), guaranteed: true };
+    let (setting, codes) = setting.with_codes(wanted);
+    let (setting, ()) = setting.after(async |setting, ports| {
+        for number in 1..=2 {
+            let who = Who::new(setting, 650 + u64::from(number));
+            let redeemed = who.redeem(ports, number, &codes[0]).await;
+            assert_eq!(redeemed.verdict, Verdict::Done, "{redeemed:?}");
+        }
+    });
+    let setting = setting.without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        let code = codes[0].clone();
+        actor!(run, &setting, &clock, 1, "release", who, ports => who.release(&ports, 1));
+        actor!(run, &setting, &clock, 2, "release", who, ports => who.release(&ports, 2));
+        if full() {
+            actor!(run, &setting, &clock, 3, "redeem", who, ports => who.redeem(&ports, 3, &code));
+        }
+        run
+    };
+    every_order(&setting, make, |run| {
+        let done = count(run, Verdict::Done);
+        demand(done == run.outcomes().len(), "I11", "somebody was refused", run)?;
+        demand(seated(&setting, run) == done - 2, "I1", "not every seat came back", run)
+    })
+}
+
 /// A cohort opens while one of its seats is released, somebody joins it, and its instant comes.
 /// All three at once take long: a test run has them two by two.
 pub(crate) fn cohort(rule: Option<Rule>, releases: bool, joins: bool) -> Found {
@@ -494,7 +525,7 @@ type Seeded = (Rule, &'static [&'static str], fn(Option<Rule>) -> Found);
 
 type Scenario = (&'static str, fn(Option<Rule>) -> Found);
 
-const SCENARIOS: [Scenario; 24] = [
+const SCENARIOS: [Scenario; 25] = [
     ("the last seat: create, create, redeem", last_seat),
     ("the same redemption code", same_code),
     ("the last redemption of a registration code", |rule| last_redemption(rule, false)),
@@ -512,6 +543,7 @@ const SCENARIOS: [Scenario; 24] = [
     ("the same key: allocate, a reply lost", |rule| same_key_allocating(rule, 1)),
     ("release, create, release", release_and_create),
     ("release, give again, release", release_and_give_again),
+    ("out of an open block: release, release, redeem", release_out_of_a_block),
     ("a cohort: open, release, midnight", |rule| cohort(rule, true, false)),
     ("a cohort: open, join, midnight", |rule| cohort(rule, false, true)),
     ("a cohort that waits: release, join, join", waiting_cohort),
@@ -552,7 +584,7 @@ fn no_order_of_the_calls_of_two_or_three_actions_breaks_an_invariant() {
 
 #[test]
 fn a_rule_left_out_is_noticed_by_an_invariant() {
-    let seeded: [Seeded; 15] = [
+    let seeded: [Seeded; 16] = [
         (Rule::Quantity, &["I1"], last_seat),
         (Rule::LiveSeat, &["I1"], same_account),
         (Rule::NewAccount, &["I3"], two_pools),
@@ -564,6 +596,7 @@ fn a_rule_left_out_is_noticed_by_an_invariant() {
         (Rule::CohortCount, &["I1", "I9"], |rule| cohort(rule, false, true)),
         (Rule::CodeUnused, &["I2"], same_code),
         (Rule::BlockRemainder, &["I1", "I2"], |rule| last_redemption(rule, true)),
+        (Rule::BlockUsed, &["I1"], release_out_of_a_block),
         (Rule::RedemptionMaximum, &["I2"], |rule| last_redemption(rule, false)),
         (Rule::OrderOnce, &["I6"], top_up),
         (Rule::IdempotencyGuard, &["I6"], |rule| same_key_allocating(rule, 0)),

@@ -242,6 +242,7 @@ bugs! {
     "I2" 3 code_redeemed_twice "a redemption code used twice": Wire(|o| relax(o, CODE, "redeemed_by"));
     "I2" 3 last_redemption "a registration code redeemed beyond its maximum": Wire(|o| relax(o, BATCH, "redeemed"));
     "I1" 3 last_guaranteed_redemption "a block gives seats it has not": Wire(|o| relax(o, BLOCK, "rem"));
+    "I1" 6 released_out_of_a_block "a block hands over used seats it has not": Wire(|o| relax(o, BLOCK, "used"));
     "I6" 3 ordered_twice "an order adds its seats again": Wire(|o| free(o, ORDER));
     "I2" 3 own_code_issued_twice "a code written over another": Wire(|o| free(o, CODE));
     "I2" 3 own_code_given_back "a code of another batch removed": Wire(|o| relax(o, CODE, "batch_id"));
@@ -296,6 +297,8 @@ bugs! {
     "I2" 3 last_redemption "a redemption is not counted": Wire(|o| each(o, BATCH, |w| if w.changes("redeemed") { w.forget() }));
     "I1" 3 code_redeemed "a redemption draws on no block": Wire(|o| each(o, BLOCK, |w| if w.changes("rem") { w.forget() }));
     "I1" 3 code_redeemed "seats are set aside for nobody": Wire(|o| each(o, BLOCK, |w| if w.item().is_some() { w.forget() }));
+    "I1" 6 released_out_of_a_block "a block keeps the used seats it hands over": Wire(|o| each(o, BLOCK, |w| if w.changes("settled") { w.forget() }));
+    "I2" 6 released_out_of_a_block "a block forgets what it handed over": Wire(|o| forget_change(o, BLOCK, "settled"));
     "I1" 9 imported "a block is removed and its seats are not given back": Wire(|o| each(o, POOL, |w| if w.changes("used") { w.forget() }));
     "I10" 9 imported "what came of the rows is not written": Wire(|o| forget(o, CHUNK));
     "I10" 9 worker_gone_after_its_rows "the sums of the rows are not written": Wire(|o| if o.body.to_string().contains("CHUNK#") { forget(o, IMPORT) });

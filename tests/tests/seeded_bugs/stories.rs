@@ -253,6 +253,16 @@ fn registration(guaranteed: bool) -> Wanted {
     Wanted::Registration { own: None, max_redemptions: Some(1), guaranteed }
 }
 
+/// Two seats that an open block gave are released at once.
+pub(crate) async fn released_out_of_a_block(p: Arc<Play>) -> End {
+    let wanted = Wanted::Registration { own: None, max_redemptions: Some(6), guaranteed: true };
+    p.with_codes(wanted).await?;
+    p.all(&[Redeem(1), Redeem(2)]).await?;
+    // The first change finds no used seat in the pool; the second one takes them over.
+    p.race_at(Release(1), 2, &[Release(2)]).await?;
+    p.settle().await
+}
+
 /// Two come with a code for one.
 pub(crate) async fn last_redemption(p: Arc<Play>) -> End {
     p.with_codes(registration(false)).await?;

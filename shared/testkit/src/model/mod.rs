@@ -64,6 +64,8 @@ pub enum Rule {
     CodeUnused,
     /// A block gives no more than it has.
     BlockRemainder,
+    /// A block hands over no more used seats than it has.
+    BlockUsed,
     /// A registration code is redeemed no more often than its maximum.
     RedemptionMaximum,
     /// An order adds its seats once.

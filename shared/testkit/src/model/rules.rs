@@ -121,7 +121,8 @@ impl Model {
                 block.value.rem >= by.min(&0).unsigned_abs() || left_out(Rule::BlockRemainder)
             }),
             Step::SettleBlock { key, used } => {
-                of.blocks.get(key).is_some_and(|block| block.value.used >= *used)
+                let block = of.blocks.get(key);
+                block.is_some_and(|block| block.value.used >= *used || left_out(Rule::BlockUsed))
             }
             Step::CloseBlock(seen) => of.blocks.get(&seen.key).is_some_and(|block| {
                 let is = &block.value;
