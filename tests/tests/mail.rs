@@ -2,6 +2,8 @@
 
 mod mailroom;
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use jiff::civil::date;
 use mailroom::{FROM, PAGES, create, event, items, notify, only, put_image, room, run_sweep};
@@ -9,14 +11,23 @@ use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
 use seatkeeper_domain::actions::invite::{Invite, invite};
 use seatkeeper_domain::actions::release_seat::release_seat;
+use seatkeeper_domain::actions::resend_invitation::resend_invitation;
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::send_mail::Standing;
+use seatkeeper_domain::actions::stop_reminders::stop_reminders;
 use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{Change, Presence, SeatLearner, Step};
-use seatkeeper_domain::ids::{InvitationId, LearnerId, PoolId};
-use seatkeeper_domain::invitation::{Delivery, Grant};
+use seatkeeper_domain::contract::{OnHardBounce, Policies};
+use seatkeeper_domain::ids::{ImportId, InvitationId, LearnerId, PoolId};
+use seatkeeper_domain::import::DateOrder;
+use seatkeeper_domain::import_run::{
+    ImportRun, ImportSettings, ImportStatus, Mode, OnExisting, OnShortage, Origin, Outlook,
+    SeatNeed, SourceObject, Totals, Undoing,
+};
+use seatkeeper_domain::invitation::{Delivery, Grant, InvitationStatus};
+use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::learner::{Profile, Seat, SeatState, Source, SourceKind};
-use seatkeeper_domain::outbox::{Letter, MailIntent, MailPlace, Subject, TRIES};
+use seatkeeper_domain::outbox::{Letter, MailIntent, MailPlace, Subject, TRIES, import_mail};
 use seatkeeper_domain::ports::{Clock as _, Ledger as _, Outbox as _, People as _};
 use seatkeeper_domain::stock::Delta;
 use seatkeeper_feedback::{FeedbackError, Heard};
@@ -369,7 +380,7 @@ async fn an_invitation_shows_what_became_of_its_mail_in_whatever_order_news_come
     notify(&world, 1, &world.cloud.stream_records()).await;
     assert_eq!(delivery(&world, id).await, Delivery::Sent);
     let invitation = world.store.invitation(&world.client, id).await.unwrap().unwrap();
-    assert_eq!(invitation.last_sent_at, Some(world.clock.now()));
+    assert_eq!(invitation.last_sent_at, Some(to_the_invited(&world).accepted_at));
 
     let mails = world.cloud.sent_mails();
     let to = |number| mails.iter().find(|mail| mail.to == [address(number).to_string()]).unwrap();
@@ -386,6 +397,237 @@ async fn an_invitation_shows_what_became_of_its_mail_in_whatever_order_news_come
     assert_eq!(delivery(&world, id).await, Delivery::Bounced);
     hear(&world, &news(mail, "Complaint")).await.unwrap();
     assert_eq!(delivery(&world, id).await, Delivery::Complained);
+}
+
+#[tokio::test]
+async fn a_learner_shows_what_became_of_the_last_mail_in_whatever_order_news_comes() {
+    let world = World::with_seats(3).await;
+    let made = create(&world, 1, None).await;
+    let learner = made.learner.learner_id;
+    let shown =
+        async || world.store.learner(&world.client, learner).await.unwrap().unwrap().delivery;
+    assert_eq!(shown().await, None, "before the first mail");
+    notify(&world, 1, &world.cloud.stream_records()).await;
+    assert_eq!(shown().await, Some(Delivery::Sent));
+    let first = world.cloud.sent_mails().remove(0);
+    hear(&world, &news(&first, "Bounce")).await.unwrap();
+    hear(&world, &news(&first, "Delivery")).await.unwrap();
+    assert_eq!(shown().await, Some(Delivery::Bounced), "what tells more stays");
+
+    // A second mail, of another seat.
+    let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+    let place_of = (&world.client, &world.contract);
+    clock.advance(SignedDuration::from_mins(1));
+    release_seat(store, clock, ids, Actor::System, world.op(), place_of, learner, world.pool())
+        .await
+        .unwrap();
+    create(&world, 1, None).await;
+    notify(&world, 2, &world.cloud.stream_records()).await;
+    assert_eq!(shown().await, Some(Delivery::Sent));
+    let second = world.cloud.sent_mails().remove(1);
+    hear(&world, &news(&second, "Delivery")).await.unwrap();
+    hear(&world, &news(&first, "Bounce")).await.unwrap();
+    hear(&world, &news(&second, "Send")).await.unwrap();
+    assert_eq!(shown().await, Some(Delivery::Delivered), "of the earlier mail nothing is news");
+}
+
+/// The first mail to address 1; its copy may have gone out before.
+fn to_the_invited(world: &World) -> SentMail {
+    let mails = world.cloud.sent_mails();
+    mails.into_iter().find(|mail| mail.to == [address(1).to_string()]).expect("a mail")
+}
+
+/// Invites address 1 again: a new version, a new mail.
+async fn resent(world: &World, id: InvitationId) {
+    let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+    let caller = world.administrator();
+    resend_invitation(store, clock, keys, &caller, world.op(), &world.client, id).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_complained_is_never_mailed_again_and_the_administrator_sees_why() {
+    let world = World::with_seats(3).await;
+    let id = invited(&world).await;
+    notify(&world, 1, &world.cloud.stream_records()).await;
+    let mail = to_the_invited(&world);
+    hear(&world, &news(&mail, "Complaint")).await.unwrap();
+    hear(&world, &news(&mail, "Complaint")).await.unwrap();
+
+    resent(&world, id).await;
+    assert_eq!(delivery(&world, id).await, Delivery::Queued);
+    notify(&world, 2, &world.cloud.stream_records()).await;
+    assert_eq!(delivery(&world, id).await, Delivery::Complained, "also of the new mail");
+    // Nor is an account told of, at this client.
+    create(&world, 1, None).await;
+    notify(&world, 3, &world.cloud.stream_records()).await;
+    let to = |number| {
+        let all = world.cloud.sent_mails().into_iter();
+        all.filter(|mail| mail.to == [address(number).to_string()]).count()
+    };
+    assert_eq!(to(1), 1);
+    let owed = items(&world, "mail");
+    let suppressed = owed.iter().filter(|mail| mail["suppressed"] == json!([0])).count();
+    assert_eq!(suppressed, 2);
+    assert!(owed.iter().all(|mail| mail["due_shard"].is_null()));
+    // Others are written to as before, and no address is kept with the complaint.
+    create(&world, 2, None).await;
+    notify(&world, 4, &world.cloud.stream_records()).await;
+    assert_eq!(to(2), 1);
+    assert!(!only(&world, "suppression").to_string().contains('@'));
+}
+
+#[tokio::test]
+async fn a_reminder_can_be_stopped_with_one_click_and_nothing_else_is() {
+    let world = World::with_seats(3).await;
+    let id = invited(&world).await;
+    notify(&world, 1, &world.cloud.stream_records()).await;
+    let before = world.cloud.sent_mails().len();
+    let remind = async |number: u64| {
+        let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
+        change.step(Step::Mail(MailIntent {
+            client_id: world.client.clone(),
+            key: format!("reminder#{number}"),
+            cohort: None,
+            due_at: world.clock.now(),
+            subjects: vec![Subject::Reminder { invitation: id, version: 1, number: 1 }],
+            copy_to: None,
+        }));
+        world.store.apply(&change).await.unwrap();
+        notify(&world, 10 + number, &world.cloud.stream_records()).await;
+    };
+    remind(1).await;
+    let mails = world.cloud.sent_mails();
+    let (reminder, invitation) = (&mails[before], &to_the_invited(&world));
+    let header = |mail: &SentMail, name: &str| {
+        let found = mail.headers.iter().find(|(header, _)| header == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let click = header(reminder, "List-Unsubscribe-Post");
+    assert_eq!(click.as_deref(), Some("List-Unsubscribe=One-Click"));
+    assert_eq!(header(invitation, "List-Unsubscribe"), None, "an invitation is asked for once");
+    let url = header(reminder, "List-Unsubscribe").unwrap();
+    let url = url.strip_prefix('<').unwrap().strip_suffix('>').unwrap();
+    assert!(url.starts_with(&format!("{PAGES}/i/")) && reminder.text.contains(url));
+
+    let (store, clock) = (&world.store, &world.clock);
+    stop_reminders(store, clock, world.op(), &world.client, id).await.unwrap();
+    remind(2).await;
+    assert_eq!(world.cloud.sent_mails().len(), before + 1);
+    resent(&world, id).await;
+    notify(&world, 20, &world.cloud.stream_records()).await;
+    assert_eq!(world.cloud.sent_mails().len(), before + 2, "an invitation is no reminder");
+}
+
+/// A world whose contract gives up invitations whose mail came back, after a day.
+async fn unforgiving() -> World {
+    let policies = Policies {
+        on_hard_bounce: OnHardBounce::Cancel,
+        bounce_grace_hours: 24,
+        ..Policies::default()
+    };
+    World::with_policies(3, policies).await
+}
+
+#[tokio::test]
+async fn a_hard_bounce_frees_the_seat_after_the_grace_time() {
+    let world = unforgiving().await;
+    let id = invited(&world).await;
+    notify(&world, 1, &world.cloud.stream_records()).await;
+    let mail = to_the_invited(&world);
+    hear(&world, &news(&mail, "Bounce")).await.unwrap();
+    world.clock.advance(SignedDuration::from_hours(1));
+    hear(&world, &news(&mail, "Bounce")).await.unwrap();
+    assert_eq!(run_sweep(&world, 2).await.invitations_given_up, 0);
+    assert_eq!(world.stock().await.held, 1, "there is time to mend the address");
+    world.clock.advance(SignedDuration::from_hours(23));
+    assert_eq!(run_sweep(&world, 3).await.invitations_given_up, 1, "repeated news moves nothing");
+    let invitation = world.store.invitation(&world.client, id).await.unwrap().unwrap();
+    assert_eq!(invitation.status, InvitationStatus::Cancelled);
+    assert_eq!((world.stock().await.held, world.stock().await.available), (0, 3));
+    world.assert_seats_are_conserved().await;
+    assert_eq!(run_sweep(&world, 4).await.invitations_given_up, 0);
+}
+
+#[tokio::test]
+async fn an_invitation_that_was_sent_again_is_not_given_up() {
+    let world = unforgiving().await;
+    let id = invited(&world).await;
+    notify(&world, 1, &world.cloud.stream_records()).await;
+    let mail = to_the_invited(&world);
+    hear(&world, &news(&mail, "Bounce")).await.unwrap();
+    world.clock.advance(SignedDuration::from_hours(23));
+    resent(&world, id).await;
+    notify(&world, 2, &world.cloud.stream_records()).await;
+    hear(&world, &news(&mail, "Bounce")).await.unwrap();
+    world.clock.advance(SignedDuration::from_hours(5));
+    assert_eq!(run_sweep(&world, 3).await.invitations_given_up, 0);
+    assert_eq!(world.stock().await.held, 1);
+}
+
+#[tokio::test]
+async fn a_hard_bounce_changes_nothing_where_the_contract_keeps_invitations() {
+    let world = World::with_seats(3).await;
+    let id = invited(&world).await;
+    notify(&world, 1, &world.cloud.stream_records()).await;
+    hear(&world, &news(&to_the_invited(&world), "Bounce")).await.unwrap();
+    world.clock.advance(SignedDuration::from_hours(13 * 24));
+    assert_eq!(run_sweep(&world, 2).await.invitations_given_up, 0);
+    assert_eq!(delivery(&world, id).await, Delivery::Bounced);
+    assert_eq!(world.stock().await.held, 1);
+}
+
+#[tokio::test]
+async fn an_uploader_is_told_what_became_of_the_file() {
+    let world = World::with_seats(3).await;
+    let run = ImportRun {
+        import_id: ImportId::from_uuid(world.op().id),
+        source: SourceObject {
+            key: "imports/acme/x/source.xlsx".to_owned(),
+            version_id: None,
+            etag: None,
+        },
+        contract_id: world.contract.contract_id,
+        sublicense_id: None,
+        settings: ImportSettings {
+            mode: Mode::Create,
+            on_existing: OnExisting::Skip,
+            on_shortage: OnShortage::ValidOnly,
+            auto_commit: true,
+            create_groups: false,
+            date_order: DateOrder::default(),
+            defaults: json!({}),
+        },
+        status: ImportStatus::Completed,
+        reject_code: None,
+        reject_detail: None,
+        detected: Value::Null,
+        rows_total: 3,
+        rows_done: 3,
+        chunks: 1,
+        totals: Totals { created: 2, failed: 1, ..Totals::default() },
+        seats: SeatNeed::default(),
+        epoch: 1,
+        lease_until: None,
+        report_key: None,
+        language: Languages::from_list("de").parse("de").unwrap(),
+        created_at: world.clock.now(),
+        origin: Origin::default(),
+        filename: Some("new starters.xlsx".to_owned()),
+        inviter: None,
+        grantable: BTreeSet::new(),
+        waits_until: None,
+        outlook: Outlook::default(),
+        undoing: Undoing::default(),
+    };
+    let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
+    change.step(Step::Mail(import_mail(&world.client, &run, address(7), world.clock.now())));
+    change.step(Step::PutImport { run: Box::new(run), expects: None });
+    world.store.apply(&change).await.unwrap();
+    notify(&world, 1, &world.cloud.stream_records()).await;
+    let mails = world.cloud.sent_mails();
+    assert_eq!(mails[0].to, [address(7).to_string()]);
+    assert_eq!(mails[0].subject, "Ihr Import ist abgeschlossen: new starters.xlsx");
+    assert!(mails[0].text.contains("Angelegte Konten: 2") && !mails[0].text.contains("Kopie"));
 }
 
 #[tokio::test]

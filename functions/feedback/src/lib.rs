@@ -1,9 +1,9 @@
 //! Hears from SES what became of each mail.
 
 use seatkeeper_aws::mailer::{UnreadableNews, read_news};
-use seatkeeper_domain::actions::hear_of_mail::hear_of_mail;
+use seatkeeper_domain::actions::hear_of_mail::{HearPorts, hear_of_mail};
 use seatkeeper_domain::change::StoreError;
-use seatkeeper_domain::ports::{Clock, Deliveries, Outbox};
+use seatkeeper_domain::ports::Clock;
 use seatkeeper_http::telemetry::{Dimension, Unit, emit_metric};
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ pub enum Heard {
 
 /// Handles one event of the event bus.
 pub async fn handle(
-    store: &(impl Outbox + Deliveries),
+    store: &impl HearPorts,
     clock: &impl Clock,
     event: &Value,
 ) -> Result<Heard, FeedbackError> {

@@ -258,6 +258,9 @@ fn policies(fields: &mut Fields) -> Option<Policies> {
             .optional_list("low_stock", 0..=10, integer(0..=SEATS_MAX.unsigned_abs()))
             .unwrap_or(default.low_stock),
         on_hard_bounce: fields.optional("on_hard_bounce", choice(&bounces)).unwrap_or_default(),
+        bounce_grace_hours: fields
+            .optional("bounce_grace_hours", integer(0..=2_160_u16))
+            .unwrap_or(default.bounce_grace_hours),
         opens_at: fields
             .optional("opens_at", parsed("invalid-time", parse_opens_at))
             .unwrap_or(default.opens_at),

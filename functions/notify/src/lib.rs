@@ -97,7 +97,11 @@ where
         let found = room.store.cohort_mails(cohort, &page).await?;
         for place in &found.items {
             match post(room, place, until).await {
-                Ok(Standing::Interrupted | Standing::PutOff(Refusal::Barred, _)) => return Ok(()),
+                Ok(
+                    Standing::Interrupted
+                    | Standing::Held(_)
+                    | Standing::PutOff(Refusal::Barred, _),
+                ) => return Ok(()),
                 Ok(_) => {}
                 Err(error) => trouble = Some(error),
             }
@@ -153,6 +157,7 @@ fn tell(posted: Posted) {
         ("lapsed", posted.lapsed),
         ("unknown", posted.unknown),
         ("refused", posted.refused),
+        ("suppressed", posted.suppressed),
     ];
     for (outcome, mails) in counts {
         if mails > 0 {

@@ -5,6 +5,7 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use seatkeeper_aws::mailer::SesMailer;
 use seatkeeper_aws::{Store, runtime};
 use seatkeeper_domain::actions::send_mail::MailRoom;
+use seatkeeper_domain::pace::Turns;
 use seatkeeper_http::config::Env;
 use seatkeeper_http::system::{SystemClock, SystemIds};
 use seatkeeper_http::telemetry;
@@ -26,9 +27,11 @@ async fn main() -> Result<(), Error> {
     let room = MailRoom {
         store: Store::new(runtime::dynamodb(&config), table),
         mailer: SesMailer::new(&config, &from, &set),
-        writer: LetterWriter::new(keys, pages),
+        writer: LetterWriter::new(keys.clone(), pages),
         clock: SystemClock,
         ids: SystemIds,
+        keys,
+        turns: Turns::default(),
     };
     let room = &room;
     run(service_fn(move |event: LambdaEvent<Value>| async move {

@@ -6,6 +6,7 @@ use seatkeeper_aws::mailer::SesMailer;
 use seatkeeper_aws::schedules::{EventScheduler, ScheduleSettings};
 use seatkeeper_aws::{Store, runtime};
 use seatkeeper_domain::actions::send_mail::MailRoom;
+use seatkeeper_domain::pace::Turns;
 use seatkeeper_domain::secrets::Keys;
 use seatkeeper_http::config::Env;
 use seatkeeper_http::system::{SystemClock, SystemIds};
@@ -63,6 +64,8 @@ async fn main() -> Result<(), Error> {
         writer: LetterWriter::new(keys.clone(), pages),
         clock: SystemClock,
         ids: SystemIds,
+        keys: keys.clone(),
+        turns: Turns::default(),
     };
     let schedules = EventScheduler::new(runtime::scheduler(&config), schedules);
     let (room, schedules, keys) = (&room, &schedules, &keys);

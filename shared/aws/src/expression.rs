@@ -143,6 +143,24 @@ impl Expression {
         }
     }
 
+    /// Holds if `order` is absent or less than this value; or if it is this very value, and the
+    /// other attribute has one of these texts.
+    pub(crate) fn if_newer_or_one_of(
+        mut self,
+        order: &str,
+        value: AttributeValue,
+        attribute: &str,
+        texts: &[impl ToString],
+    ) -> Self {
+        let (order, value) = (self.name(order), self.value(value));
+        let newer = format!("attribute_not_exists({order}) OR {order} < {value}");
+        let name = self.name(attribute);
+        let values: Vec<_> = texts.iter().map(|text| self.value(s(text.to_string()))).collect();
+        let same = format!("{order} = {value} AND {name} IN ({})", values.join(", "));
+        self.conditions.push(format!("({newer} OR ({same}))"));
+        self
+    }
+
     /// Sets the attribute, or removes it if there is no value.
     pub(crate) fn set_or_remove(self, attribute: &str, value: Option<AttributeValue>) -> Self {
         match value {

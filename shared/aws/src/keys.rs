@@ -201,6 +201,17 @@ pub fn mail(intent: &MailIntent) -> Key {
     Key::new(pk, intent.key.clone())
 }
 
+/// What keeps mails of a client from an address, by the id that a learner of it has.
+pub fn suppression(client: &ClientId, addressee: LearnerId) -> Key {
+    let bucket = addressee.bucket(BUCKETS);
+    Key::new(format!("SUPPRESSED#{client}#{bucket:02}"), addressee.to_string())
+}
+
+/// What all senders of the stack have booked.
+pub fn pace() -> Key {
+    Key::new("PACE".to_owned(), "PACE")
+}
+
 /// A client's batches, by time.
 pub fn batches_partition(client: &ClientId) -> String {
     format!("BATCHES#{client}")

@@ -1,7 +1,6 @@
 //! Mail by SES: one attempt a mail, and what SES tells of it later.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sesv2::Client as Ses;
@@ -20,10 +19,9 @@ use seatkeeper_domain::actions::hear_of_mail::News;
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::InvitationId;
 use seatkeeper_domain::outbox::MailPlace;
+use seatkeeper_domain::pace::Allowance;
 use seatkeeper_domain::ports::{Handover, MailTag, Mailer, Refusal, WrittenMail};
 use serde_json::Value;
-use tokio::sync::{Mutex, OnceCell};
-use tokio::time::Instant;
 
 /// How long one attempt may take: well below the lease of a claim.
 const ATTEMPT: Duration = Duration::from_secs(15);
@@ -37,15 +35,6 @@ pub struct SesMailer {
     ses: Ses,
     from: String,
     configuration_set: String,
-    pace: Arc<Pace>,
-}
-
-/// Keeps to the account's rate, as far as one function's sending goes.
-#[derive(Debug, Default)]
-struct Pace {
-    /// Time between two mails; `None` if SES does not tell.
-    gap: OnceCell<Option<Duration>>,
-    next: Mutex<Option<Instant>>,
 }
 
 impl SesMailer {
@@ -62,25 +51,7 @@ impl SesMailer {
             ses: Ses::from_conf(config),
             from: from.to_owned(),
             configuration_set: configuration_set.to_owned(),
-            pace: Arc::default(),
         }
-    }
-
-    async fn keep_pace(&self) {
-        let gap = self.pace.gap.get_or_init(|| async {
-            let account = self.ses.get_account().send().await.ok()?;
-            let rate = account.send_quota?.max_send_rate;
-            (rate > 0.0).then(|| Duration::from_secs_f64(1.0 / rate))
-        });
-        let Some(gap) = *gap.await else { return };
-        let now = Instant::now();
-        let begin = {
-            let mut next = self.pace.next.lock().await;
-            let begin = next.unwrap_or(now).max(now);
-            *next = Some(begin + gap);
-            begin
-        };
-        tokio::time::sleep_until(begin).await;
     }
 
     fn content(mail: &WrittenMail) -> Result<EmailContent, BuildError> {
@@ -89,19 +60,40 @@ impl SesMailer {
         // RFC 3834: no answering machine shall answer.
         let automatic =
             MessageHeader::builder().name("Auto-Submitted").value("auto-generated").build()?;
-        let message =
-            Message::builder().subject(part(&mail.subject)?).body(body).headers(automatic).build();
-        Ok(EmailContent::builder().simple(message).build())
+        let mut message =
+            Message::builder().subject(part(&mail.subject)?).body(body).headers(automatic);
+        if let Some(url) = &mail.unsubscribe_url {
+            // RFC 8058: the mail program stops them with one click, without showing a page.
+            let one_click = [
+                ("List-Unsubscribe", format!("<{url}>")),
+                ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()),
+            ];
+            for (name, value) in one_click {
+                message =
+                    message.headers(MessageHeader::builder().name(name).value(value).build()?);
+            }
+        }
+        Ok(EmailContent::builder().simple(message.build()).build())
     }
 }
 
 impl Mailer for SesMailer {
+    async fn allowance(&self) -> Option<Allowance> {
+        let quota = self.ses.get_account().send().await.ok()?.send_quota?;
+        let per_second = whole(quota.max_send_rate).max(1);
+        Some(Allowance {
+            per_second: u32::try_from(per_second).unwrap_or(u32::MAX),
+            // -1 says that there is no limit.
+            per_day: (quota.max24_hour_send >= 0.0).then(|| whole(quota.max24_hour_send)),
+            sent: whole(quota.sent_last24_hours),
+        })
+    }
+
     async fn send(&self, to: &EmailAddress, mail: &WrittenMail, tag: &MailTag) -> Handover {
         let built = Self::content(mail).and_then(|content| Ok((content, tags(tag)?)));
         let Ok((content, tags)) = built else {
             return Handover::Refused(Refusal::Malformed);
         };
-        self.keep_pace().await;
         let sent = self
             .ses
             .send_email()
@@ -117,6 +109,13 @@ impl Mailer for SesMailer {
             Err(error) => judge(&error, &self.from),
         }
     }
+}
+
+/// The whole part of what SES tells as a fraction; nothing if it is negative.
+fn whole(number: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    let whole = number as u64;
+    whole
 }
 
 /// What a failure says about the mail: only what certainly was not accepted may be tried again.
@@ -192,6 +191,8 @@ const NOTIFICATION: &str = "notification";
 const MAIL: &str = "mail";
 const INVITATION: &str = "invitation";
 const VERSION: &str = "version";
+const ADDRESSEE: &str = "addressee";
+const CLAIMED: &str = "claimed";
 
 fn tags(tag: &MailTag) -> Result<Vec<MessageTag>, BuildError> {
     let mut pairs = vec![
@@ -204,6 +205,8 @@ fn tags(tag: &MailTag) -> Result<Vec<MessageTag>, BuildError> {
         pairs.push((INVITATION, invitation.to_string()));
         pairs.push((VERSION, version.to_string()));
     }
+    pairs.extend(tag.addressee.map(|addressee| (ADDRESSEE, addressee.to_string())));
+    pairs.extend(tag.claimed_at.map(|at| (CLAIMED, at.as_microsecond().to_string())));
     pairs
         .into_iter()
         .map(|(name, value)| MessageTag::builder().name(name).value(value).build())
@@ -298,6 +301,10 @@ pub fn read_news(event: &Value) -> Result<Option<MailNews>, UnreadableNews> {
             },
             mail: tag(MAIL)?.parse().ok()?,
             invitation: invitation.zip(version),
+            addressee: tag(ADDRESSEE).and_then(|id| id.parse().ok()),
+            claimed_at: tag(CLAIMED)
+                .and_then(|micros| micros.parse().ok())
+                .and_then(|micros| Timestamp::from_microsecond(micros).ok()),
         })
     };
     let tag = read().ok_or(UnreadableNews("tags that we did not write"))?;

@@ -4,16 +4,22 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::cohort::CohortKey;
-use seatkeeper_domain::ids::{ClientId, InvitationId};
+use seatkeeper_domain::ids::{ClientId, InvitationId, LearnerId};
 use seatkeeper_domain::invitation::Delivery;
 use seatkeeper_domain::outbox::{MailPlace, Owed, RETENTION};
-use seatkeeper_domain::ports::{Deliveries, Outbox, Page, PageRequest};
+use seatkeeper_domain::pace::Pace;
+use seatkeeper_domain::ports::{
+    Deliveries, InvitationNews, Outbox, PaceBook, Page, PageRequest, Suppressions,
+};
 
 use crate::apply::{condition_failed, due_key};
 use crate::expression::{Expression, n, s};
 use crate::keys::{self, Key};
-use crate::records::from_item;
+use crate::records::{from_item, text, to_value};
 use crate::store::{Store, store_error};
+
+/// When an address called a mail spam.
+const COMPLAINED_AT: &str = "complained_at";
 
 impl Store {
     /// Sends one conditional update; says whether its condition held.
@@ -41,6 +47,7 @@ impl Outbox for Store {
             .set("in_flight", AttributeValue::Bool(to.in_flight))
             .set("unknown", numbers(&to.unknown))
             .set("refused", numbers(&to.refused))
+            .set("suppressed", numbers(&to.suppressed))
             .set("attempts", n(to.attempts))
             .set(keys::DUE_AT, s(keys::sortable(to.intent.due_at)))
             .set_or_remove("claimed_by", to.claimed_by.map(s))
@@ -85,21 +92,86 @@ impl Deliveries for Store {
         client: &ClientId,
         invitation: InvitationId,
         version: u32,
-        news: Delivery,
-        sent_at: Option<Timestamp>,
+        news: InvitationNews,
     ) -> Result<(), StoreError> {
-        if news.replaces().is_empty() {
+        let InvitationNews { delivery, sent_at, gives_up_at } = news;
+        if delivery.replaces().is_empty() {
             return Ok(());
         }
         let mut expression = Expression::new()
-            .set("delivery", s(news))
+            .set("delivery", s(delivery))
             .if_equal("version", n(version))
-            .if_one_of("delivery", news.replaces());
+            .if_one_of("delivery", delivery.replaces());
         if let Some(sent_at) = sent_at {
             expression = expression.set("last_sent_at", s(sent_at));
         }
+        if let Some(gives_up_at) = gives_up_at {
+            // The sweep looks at it then; one that is closed has no place in the index any more.
+            expression = expression
+                .set("gives_up_at", s(gives_up_at))
+                .set(keys::DUE_AT, s(keys::sortable(gives_up_at)));
+        }
         let key = keys::invitation(client, invitation);
         self.update_if(expression, &key).await.map(drop)
+    }
+
+    async fn note_learner_delivery(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+        mail: &str,
+        news: Delivery,
+    ) -> Result<(), StoreError> {
+        let expression = Expression::new()
+            .set("delivery", s(news))
+            .set("last_mail", s(mail))
+            .if_present(keys::PK)
+            .if_newer_or_one_of("last_mail", s(mail), "delivery", news.replaces());
+        let key = keys::learner(client, learner);
+        self.update_if(expression, &key).await.map(drop)
+    }
+}
+
+impl Suppressions for Store {
+    async fn complained_at(
+        &self,
+        client: &ClientId,
+        addressee: LearnerId,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let item = self.get(&keys::suppression(client, addressee)).await?.unwrap_or_default();
+        Ok(text(&item, COMPLAINED_AT).and_then(|at| at.parse().ok()))
+    }
+
+    async fn suppress(
+        &self,
+        client: &ClientId,
+        addressee: LearnerId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let expression = Expression::new()
+            .set_if_absent(keys::KIND, s("suppression"))
+            .set_if_absent("client_id", s(client))
+            .set_if_absent(COMPLAINED_AT, s(at));
+        self.update_if(expression, &keys::suppression(client, addressee)).await.map(drop)
+    }
+}
+
+impl PaceBook for Store {
+    async fn pace(&self) -> Result<Pace, StoreError> {
+        Ok(self.get(&keys::pace()).await?.map(from_item).transpose()?.unwrap_or_default())
+    }
+
+    async fn keep_pace(&self, seen: &Pace, to: &Pace) -> Result<bool, StoreError> {
+        let expression = Expression::new()
+            .set(keys::KIND, s("pace"))
+            .set("revision", n(to.revision))
+            .set_or_remove("free_at", to.free_at.map(s))
+            .set("hours", to_value(&to.hours)?);
+        let expression = match seen.revision {
+            0 => expression.if_absent(keys::PK),
+            revision => expression.if_equal("revision", n(revision)),
+        };
+        self.update_if(expression, &keys::pace()).await
     }
 }
 

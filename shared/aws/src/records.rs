@@ -181,6 +181,7 @@ pub(crate) fn learner(mut item: Item) -> Result<Learner, StoreError> {
         created_at: created_at.ok_or_else(|| missing("created_at"))?,
         entered_at: instant(&item, ENTERED_AT),
         changed_at: instant(&item, CHANGED_AT),
+        delivery: item.get("delivery").cloned().map(from_value).transpose()?,
         credential: item.remove("credential").map(from_value).transpose()?,
         seats,
     })

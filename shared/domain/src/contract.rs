@@ -112,7 +112,8 @@ pub enum OnHardBounce {
     /// Nothing: the administrator mends the address.
     #[default]
     Keep,
-    /// It is cancelled and its seat is free again.
+    /// It is cancelled after `bounce_grace_hours`, unless it is sent again before; its seat is free
+    /// then.
     Cancel,
 }
 
@@ -142,6 +143,8 @@ pub struct Policies {
     pub low_stock: Vec<u64>,
     /// What a hard bounce does to an invitation.
     pub on_hard_bounce: OnHardBounce,
+    /// For how long after a hard bounce an address can be mended before `on_hard_bounce` acts.
+    pub bounce_grace_hours: u16,
     /// The local time at which a start date opens.
     #[serde(with = "hour_and_minute")]
     pub opens_at: Time,
@@ -161,6 +164,7 @@ impl Default for Policies {
             privileged_roles: PrivilegedRoles::default(),
             low_stock: vec![25, 0],
             on_hard_bounce: OnHardBounce::default(),
+            bounce_grace_hours: 72,
             opens_at: Time::midnight(),
         }
     }

@@ -61,6 +61,9 @@ pub struct Invitation {
     pub reminders_unwanted: bool,
     /// What is known of its mail.
     pub delivery: Delivery,
+    /// When it is given up because its mail came back for good, unless it is sent again before.
+    #[serde(default)]
+    pub gives_up_at: Option<Timestamp>,
     /// The subject of the token that asked for it.
     pub invited_by: String,
     /// The inviter's name or address, for the mail.
@@ -203,6 +206,13 @@ impl Invitation {
     /// Whether it can be accepted at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.status == InvitationStatus::Pending && self.expires_at > now
+    }
+
+    /// Whether its mail came back for good, and the time to mend the address is over.
+    pub fn is_given_up(&self, now: Timestamp) -> bool {
+        self.is_live(now)
+            && self.delivery == Delivery::Bounced
+            && self.gives_up_at.is_some_and(|until| until <= now)
     }
 
     /// Where it stands at `now`, also before a sweep has noticed that its time ran out.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::email::EmailAddress;
 use crate::ids::{GroupId, LearnerId, PoolId};
+use crate::invitation::Delivery;
 use crate::language::Language;
 use crate::password::PasswordHash;
 use crate::role::Role;
@@ -26,6 +27,8 @@ pub struct Learner {
     pub credential: Option<Credential>,
     /// How often a set-password link was used up; a link of an earlier serial is dead.
     pub password_serial: u64,
+    /// What is known of the last mail to the person; `None` before the first.
+    pub delivery: Option<Delivery>,
     /// When the account was made.
     pub created_at: Timestamp,
     /// When the learner last came in: signed in, or chose a password.

@@ -21,6 +21,7 @@ pub mod language;
 pub mod learner;
 pub mod link;
 pub mod outbox;
+pub mod pace;
 pub mod password;
 pub mod ports;
 pub mod records;

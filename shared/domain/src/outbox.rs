@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::email::EmailAddress;
-use crate::ids::{ClientId, InvitationId, LearnerId, PoolId};
+use crate::ids::{ClientId, ImportId, InvitationId, LearnerId, PoolId};
+use crate::import_run::ImportRun;
 
 /// What a mail says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +53,8 @@ pub enum Subject {
         /// At which version.
         version: u32,
     },
-    /// A reminder of an invitation at this version; it lapses like the invitation's mail.
+    /// A reminder of an invitation at this version; it lapses like the invitation's mail, and when
+    /// the invited asked for no more of them.
     Reminder {
         /// Which, by its place.
         invitation: InvitationId,
@@ -60,6 +62,11 @@ pub enum Subject {
         version: u32,
         /// Which reminder of this version it is, from 1.
         number: u32,
+    },
+    /// An import that ended; it goes to the address that the intent names.
+    Import {
+        /// Which.
+        import: ImportId,
     },
     /// A learner's account, apart from any seat.
     Account {
@@ -86,8 +93,26 @@ pub struct MailIntent {
     /// The mails.
     pub subjects: Vec<Subject>,
     /// Set for a copy: the same words go to this address instead, without a live link or password.
+    /// For an import: to whom it is told.
     #[serde(default)]
     pub copy_to: Option<EmailAddress>,
+}
+
+/// The mail that tells the uploader of a file what became of it; one for each way it can end.
+pub fn import_mail(
+    client: &ClientId,
+    run: &ImportRun,
+    to: EmailAddress,
+    now: Timestamp,
+) -> MailIntent {
+    MailIntent {
+        client_id: client.clone(),
+        key: format!("import#{}#{}", run.import_id, run.epoch),
+        cohort: None,
+        due_at: now,
+        subjects: vec![Subject::Import { import: run.import_id }],
+        copy_to: Some(to),
+    }
 }
 
 /// Most mails of one intent.
@@ -133,6 +158,9 @@ pub struct Owed {
     /// Mails that the mail service did not take, again and again.
     #[serde(default)]
     pub refused: Vec<u32>,
+    /// Mails that were not sent because their address had called an earlier one spam.
+    #[serde(default)]
+    pub suppressed: Vec<u32>,
     /// How often sending mail `next` was put off.
     pub attempts: u32,
     /// When the last mail was dealt with.
@@ -185,6 +213,14 @@ impl Owed {
         }
         let skipped = Self { next: self.next + 1, attempts: 0, ..self.clone() };
         Some(skipped.ended(now))
+    }
+
+    /// Passes over the next mail: its address had called an earlier one spam.
+    #[must_use]
+    pub fn suppress(&self, now: Timestamp) -> Option<Self> {
+        let mut suppressed = self.skip(now)?;
+        suppressed.suppressed.push(self.next);
+        Some(suppressed)
     }
 
     /// Writes down the outcome of the mail in flight. `None` if none is.
@@ -281,6 +317,7 @@ mod tests {
             claimed_until: None,
             unknown: Vec::new(),
             refused: Vec::new(),
+            suppressed: Vec::new(),
             attempts: 0,
             done_at: None,
         }

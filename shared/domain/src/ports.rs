@@ -24,6 +24,7 @@ use crate::invitation::{Delivery, Invitation};
 use crate::language::Language;
 use crate::learner::{Learner, Seat};
 use crate::outbox::{Letter, MailPlace, Owed};
+use crate::pace::{Allowance, Pace};
 use crate::records::{CohortStanding, KeptRound, Recorded, Round};
 use crate::role::Scope;
 use crate::stock::{Delta, Stock};
@@ -32,6 +33,8 @@ use crate::stock::{Delta, Stock};
 pub trait Clock: Send + Sync {
     /// The present instant.
     fn now(&self) -> Timestamp;
+    /// Waits until this instant, or not at all if it is past.
+    async fn rest_until(&self, at: Timestamp);
 }
 
 /// Chance: ids and random bytes.
@@ -297,18 +300,63 @@ pub trait Outbox {
     ) -> Result<Page<MailPlace>, StoreError>;
 }
 
-/// What is known of the mails of invitations.
+/// News of an invitation's mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvitationNews {
+    /// What is known now.
+    pub delivery: Delivery,
+    /// When the mail was sent.
+    pub sent_at: Option<Timestamp>,
+    /// When the invitation is given up, if the news is that its mail came back for good.
+    pub gives_up_at: Option<Timestamp>,
+}
+
+/// What is known of the mails to invited people and learners.
 pub trait Deliveries {
     /// Writes down news of the mail of the invitation at this place, if it is still at this version
-    /// and `news` tells more than what is known.
+    /// and the news tells more than what is known.
     async fn note_delivery(
         &self,
         client: &ClientId,
         invitation: InvitationId,
         version: u32,
-        news: Delivery,
-        sent_at: Option<Timestamp>,
+        news: InvitationNews,
     ) -> Result<(), StoreError>;
+    /// Writes down news of a mail to a learner, if nothing is known of a later mail, and of this
+    /// one not more. Mails are ordered by `mail`, which is the same in all news of one.
+    async fn note_learner_delivery(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+        mail: &str,
+        news: Delivery,
+    ) -> Result<(), StoreError>;
+}
+
+/// Addresses that called a mail spam and are not written to again, each by the id that a learner of
+/// that address has.
+pub trait Suppressions {
+    /// When an address called a mail of the client spam, strongly consistent.
+    async fn complained_at(
+        &self,
+        client: &ClientId,
+        addressee: LearnerId,
+    ) -> Result<Option<Timestamp>, StoreError>;
+    /// Keeps mails of the client from an address from now on. The first instant stays.
+    async fn suppress(
+        &self,
+        client: &ClientId,
+        addressee: LearnerId,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+}
+
+/// The book in which all senders of the stack book.
+pub trait PaceBook {
+    /// What is booked, strongly consistent.
+    async fn pace(&self) -> Result<Pace, StoreError>;
+    /// Writes a booking over what was seen; says whether it still stood there.
+    async fn keep_pace(&self, seen: &Pace, to: &Pace) -> Result<bool, StoreError>;
 }
 
 /// One mail of an intent, as the mail service is told and tells of it.
@@ -322,6 +370,10 @@ pub struct MailTag {
     pub mail: u32,
     /// The invitation it is about, by its place, with its version.
     pub invitation: Option<(InvitationId, u32)>,
+    /// The id that a learner of the address has.
+    pub addressee: Option<LearnerId>,
+    /// When it was claimed: all news of a mail tells the same.
+    pub claimed_at: Option<Timestamp>,
 }
 
 /// The words of a mail.
@@ -362,6 +414,13 @@ pub enum About<'a> {
     Invitation(&'a Invitation),
     /// An invitation that was not answered yet, once more.
     Reminder(&'a Invitation),
+    /// An import that ended.
+    Import {
+        /// The import.
+        run: &'a ImportRun,
+        /// Who uploaded its file.
+        to: &'a EmailAddress,
+    },
 }
 
 /// Who reads a mail.
@@ -416,6 +475,8 @@ pub enum Refusal {
 
 /// Hands mails to the mail service.
 pub trait Mailer {
+    /// What the account may send; `None` if the mail service does not tell.
+    async fn allowance(&self) -> Option<Allowance>;
     /// Makes exactly one attempt.
     async fn send(&self, to: &EmailAddress, mail: &WrittenMail, tag: &MailTag) -> Handover;
 }

@@ -268,6 +268,10 @@ mod tests {
         fn now(&self) -> Timestamp {
             *self.0.lock().expect("no panic")
         }
+
+        async fn rest_until(&self, at: Timestamp) {
+            *self.0.lock().expect("no panic") = at;
+        }
     }
 
     #[derive(Default)]

@@ -1,5 +1,7 @@
 //! The machine's own clock and chance, for running functions.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rand::Rng as _;
 use seatkeeper_domain::ports::{Clock, IdSource};
@@ -13,6 +15,11 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is where the clock comes from")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    async fn rest_until(&self, at: Timestamp) {
+        let pause = Duration::try_from(at.duration_since(self.now())).unwrap_or_default();
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -78,7 +78,7 @@ pub fn learner(learner: &Learner, now: Timestamp) -> Value {
         "group_ids": profile.group_ids, "labels": profile.labels,
         "external_id": profile.external_id, "additional_info": profile.additional_info,
         "end_on": profile.end_on, "delete_on": profile.delete_on, "seats": seats,
-        "created_at": learner.created_at,
+        "delivery": learner.delivery, "created_at": learner.created_at,
     })
 }
 
@@ -111,7 +111,7 @@ pub fn invitation(invitation: &Invitation, now: Timestamp) -> Value {
     json!({
         "invitation_id": invitation.invitation_id, "email": invitation.email,
         "status": invitation.status_at(now), "delivery": invitation.delivery,
-        "contract_id": invitation.contract_id, "sublicense_id": invitation.sublicense_id,
+        "gives_up_at": invitation.gives_up_at, "contract_id": invitation.contract_id, "sublicense_id": invitation.sublicense_id,
         "roles": roles(&grant.roles), "group_ids": grant.group_ids, "labels": grant.labels,
         "language": grant.language, "message": invitation.message, "start_on": grant.start_on,
         "end_on": grant.end_on, "delete_on": grant.delete_on,

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use seatkeeper_domain::client::{Client, HttpsUrl};
 use seatkeeper_domain::color::Color;
 use seatkeeper_domain::dates::local_date;
+use seatkeeper_domain::import_run::{ImportRun, ImportStatus};
 use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::language::Language;
 use seatkeeper_domain::learner::{Learner, Seat};
@@ -16,7 +17,8 @@ use seatkeeper_domain::ports::{About, Reader as Audience, Unwritable, Writer, Wr
 use seatkeeper_domain::secrets::Keys;
 
 use crate::{
-    Brand, FirstSignIn, Letter, LetterKind, Link, Reader, Rendered, render, resolve_language,
+    Brand, FirstSignIn, ImportEnding, ImportNews, Letter, LetterKind, Link, Reader, Rendered,
+    render, resolve_language,
 };
 
 /// Writes mails in the reader's language, with links to the pages at one address.
@@ -148,7 +150,7 @@ impl LetterWriter {
         let language = invitation.grant.language.as_ref().map(Language::as_str);
         let letter = Letter {
             inviter: invitation.inviter.as_deref(),
-            message: invitation.message.as_deref(),
+            message: invitation.message.as_deref().filter(|_| !again),
             access_until: invitation.grant.end_on,
             ..blank(kind, client, invitation.email.as_str(), audience)
         };
@@ -173,9 +175,40 @@ impl Writer for LetterWriter {
             }
             About::Invitation(invitation) => self.to_invited(client, invitation, reader, false),
             About::Reminder(invitation) => self.to_invited(client, invitation, reader, true),
+            About::Import { run, to } => to_uploader(client, run, to.as_str(), reader),
         }?;
         Ok(WrittenMail { from_name, subject, text, html, unsubscribe_url })
     }
+}
+
+/// What became of a file, in the language its uploader had then.
+fn to_uploader(
+    client: &Client,
+    run: &ImportRun,
+    email: &str,
+    audience: Audience,
+) -> Result<Rendered, Unwritable> {
+    let totals = &run.totals;
+    let file = run.filename.as_deref();
+    let ending = match run.status {
+        ImportStatus::Rejected => ImportEnding::Rejected,
+        ImportStatus::Refused => ImportEnding::Refused,
+        _ => ImportEnding::Completed,
+    };
+    let news = ImportNews {
+        file: file.unwrap_or_else(|| run.source.key.rsplit('/').next().unwrap_or_default()),
+        ending,
+        has_report: run.report_key.is_some(),
+        rows: run.rows_total.into(),
+        created: totals.created.into(),
+        invited: totals.invited.into(),
+        scheduled: totals.scheduled.into(),
+        updated: totals.updated.into(),
+        skipped: totals.skipped.into(),
+        failed: (totals.failed + totals.not_seated).into(),
+    };
+    let letter = blank(LetterKind::ImportFinished(news), client, email, audience);
+    rendered(&letter, Some(run.language.as_str()), client)
 }
 
 /// The last local day before an instant at which something ends.

@@ -252,8 +252,18 @@ impl Cloud {
         self.0.ses().sent.clone()
     }
 
-    /// Sets what SES tells of the account: mails per second and per 24 hours. It does not hold
-    /// senders to them.
+    /// Has SES refuse what is above the account's rate or quota, as the service does.
+    pub fn hold_to_quota(&self) {
+        self.0.ses().holds = true;
+    }
+
+    /// How many mails SES refused because of the account's rate or quota.
+    pub fn throttled_mails(&self) -> usize {
+        self.0.ses().throttled
+    }
+
+    /// Sets what SES tells of the account: mails per second and per 24 hours. Senders are held to
+    /// them [on demand](Self::hold_to_quota).
     pub fn set_send_quota(&self, max_send_rate: f64, max_24_hour_send: f64) {
         let mut ses = self.0.ses();
         (ses.max_send_rate, ses.max_24_hour_send) = (max_send_rate, max_24_hour_send);

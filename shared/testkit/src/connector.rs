@@ -151,7 +151,7 @@ impl Inner {
         match service {
             Service::DynamoDb => self.dynamodb.answer(operation, call, self.now()),
             Service::S3 => self.s3().answer(operation, call, self.now()),
-            Service::Ses => self.ses().answer(operation, call),
+            Service::Ses => self.ses().answer(operation, call, self.now()),
             Service::Scheduler => self.scheduler().answer(operation, call, self.now()),
         }
     }

@@ -1,5 +1,6 @@
 //! SES: an inbox of everything accepted.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::Service;
@@ -28,6 +29,8 @@ pub struct SentMail {
     pub configuration_set: Option<String>,
     /// The id the sender was given, if the answer arrived.
     pub message_id: String,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
 }
 
 /// The account with its sent mail.
@@ -38,11 +41,21 @@ pub(crate) struct Ses {
     pub(crate) max_send_rate: f64,
     /// Mails per 24 hours the account may send.
     pub(crate) max_24_hour_send: f64,
+    /// Whether what is above either is refused.
+    pub(crate) holds: bool,
+    /// Mails refused because of it.
+    pub(crate) throttled: usize,
 }
 
 impl Default for Ses {
     fn default() -> Self {
-        Self { sent: Vec::new(), max_send_rate: 14.0, max_24_hour_send: 50_000.0 }
+        Self {
+            sent: Vec::new(),
+            max_send_rate: 14.0,
+            max_24_hour_send: 50_000.0,
+            holds: false,
+            throttled: 0,
+        }
     }
 }
 
@@ -57,15 +70,33 @@ pub(crate) fn operation(call: &Call) -> String {
 
 impl Ses {
     /// Does what the request asks; `None` for an operation that is not simulated.
-    pub(crate) fn answer(&mut self, operation: &str, call: &Call) -> Option<Reply> {
+    pub(crate) fn answer(&mut self, operation: &str, call: &Call, now: Timestamp) -> Option<Reply> {
         match operation {
-            "SendEmail" => Some(self.send_email(&call.json())),
-            "GetAccount" => Some(self.get_account()),
+            "SendEmail" => Some(self.send_email(&call.json(), now)),
+            "GetAccount" => Some(self.get_account(now)),
             _ => None,
         }
     }
 
-    fn get_account(&self) -> Reply {
+    /// Mails accepted in the time before `now`.
+    fn accepted_within(&self, span: SignedDuration, now: Timestamp) -> usize {
+        self.sent.iter().rev().take_while(|mail| mail.accepted_at + span > now).count()
+    }
+
+    /// What is said to a mail above the account's rate or quota.
+    fn throttle(&self, now: Timestamp) -> Option<&'static str> {
+        let above = |span, most: f64| {
+            let accepted = u32::try_from(self.accepted_within(span, now)).unwrap_or(u32::MAX);
+            most >= 0.0 && f64::from(accepted) + 1.0 > most
+        };
+        if above(SignedDuration::from_secs(1), self.max_send_rate) {
+            return Some("Maximum sending rate exceeded.");
+        }
+        let day = SignedDuration::from_hours(24);
+        above(day, self.max_24_hour_send).then_some("Daily message quota exceeded.")
+    }
+
+    fn get_account(&self, now: Timestamp) -> Reply {
         Reply::json(&json!({
             "DedicatedIpAutoWarmupEnabled": false,
             "EnforcementStatus": "HEALTHY",
@@ -73,13 +104,13 @@ impl Ses {
             "SendQuota": {
                 "Max24HourSend": self.max_24_hour_send,
                 "MaxSendRate": self.max_send_rate,
-                "SentLast24Hours": self.sent.len(),
+                "SentLast24Hours": self.accepted_within(SignedDuration::from_hours(24), now),
             },
             "SendingEnabled": true,
         }))
     }
 
-    fn send_email(&mut self, request: &Value) -> Reply {
+    fn send_email(&mut self, request: &Value, now: Timestamp) -> Reply {
         let simple = &request["Content"]["Simple"];
         let destination = &request["Destination"];
         let to = ["ToAddresses", "CcAddresses", "BccAddresses"];
@@ -88,6 +119,10 @@ impl Ses {
         if to.is_empty() || from.is_empty() || simple.is_null() {
             let wanted = "a sender, a recipient and simple content are needed";
             return Reply::error(Service::Ses, 400, "BadRequestException", wanted);
+        }
+        if let Some(told) = self.throttle(now).filter(|_| self.holds) {
+            self.throttled += 1;
+            return Reply::error(Service::Ses, 429, "TooManyRequestsException", told);
         }
         let message_id = format!("{:016x}-seatkeeper", self.sent.len() + 1);
         self.sent.push(SentMail {
@@ -101,6 +136,7 @@ impl Ses {
             tags: pairs(&request["EmailTags"]),
             configuration_set: request["ConfigurationSetName"].as_str().map(str::to_owned),
             message_id: message_id.clone(),
+            accepted_at: now,
         });
         Reply::json(&json!({"MessageId": message_id}))
     }
@@ -178,6 +214,24 @@ mod tests {
         let error = letter(&cloud).send().await.unwrap_err().into_service_error();
         assert!(error.is_message_rejected());
         assert!(cloud.sent_mails().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_mail_above_the_rate_or_the_quota_is_refused_where_the_account_holds_to_them() {
+        let cloud = Cloud::new();
+        cloud.set_send_quota(2.0, 3.0);
+        cloud.hold_to_quota();
+        letter(&cloud).send().await.unwrap();
+        letter(&cloud).send().await.unwrap();
+        let refused = letter(&cloud).send().await.unwrap_err().into_service_error();
+        assert!(refused.is_too_many_requests_exception());
+        cloud.clock().advance(jiff::SignedDuration::from_secs(1));
+        letter(&cloud).send().await.unwrap();
+        cloud.clock().advance(jiff::SignedDuration::from_secs(1));
+        assert!(letter(&cloud).send().await.is_err(), "the day's quota is used up");
+        cloud.clock().advance(jiff::SignedDuration::from_hours(24));
+        letter(&cloud).send().await.unwrap();
+        assert_eq!((cloud.sent_mails().len(), cloud.throttled_mails()), (4, 2));
     }
 
     #[tokio::test]

@@ -63,7 +63,8 @@ async fn a_contract_shows_its_terms_and_its_stock() {
             "hold_on": "accept", "invite_ttl_days": 14, "stock_kind": "consumable",
             "return_until_days": 30, "seat_duration_days": 365, "clock_start": "activation",
             "on_end": "stop_new", "grace_days": 0, "privileged_roles": "vendor",
-            "low_stock": [10], "on_hard_bounce": "keep", "opens_at": "08:00",
+            "low_stock": [10], "on_hard_bounce": "keep",
+            "bounce_grace_hours": 72, "opens_at": "08:00",
         },
         "status": "active", "stock": stock([100, 0, 0, 0, 0, 100]), "version": 1,
         "created_at": "now",
@@ -106,6 +107,7 @@ async fn a_contract_that_names_little_has_the_documented_terms() {
                 "return_until_days": null, "seat_duration_days": null,
                 "clock_start": "activation", "on_end": "stop_new", "grace_days": 0,
                 "privileged_roles": "vendor", "low_stock": [25, 0], "on_hard_bounce": "keep",
+            "bounce_grace_hours": 72,
                 "opens_at": "00:00",
             },
             "status": "active", "stock": stock([7, 0, 0, 0, 0, 7]), "version": 1,
@@ -196,7 +198,7 @@ async fn a_learner_created_today_is_seated_listed_and_released() {
         "last_name": "Durand", "language": "fr", "status": "active", "roles": ["learner"],
         "group_ids": ["grp 1"], "labels": ["night"], "external_id": "E-7",
         "additional_info": "two\nlines", "end_on": "2099-06-30", "delete_on": "2099-12-31",
-        "seats": [seat], "created_at": "now",
+        "seats": [seat], "delivery": null, "created_at": "now",
     });
     let expected = json!({"learner": learner, "seat": seat, "stock": stock([2, 0, 0, 1, 0, 1])});
     assert_eq!(house.plain(&made.json()), expected);
@@ -295,7 +297,7 @@ async fn an_invitation_holds_a_seat_and_an_acceptance_uses_it() {
             "roles": ["learner"], "group_ids": [], "labels": ["night"], "language": "en",
             "message": "See you soon", "start_on": null, "end_on": null, "delete_on": null,
             "additional_info": null, "expires_at": null, "sent_count": plain["sent_count"],
-            "last_sent_at": plain["last_sent_at"], "reminders": 0, "reminded_at": null, "reminders_unwanted": false, "invited_by": plain["invited_by"],
+            "last_sent_at": plain["last_sent_at"], "gives_up_at": null, "reminders": 0, "reminded_at": null, "reminders_unwanted": false, "invited_by": plain["invited_by"],
             "created_at": "now",
         })
     );

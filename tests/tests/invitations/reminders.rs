@@ -5,7 +5,7 @@ use seatkeeper_domain::actions::remind_invitations::{
     CALL_MAX, REMINDERS_MAX, Reminded, remind_invitations,
 };
 use seatkeeper_domain::actions::stop_reminders::stop_reminders;
-use seatkeeper_domain::ports::Deliveries as _;
+use seatkeeper_domain::ports::{Deliveries as _, InvitationNews};
 
 use super::*;
 
@@ -20,10 +20,11 @@ async fn remind(world: &World) -> u32 {
 }
 
 /// Tells that the first mails were accepted, or more.
-async fn heard(world: &World, number: usize, news: Delivery) {
+async fn heard(world: &World, number: usize, delivery: Delivery) {
     let (place, sent_at) = (id_of(world, &address(number)), Some(world.clock.now()));
     let version = found(world, number).await.version;
-    world.store.note_delivery(&world.client, place, version, news, sent_at).await.unwrap();
+    let news = InvitationNews { delivery, sent_at, gives_up_at: None };
+    world.store.note_delivery(&world.client, place, version, news).await.unwrap();
 }
 
 fn a_day(world: &World) {

@@ -18,6 +18,7 @@ use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::send_mail::MailRoom;
 use seatkeeper_domain::actions::sweep::{Swept, sweep};
 use seatkeeper_domain::learner::Profile;
+use seatkeeper_domain::pace::Turns;
 use seatkeeper_domain::ports::Clock as _;
 use seatkeeper_mail::LetterWriter;
 use seatkeeper_testkit::{Cloud, SeededIds, VirtualClock};
@@ -40,6 +41,8 @@ pub(crate) fn room(world: &World, number: u64) -> Room {
         writer: LetterWriter::new(world.keys.clone(), PAGES),
         clock: world.clock.clone(),
         ids: SeededIds::new(1000 + number, &world.clock),
+        keys: world.keys.clone(),
+        turns: Turns::default(),
     }
 }
 

@@ -501,6 +501,7 @@ impl Both {
             reminded_at: None,
             reminders_unwanted: false,
             delivery: Delivery::Queued,
+            gives_up_at: None,
             invited_by: "admin-1".to_owned(),
             inviter: None,
             created_at: change.at,

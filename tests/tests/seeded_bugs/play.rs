@@ -16,6 +16,7 @@ use seatkeeper_domain::actions::sweep::sweep;
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::SublicenseId;
+use seatkeeper_domain::pace::{Allowance, Turns};
 use seatkeeper_domain::ports::{Clock as _, Handover, IdSource as _, MailTag, Mailer, WrittenMail};
 use seatkeeper_domain::secrets::Keys;
 use seatkeeper_mail::LetterWriter;
@@ -494,6 +495,8 @@ impl Play {
             keys = Keys::derive("another root secret for tests, also long").expect("long");
         }
         MailRoom {
+            keys: world.keys.clone(),
+            turns: Turns::default(),
             store: world.store.clone(),
             mailer: Judging {
                 mailer: SesMailer::new(&world.cloud.sdk_config(), FROM, "seatkeeper-mail"),
@@ -669,6 +672,10 @@ struct Judging {
 }
 
 impl Mailer for Judging {
+    async fn allowance(&self) -> Option<Allowance> {
+        self.mailer.allowance().await
+    }
+
     async fn send(&self, to: &EmailAddress, mail: &WrittenMail, tag: &MailTag) -> Handover {
         use seatkeeper_domain::ports::Refusal;
         match (self.mailer.send(to, mail, tag).await, self.habit) {

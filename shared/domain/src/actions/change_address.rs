@@ -155,6 +155,7 @@ fn plan(
         reminded_at: None,
         reminders_unwanted: false,
         delivery: if is_told { Delivery::Queued } else { Delivery::Unknown },
+        gives_up_at: None,
         op: change.op.id,
         ..old.clone()
     };

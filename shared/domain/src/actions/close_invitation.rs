@@ -120,6 +120,24 @@ pub async fn expire_invitation(
     end(ports, clock, keys, Actor::System, op, client, &invitation, InvitationStatus::Expired).await
 }
 
+/// Gives an invitation up whose mail came back for good, once the time to mend its address is over;
+/// says whether this call did it. One that was sent again meanwhile is left alone.
+pub async fn give_up_invitation(
+    ports: &(impl Ledger + People),
+    clock: &impl Clock,
+    keys: &Keys,
+    op: Op,
+    client: &ClientId,
+    id: InvitationId,
+) -> Result<bool, StoreError> {
+    let found = ports.invitation(client, id).await?;
+    let Some(invitation) = found.filter(|found| found.is_given_up(clock.now())) else {
+        return Ok(false);
+    };
+    let to = InvitationStatus::Cancelled;
+    end(ports, clock, keys, Actor::System, op, client, &invitation, to).await
+}
+
 /// One try to end a pending invitation, at the version seen; says whether it did.
 #[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
 async fn end(

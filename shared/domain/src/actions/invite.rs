@@ -550,6 +550,7 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             reminders_unwanted: false,
             // Whoever hands the link on by other means knows what became of it; we do not.
             delivery: if command.notify { Delivery::Queued } else { Delivery::Unknown },
+            gives_up_at: None,
             invited_by: self.caller.subject.clone(),
             inviter: self.caller.email.clone(),
             created_at: now,

@@ -123,6 +123,7 @@ async fn plan(
         reminders: 0,
         reminded_at: None,
         delivery: Delivery::Queued,
+        gives_up_at: None,
         op: op.id,
         ..old.clone()
     };

@@ -5,22 +5,34 @@
 
 use jiff::Timestamp;
 
+use crate::actions::hear_of_mail::{tell_invitation, tell_learner, told_learner};
 use crate::change::StoreError;
 use crate::client::Client;
+use crate::email::EmailAddress;
+use crate::ids::{ClientId, InvitationId};
+use crate::import_run::ImportRun;
 use crate::invitation::{Delivery, Invitation};
 use crate::learner::{Learner, Seat};
-use crate::outbox::{Letter, MailPlace, Owed, Settlement, Subject, TRIES};
+use crate::outbox::{LEASE, Letter, MailPlace, Owed, Settlement, Subject, TRIES};
+use crate::pace::Turns;
 use crate::ports::{
-    About, Catalog, Clock, Deliveries, Handover, IdSource, MailTag, Mailer, Outbox, People, Reader,
-    Refusal, Writer, WrittenMail,
+    About, Catalog, Clock, Deliveries, Handover, IdSource, ImportLog, MailTag, Mailer, Outbox,
+    PaceBook, People, Reader, Refusal, Suppressions, Writer, WrittenMail,
 };
+use crate::secrets::Keys;
 
 /// Times a lost race is run again before the sender leaves the intent to others.
 const ROUNDS: u32 = 12;
 
 /// What sending needs of the store.
-pub trait SendPorts: Outbox + Deliveries + Catalog + People {}
-impl<P: Outbox + Deliveries + Catalog + People> SendPorts for P {}
+pub trait SendPorts:
+    Outbox + Deliveries + Suppressions + PaceBook + Catalog + People + ImportLog
+{
+}
+impl<P: Outbox + Deliveries + Suppressions + PaceBook + Catalog + People + ImportLog> SendPorts
+    for P
+{
+}
 
 /// Everything that sending needs.
 #[derive(Debug, Clone)]
@@ -35,6 +47,10 @@ pub struct MailRoom<P, M, W, C, I> {
     pub clock: C,
     /// Names claims.
     pub ids: I,
+    /// Makes the ids of addresses.
+    pub keys: Keys,
+    /// The slots it has booked.
+    pub turns: Turns,
 }
 
 /// What was done about an intent.
@@ -48,6 +64,8 @@ pub struct Posted {
     pub unknown: u32,
     /// Mails that cannot be sent.
     pub refused: u32,
+    /// Mails not sent because their address had complained.
+    pub suppressed: u32,
     /// Where the intent stands now.
     pub standing: Standing,
 }
@@ -61,6 +79,8 @@ pub enum Standing {
     NotDue(Timestamp),
     /// A mail was not accepted; it is due again at this instant.
     PutOff(Refusal, Timestamp),
+    /// The account's rate or quota is used up until this instant. The intent is as it was.
+    Held(Timestamp),
     /// Someone else is at it.
     Elsewhere,
     /// The sender's own time ran out.
@@ -69,7 +89,7 @@ pub enum Standing {
 
 /// A mail ready to be handed over.
 struct Draft {
-    to: crate::email::EmailAddress,
+    to: EmailAddress,
     written: WrittenMail,
     tag: MailTag,
 }
@@ -80,6 +100,7 @@ enum Found {
     Account(Box<Learner>, Letter),
     Invitation(Box<Invitation>),
     Reminder(Box<Invitation>),
+    Import(Box<ImportRun>),
 }
 
 /// What became of one mail.
@@ -93,8 +114,14 @@ enum Outcome {
 impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W, C, I> {
     /// Sends what is due of an intent. No mail is begun after `until`.
     pub async fn send(&self, place: &MailPlace, until: Timestamp) -> Result<Posted, StoreError> {
-        let mut posted =
-            Posted { sent: 0, lapsed: 0, unknown: 0, refused: 0, standing: Standing::Done };
+        let mut posted = Posted {
+            sent: 0,
+            lapsed: 0,
+            unknown: 0,
+            refused: 0,
+            suppressed: 0,
+            standing: Standing::Done,
+        };
         let Some(mut owed) = self.store.owed(place).await? else {
             return Ok(posted);
         };
@@ -129,18 +156,34 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 client = self.store.client(&owed.intent.client_id).await?;
             }
             let known = client.as_ref().ok_or_else(|| broken("an owed mail without a client"))?;
-            let Some(found) = self.find(&owed, now).await? else {
-                let passed = owed.skip(now).ok_or_else(|| broken("a mail that is not there"))?;
-                if self.store.advance(place, &owed, &passed).await? {
-                    posted.lapsed += 1;
-                    owed = passed;
-                } else {
-                    rounds -= 1;
-                    owed = self.again(place).await?;
+            let found = match self.wanted(&owed, now).await? {
+                Wanted::Yes(found) => found,
+                passed => {
+                    let to = match passed {
+                        Wanted::Suppressed => owed.suppress(now),
+                        _ => owed.skip(now),
+                    };
+                    let to = to.ok_or_else(|| broken("a mail that is not there"))?;
+                    if !self.store.advance(place, &owed, &to).await? {
+                        rounds -= 1;
+                        owed = self.again(place).await?;
+                        continue;
+                    }
+                    if matches!(passed, Wanted::Suppressed) {
+                        posted.suppressed += 1;
+                        self.note_suppressed(&owed).await?;
+                    } else {
+                        posted.lapsed += 1;
+                    }
+                    owed = to;
+                    continue;
                 }
-                continue;
             };
-            let draft = self.draft(place, &owed, known, &found, now);
+            let (ports, mailer) = (&self.store, &self.mailer);
+            if let Some(at) = self.turns.wait(ports, mailer, &self.clock, until).await? {
+                return Ok(posted.standing(Standing::Held(at)));
+            }
+            let draft = self.draft(place, &owed, known, &found, self.clock.now());
             match self.hand_over(place, &owed, draft).await? {
                 Outcome::Settled(settled, how) => {
                     match how {
@@ -189,22 +232,41 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                     .filter(|learner| learner.password_serial == u64::from(*serial))
                     .map(|learner| Found::Account(Box::new(learner), *letter))
             }
-            Some(
-                subject @ (Subject::Invitation { invitation, version }
-                | Subject::Reminder { invitation, version, .. }),
-            ) => {
-                let invitation = self.store.invitation(client, *invitation).await?;
-                let again = matches!(subject, Subject::Reminder { .. });
-                let live = |found: &Invitation| {
-                    let unwanted = again && found.reminders_unwanted;
-                    found.version == *version && found.is_live(now) && !unwanted
-                };
-                invitation.filter(live).map(Box::new).map(match subject {
-                    Subject::Reminder { .. } => Found::Reminder,
-                    _ => Found::Invitation,
-                })
+            Some(Subject::Invitation { invitation, version }) => {
+                let found = self.live(client, *invitation, *version, now).await?;
+                found.map(|found| Found::Invitation(Box::new(found)))
+            }
+            Some(Subject::Reminder { invitation, version, .. }) => {
+                let found = self.live(client, *invitation, *version, now).await?;
+                let wanted = found.filter(|found| !found.reminders_unwanted);
+                wanted.map(|found| Found::Reminder(Box::new(found)))
+            }
+            Some(Subject::Import { import }) => {
+                let run = self.store.import(client, *import).await?;
+                run.map(|run| Found::Import(Box::new(run)))
             }
         })
+    }
+
+    async fn live(
+        &self,
+        client: &ClientId,
+        invitation: InvitationId,
+        version: u32,
+        now: Timestamp,
+    ) -> Result<Option<Invitation>, StoreError> {
+        let found = self.store.invitation(client, invitation).await?;
+        Ok(found.filter(|found| found.version == version && found.is_live(now)))
+    }
+
+    /// What the next mail is about, unless its reason has lapsed or its address wants none.
+    async fn wanted(&self, owed: &Owed, now: Timestamp) -> Result<Wanted, StoreError> {
+        let Some(found) = self.find(owed, now).await? else { return Ok(Wanted::Lapsed) };
+        let Some(to) = addressee(owed, &found) else { return Ok(Wanted::Lapsed) };
+        let client = &owed.intent.client_id;
+        let addressee = self.keys.learner_id(client, to);
+        let complained_at = self.store.complained_at(client, addressee).await?;
+        Ok(if complained_at.is_some() { Wanted::Suppressed } else { Wanted::Yes(found) })
     }
 
     /// The next mail in words; `None` if it cannot be put into any.
@@ -216,27 +278,24 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
         found: &Found,
         now: Timestamp,
     ) -> Option<Draft> {
-        let (to, about, invitation) = match found {
+        let to = addressee(owed, found)?;
+        let version = |invitation: &Invitation| (invitation.place(), invitation.version);
+        let (about, invitation) = match found {
             Found::Seat(both, letter) => {
                 let (learner, seat) = both.as_ref();
-                (&learner.email, About::Seat { learner, seat, letter: *letter }, None)
+                (About::Seat { learner, seat, letter: *letter }, None)
             }
-            Found::Account(learner, letter) => {
-                (&learner.email, About::Account { learner, letter: *letter }, None)
-            }
+            Found::Account(learner, letter) => (About::Account { learner, letter: *letter }, None),
             Found::Invitation(invitation) => {
-                let version = (invitation.place(), invitation.version);
-                (&invitation.email, About::Invitation(invitation), Some(version))
+                (About::Invitation(invitation), Some(version(invitation)))
             }
-            Found::Reminder(invitation) => {
-                let version = (invitation.place(), invitation.version);
-                (&invitation.email, About::Reminder(invitation), Some(version))
-            }
+            Found::Reminder(invitation) => (About::Reminder(invitation), Some(version(invitation))),
+            Found::Import(run) => (About::Import { run, to }, None),
         };
-        let copy_to = owed.intent.copy_to.as_ref();
-        let reader = if copy_to.is_some() { Reader::Administrator } else { Reader::Learner };
+        let copied = owed.intent.copy_to.is_some() && !matches!(found, Found::Import(_));
+        let reader = if copied { Reader::Administrator } else { Reader::Learner };
         Some(Draft {
-            to: copy_to.unwrap_or(to).clone(),
+            to: to.clone(),
             written: self.writer.write(client, about, reader, now).ok()?,
             tag: MailTag {
                 client_id: owed.intent.client_id.clone(),
@@ -244,6 +303,8 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 mail: owed.next,
                 // News of a copy says nothing about the invitation.
                 invitation: invitation.filter(|_| reader == Reader::Learner),
+                addressee: Some(self.keys.learner_id(&owed.intent.client_id, to)),
+                claimed_at: None,
             },
         })
     }
@@ -257,7 +318,8 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
     ) -> Result<Outcome, StoreError> {
         let token = self.ids.uuid();
         let mail = owed.next;
-        let claimed = owed.claim(token, self.clock.now());
+        let claimed_at = self.clock.now();
+        let claimed = owed.claim(token, claimed_at);
         let mut held = claimed.ok_or_else(|| broken("a mail that cannot be claimed"))?;
         if !self.store.advance(place, owed, &held).await? {
             // Either someone was faster, or the answer to our own claim was lost.
@@ -267,9 +329,14 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
             }
             held = seen;
         }
+        let mut tag = None;
         let handover = match draft {
             None => Handover::Refused(Refusal::Malformed),
-            Some(Draft { to, written, tag }) => self.mailer.send(&to, &written, &tag).await,
+            Some(_) if !self.may_begin().await? => Handover::Refused(Refusal::Busy),
+            Some(Draft { to, written, tag: said }) => {
+                let said = tag.insert(MailTag { claimed_at: Some(claimed_at), ..said });
+                self.mailer.send(&to, &written, said).await
+            }
         };
         let how = match handover {
             Handover::Accepted => Ok(Settlement::Sent),
@@ -291,6 +358,9 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 return match how {
                     Ok(how) => {
                         self.note(&to, how, now).await?;
+                        if let Some(tag) = tag {
+                            self.note_learner(&to, how, &tag).await?;
+                        }
                         Ok(Outcome::Settled(to, how))
                     }
                     Err(refusal) => Ok(Outcome::PutOff(refusal, to.intent.due_at)),
@@ -311,6 +381,49 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
         Ok(Outcome::Lost(None))
     }
 
+    /// Whether the mail may begin now: its turn has come, or another one comes soon.
+    async fn may_begin(&self) -> Result<bool, StoreError> {
+        for _ in 0..ROUNDS {
+            if self.turns.begin(&self.clock) {
+                return Ok(true);
+            }
+            // The claim took longer than the turn lasts.
+            let until = self.clock.now() + LEASE / 2;
+            if self.turns.wait(&self.store, &self.mailer, &self.clock, until).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the outcome of the mail before `next` to its learner, if it went to one.
+    async fn note_learner(
+        &self,
+        settled: &Owed,
+        how: Settlement,
+        tag: &MailTag,
+    ) -> Result<(), StoreError> {
+        let about = settled.intent.subjects.get(tag.mail as usize);
+        let copied = settled.intent.copy_to.is_some();
+        match about.filter(|_| !copied).and_then(told_learner) {
+            Some(learner) => tell_learner(&self.store, tag, learner, shown(how)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Shows whoever asked for the mail why it was not sent.
+    async fn note_suppressed(&self, owed: &Owed) -> Result<(), StoreError> {
+        let client = &owed.intent.client_id;
+        let Some(Subject::Invitation { invitation, version }) = owed.subject() else {
+            return Ok(());
+        };
+        if owed.intent.copy_to.is_some() {
+            return Ok(());
+        }
+        let told = (Delivery::Complained, None);
+        tell_invitation(&self.store, &self.clock, client, (*invitation, *version), told).await
+    }
+
     /// Writes the outcome of the mail before `next` into its invitation, if it has one.
     async fn note(
         &self,
@@ -329,13 +442,35 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
         else {
             return Ok(());
         };
-        let (news, sent_at) = match how {
-            Settlement::Sent => (Delivery::Sent, Some(now)),
-            Settlement::Unknown => (Delivery::Unknown, Some(now)),
-            Settlement::Refused => (Delivery::Bounced, None),
-        };
+        let told = (shown(how), Some(now).filter(|_| how != Settlement::Refused));
         let client = &settled.intent.client_id;
-        self.store.note_delivery(client, *invitation, *version, news, sent_at).await
+        tell_invitation(&self.store, &self.clock, client, (*invitation, *version), told).await
+    }
+}
+
+/// Whether the next mail is to be sent.
+enum Wanted {
+    Yes(Found),
+    Lapsed,
+    Suppressed,
+}
+
+/// To whom the next mail goes.
+fn addressee<'a>(owed: &'a Owed, found: &'a Found) -> Option<&'a EmailAddress> {
+    owed.intent.copy_to.as_ref().or(match found {
+        Found::Seat(both, _) => Some(&both.0.email),
+        Found::Account(learner, _) => Some(&learner.email),
+        Found::Invitation(invitation) | Found::Reminder(invitation) => Some(&invitation.email),
+        Found::Import(_) => None,
+    })
+}
+
+/// What is shown of a mail that was handed over.
+fn shown(how: Settlement) -> Delivery {
+    match how {
+        Settlement::Sent => Delivery::Sent,
+        Settlement::Unknown => Delivery::Unknown,
+        Settlement::Refused => Delivery::Bounced,
     }
 }
 

@@ -4,12 +4,13 @@
 //! Every part is bounded, reads only what is due, and may run beside another sweep: what it does
 //! is decided by the same conditions as everywhere else.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::cancel_import::forget_import;
-use crate::actions::close_invitation::expire_invitation;
+use crate::actions::close_invitation::{expire_invitation, give_up_invitation};
 use crate::actions::issue_codes::tend_batch;
 use crate::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
 use crate::actions::prove_pool::{Mismatch, PROVEN_FOR, Proven, SETTLED_AFTER, prove};
@@ -46,12 +47,16 @@ pub struct Swept {
     pub mails_unknown: u32,
     /// Mails set aside because they cannot be sent.
     pub mails_refused: u32,
+    /// Mails not sent because their address had complained.
+    pub mails_suppressed: u32,
     /// Intents that were put off.
     pub mails_put_off: u32,
     /// Cohorts opened that their schedule missed.
     pub cohorts_opened: u32,
     /// Invitations whose time had run out.
     pub invitations_expired: u32,
+    /// Invitations whose mail had come back for good.
+    pub invitations_given_up: u32,
     /// Batches of codes that had seats set aside which nobody can redeem: never finished, revoked, over.
     pub batches_given_back: u32,
     /// Imports whose worker was gone.
@@ -95,6 +100,7 @@ impl Swept {
         self.mails_lapsed += posted.lapsed;
         self.mails_unknown += posted.unknown;
         self.mails_refused += posted.refused;
+        self.mails_suppressed += posted.suppressed;
         self.mails_put_off += u32::from(matches!(posted.standing, Standing::PutOff(..)));
     }
 }
@@ -179,7 +185,18 @@ where
         }
         let op = Op { id: room.ids.uuid(), guard: None };
         match expire_invitation(&room.store, &room.clock, keys, op, &client, id).await {
-            Ok(true) => swept.invitations_expired += 1,
+            Ok(true) => {
+                swept.invitations_expired += 1;
+                continue;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                swept.trouble("invitation", id, error);
+                continue;
+            }
+        }
+        match give_up_invitation(&room.store, &room.clock, keys, op, &client, id).await {
+            Ok(true) => swept.invitations_given_up += 1,
             Ok(false) => {}
             Err(error) => swept.trouble("invitation", id, error),
         }
@@ -271,10 +288,19 @@ where
     I: IdSource,
 {
     let mut busy = 0;
-    for place in room.store.due_mails(room.clock.now(), ITEMS).await? {
+    let mut seen = BTreeSet::new();
+    let mut due = VecDeque::new();
+    loop {
+        if due.is_empty() {
+            // What is put off has a later place in the index, what another sender is at has not.
+            let found = room.store.due_mails(room.clock.now(), ITEMS).await?;
+            due.extend(found.into_iter().filter(|place| !seen.contains(place)));
+        }
+        let Some(place) = due.pop_front() else { break };
         if room.clock.now() >= until {
             break;
         }
+        seen.insert(place.clone());
         match room.send(&place, until).await {
             Ok(posted) => {
                 swept.count(posted);
@@ -283,9 +309,10 @@ where
                     _ => None,
                 };
                 busy = if refusal == Some(Refusal::Busy) { busy + 1 } else { 0 };
-                // What holds for one mail holds for all: the account may not send, or the service
-                // is not there.
-                if refusal == Some(Refusal::Barred) || busy == BUSY_MAX {
+                // What holds for one mail holds for all: the account may not send, the service is
+                // not there, or its rate or quota is used up.
+                let held = matches!(posted.standing, Standing::Held(_));
+                if held || refusal == Some(Refusal::Barred) || busy == BUSY_MAX {
                     break;
                 }
             }

@@ -200,6 +200,7 @@ fn check_mails(tenant: &Tenant) -> Result<(), Broken> {
                     .get(invitation)
                     .is_some_and(|known| known.version >= *version),
                 Subject::Account { learner, .. } => tenant.learners.contains_key(learner),
+                Subject::Import { import } => tenant.imports.contains_key(import),
             };
             demand("I4", happened, || format!("told of what did not happen: {subject:?}"))?;
         }

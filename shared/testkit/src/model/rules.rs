@@ -421,6 +421,7 @@ impl Tenant {
             }
             Step::SeatLearner(seating) => {
                 let known = self.learners.entry(seating.learner_id).or_insert_with(|| Learner {
+                    delivery: None,
                     learner_id: seating.learner_id,
                     email: seating.email.clone(),
                     profile: Profile::default(),

@@ -501,6 +501,7 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         reminders_unwanted: false,
         // Whoever hands the link on by other means knows what became of it; we do not.
         delivery: if told { Delivery::Queued } else { Delivery::Unknown },
+        gives_up_at: None,
         invited_by: draft.change.actor.to_string(),
         inviter: work.run.inviter.clone(),
         created_at: at,
