@@ -15,7 +15,7 @@ BENCH := .local/bench
 export PATH := $(CURDIR)/.local/cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser up down logs token clean-data build test fuzz bench fmt lint verify proofs sam-build deploy
+.PHONY: help demo browser up down logs token clean-data build test screenshots fuzz bench fmt lint verify proofs sam-build deploy
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ build: ## Build the functions for the local stack
 test: .local/nextest $(VENV)/.installed ## Run the tests
 	cargo build --workspace --bins --tests --locked
 	cargo nextest run --workspace --locked
+
+screenshots: ## Picture mails into docs/screenshots, with a headless Chromium
+	@python3 local/screenshots.py
 
 fuzz: .local/nextest ## Search for spreadsheets that get no answer, SECONDS=60 in each format
 	SEATKEEPER_FUZZ_SECONDS=$(or $(SECONDS),60) cargo nextest run --locked --profile verify \
