@@ -502,8 +502,8 @@ async fn a_reminder_can_be_stopped_with_one_click_and_nothing_else_is() {
         let found = mail.headers.iter().find(|(header, _)| header == name);
         found.map(|(_, value)| value.clone())
     };
-    let click = header(reminder, "List-Unsubscribe-Post");
-    assert_eq!(click.as_deref(), Some("List-Unsubscribe=One-Click"));
+    let post = header(reminder, "List-Unsubscribe-Post");
+    assert_eq!(post.as_deref(), Some("List-Unsubscribe=One-Click"));
     assert_eq!(header(invitation, "List-Unsubscribe"), None, "an invitation is asked for once");
     let url = header(reminder, "List-Unsubscribe").unwrap();
     let url = url.strip_prefix('<').unwrap().strip_suffix('>').unwrap();

@@ -330,7 +330,7 @@ mod tests {
                 let Booked::Slots(slots, after) = pace.book(at(now), allowance, wish(slots)) else {
                     panic!("there is no quota");
                 };
-                let lag = |place: usize| if place % 2 == 0 { late } else { 0 };
+                let lag = |place: usize| if place.is_multiple_of(2) { late } else { 0 };
                 let starts = slots.iter().enumerate();
                 begun.extend(starts.map(|(place, slot)| slot.as_microsecond() + lag(place)));
                 pace = after;

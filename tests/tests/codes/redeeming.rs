@@ -374,6 +374,7 @@ async fn invite(world: &World, email: &str) -> Invitation {
         reminded_at: None,
         reminders_unwanted: false,
         delivery: Delivery::Queued,
+        gives_up_at: None,
         invited_by: "ana".to_owned(),
         inviter: None,
         created_at: now,
