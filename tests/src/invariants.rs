@@ -241,8 +241,8 @@ impl Seen {
     fn mails(&self) -> Result<(), Broken> {
         let mut notifications = BTreeSet::new();
         for mail in &self.sent {
-            let once = notifications.insert(format!("{:?}", mail.tags));
-            demand("I4", once, || format!("sent more than once: {:?}", mail.tags))?;
+            let once = notifications.insert(mail.identity());
+            demand("I4", once, || format!("sent more than once: {}", mail.identity()))?;
         }
         let ops: BTreeSet<&str> = self.kind("audit").map(|record| text(record, "op")).collect();
         let (mut said, mut begun) = (BTreeSet::new(), 0);

@@ -33,6 +33,14 @@ pub struct SentMail {
     pub accepted_at: Timestamp,
 }
 
+impl SentMail {
+    /// Which mail it is: its tags, but for the one that tells this attempt at it from others.
+    pub fn identity(&self) -> String {
+        let lasting = self.tags.iter().filter(|(name, _)| name != "claimed");
+        format!("{:?}", lasting.collect::<Vec<_>>())
+    }
+}
+
 /// The account with its sent mail.
 #[derive(Debug)]
 pub(crate) struct Ses {

@@ -133,7 +133,7 @@ fn assert_mails_went_out_once(scene: &Scene, dump: &[Value]) {
     let sent = world.cloud.sent_mails();
     let mut notifications = BTreeMap::new();
     for mail in &sent {
-        *notifications.entry(format!("{:?}", mail.tags)).or_insert(0) += 1;
+        *notifications.entry(mail.identity()).or_insert(0) += 1;
     }
     for (tags, count) in &notifications {
         assert_eq!(*count, 1, "I4: sent more than once: {tags}");
