@@ -576,9 +576,8 @@ async fn a_hard_bounce_changes_nothing_where_the_contract_keeps_invitations() {
     assert_eq!(world.stock().await.held, 1);
 }
 
-#[tokio::test]
-async fn an_uploader_is_told_what_became_of_the_file() {
-    let world = World::with_seats(3).await;
+/// Owes the mail about an import that came to this state, and sends it.
+async fn told_of_import(world: &World, status: ImportStatus) {
     let run = ImportRun {
         import_id: ImportId::from_uuid(world.op().id),
         source: SourceObject {
@@ -597,7 +596,7 @@ async fn an_uploader_is_told_what_became_of_the_file() {
             date_order: DateOrder::default(),
             defaults: json!({}),
         },
-        status: ImportStatus::Completed,
+        status,
         reject_code: None,
         reject_detail: None,
         detected: Value::Null,
@@ -623,11 +622,20 @@ async fn an_uploader_is_told_what_became_of_the_file() {
     change.step(Step::Mail(import_mail(&world.client, &run, address(7), world.clock.now())));
     change.step(Step::PutImport { run: Box::new(run), expects: None });
     world.store.apply(&change).await.unwrap();
-    notify(&world, 1, &world.cloud.stream_records()).await;
+    notify(world, 1, &world.cloud.stream_records()).await;
+}
+
+#[tokio::test]
+async fn an_uploader_is_told_what_became_of_the_file() {
+    let world = World::with_seats(3).await;
+    told_of_import(&world, ImportStatus::Completed).await;
     let mails = world.cloud.sent_mails();
     assert_eq!(mails[0].to, [address(7).to_string()]);
     assert_eq!(mails[0].subject, "Ihr Import ist abgeschlossen: new starters.xlsx");
     assert!(mails[0].text.contains("Angelegte Konten: 2") && !mails[0].text.contains("Kopie"));
+
+    told_of_import(&world, ImportStatus::Undone).await;
+    assert_eq!(world.cloud.sent_mails().len(), 1, "it is no news that it was completed");
 }
 
 #[tokio::test]

@@ -47,6 +47,12 @@ impl ImportStatus {
     pub fn is_at_rest(self) -> bool {
         !matches!(self, Self::Checking | Self::Committing | Self::Undoing)
     }
+
+    /// Whether whoever uploaded the file is told of it by mail: it came about without anybody
+    /// looking on, and is an end.
+    pub fn is_news(self) -> bool {
+        matches!(self, Self::Rejected | Self::Completed | Self::Refused)
+    }
 }
 
 /// What becomes of the rows.

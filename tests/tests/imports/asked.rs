@@ -276,6 +276,27 @@ async fn defaults_speak_where_a_row_is_silent_and_groups_are_made_when_asked() {
 }
 
 #[tokio::test]
+async fn whoever_uploaded_a_file_is_told_once_how_it_ended() {
+    let stage = Stage::with_seats(3).await;
+    let told = || stage.mails().into_iter().filter(|(_, letter)| letter == "import").count();
+    let checked = stage.checked(plainly(), &people(1, TODAY)).await;
+    assert_eq!(told(), 0, "it has not ended");
+    stage.cancel(checked.import_id).await.expect("cancelled");
+    assert_eq!(told(), 0, "whoever cancels it knows");
+    let completed = stage.completed(plainly(), &people(2, TODAY)).await;
+    assert_eq!((completed.status, told()), (ImportStatus::Completed, 1));
+    stage.undone(completed.import_id).await;
+    assert_eq!(told(), 1, "whoever undoes it looks on");
+    let at_once = ImportSettings { auto_commit: true, ..plainly() };
+    let refused = stage.checked(at_once.clone(), &people(9, TODAY)).await;
+    assert_eq!((refused.status, told()), (ImportStatus::Refused, 2));
+    let rejected = stage.checked(at_once, "name\nAna\n").await;
+    assert_eq!((rejected.status, told()), (ImportStatus::Rejected, 3));
+    stage.import("a.csv", people(1, TODAY)).await;
+    assert_eq!(told(), 3, "nobody is known to have dropped a file");
+}
+
+#[tokio::test]
 async fn invitations_of_a_file_carry_its_message_and_who_asked_for_it() {
     let stage = Stage::with_seats(5).await;
     let settings = ImportSettings { mode: Mode::Invite, ..plainly() };

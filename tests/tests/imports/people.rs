@@ -99,7 +99,10 @@ async fn invite_mode_invites_strangers_and_seats_those_who_have_an_account() {
     assert_eq!(a.grant.language.expect("a language").as_str(), "de");
     assert_eq!(b.grant.language.expect("a language").as_str(), "it");
     assert_eq!(b.grant.start_on, Some(date(2027, 3, 1)));
-    assert_eq!(stage.mails().len(), 2);
+    let due: Vec<_> = stage.mails().into_iter().map(|(due, _)| due[..16].to_owned()).collect();
+    let midnight_in_paris = "2027-02-28T23:00".to_owned();
+    assert_eq!(due, [run.created_at.to_string()[..16].to_owned(), midnight_in_paris]);
+    assert_eq!(b.expires_at.to_string(), "2027-03-14T23:00:00Z", "its days begin with its mail");
     stage.assert_at_rest(&run).await;
     let again = stage.import_with(text, &[("mode", "invite")]).await;
     assert_eq!((again.totals.existing, again.totals.skipped), (2, 2));

@@ -204,8 +204,8 @@ impl Stage {
                 let due = intent["due_at"].as_str().expect("an instant").to_owned();
                 let subjects = intent["subjects"].as_array().expect("subjects").clone();
                 subjects.into_iter().map(move |subject| {
-                    let letter = subject["letter"].as_str().unwrap_or("invitation").to_owned();
-                    (due.clone(), letter)
+                    let letter = subject["letter"].as_str().or(subject["about"].as_str());
+                    (due.clone(), letter.expect("a letter or what it is about").to_owned())
                 })
             })
             .collect();

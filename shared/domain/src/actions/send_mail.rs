@@ -243,7 +243,8 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
             }
             Some(Subject::Import { import }) => {
                 let run = self.store.import(client, *import).await?;
-                run.map(|run| Found::Import(Box::new(run)))
+                let told = run.filter(|run| run.status.is_news());
+                told.map(|run| Found::Import(Box::new(run)))
             }
         })
     }

@@ -8,8 +8,10 @@ use crate::actions::ROUNDS;
 use crate::audit::Action;
 use crate::change::{Block, Change, Step, StoreError};
 use crate::dates::local_date;
+use crate::email::EmailAddress;
 use crate::import::{Detected, Field, RowError};
 use crate::import_run::{ImportRun, ImportStatus, Outcome, RowProblem, SeatNeed, Verdict, WAITS};
+use crate::outbox::import_mail;
 use crate::ports::{Clock, Files, IdSource, ReportAbout, ReportedRow, Sheets, Unreadable};
 
 use super::{ImportPorts, Importer, Stop, Work, lost_every_round, retryable};
@@ -131,6 +133,12 @@ where
             epoch: epoch + 1,
             ..work.run.clone()
         };
+        // A dropped file has no author whom anybody knows.
+        let uploader: Option<EmailAddress> = run.inviter.as_deref().and_then(|to| to.parse().ok());
+        if let Some(uploader) = uploader.filter(|_| run.status.is_news()) {
+            let client = &work.ground.client.client_id;
+            change.step(Step::Mail(import_mail(client, &run, uploader, change.at)));
+        }
         change.step(Step::PutImport { run: Box::new(run), expects: Some(epoch) });
         let Err(refused) = self.ports.apply(&change).await else {
             return Ok(true);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::actions::ROUNDS;
 use crate::actions::add_group::{AddGroupError, add_group};
-use crate::actions::invitations::expires_at;
+use crate::actions::invitations::{expires_at, told_at};
 use crate::actions::seating::{cohort_key, new_seat};
 use crate::audit::{Action, Actor};
 use crate::change::{Block, BlockCursor, Change, Presence, SeatLearner, Step};
@@ -47,6 +47,8 @@ struct Draft {
     learners: Vec<LearnerId>,
     /// Mails that go out at once.
     mails: Vec<Subject>,
+    /// Invitations whose mails wait for the day, by its instant.
+    invited_later: BTreeMap<Timestamp, Vec<Subject>>,
     /// Seats that open later, by their instant.
     later: BTreeMap<Timestamp, Cohort>,
 }
@@ -202,6 +204,7 @@ where
             kept: 0,
             learners: Vec::new(),
             mails: Vec::new(),
+            invited_later: BTreeMap::new(),
             later: BTreeMap::new(),
             chunk: Chunk { rows: Vec::new(), ..chunk },
         };
@@ -480,6 +483,7 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
     let Succession { invitation_id, moved_to, version, left } = Succession::at(place, over);
     let grant = grant(work, values, &defaults, at);
     let holds_seat = held || ground.contract.policies.hold_on == HoldOn::Invite;
+    let told_at = told_at(ground, &grant, at);
     let invitation = Invitation {
         invitation_id,
         moved_to,
@@ -512,7 +516,12 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         draft.rem -= 1;
     }
     if told {
-        draft.mails.push(Subject::Invitation { invitation: place, version });
+        let mails = if told_at > at {
+            draft.invited_later.entry(told_at).or_default()
+        } else {
+            &mut draft.mails
+        };
+        mails.push(Subject::Invitation { invitation: place, version });
     }
     draft.learners.push(standing.learner_id);
     draft.change.step(Step::PutInvitation {
@@ -557,6 +566,9 @@ fn draft_shared(work: &Work, block: &Block, draft: &mut Draft) {
     if !draft.mails.is_empty() {
         let mails = std::mem::take(&mut draft.mails);
         change.step(intent(mails, None, change.at, "now"));
+    }
+    for (instant, mails) in std::mem::take(&mut draft.invited_later) {
+        change.step(intent(mails, None, instant, &format!("invited#{}", instant.as_second())));
     }
     for (instant, cohort) in std::mem::take(&mut draft.later) {
         let Cohort { start_on, count, mails } = cohort;
