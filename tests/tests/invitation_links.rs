@@ -14,7 +14,7 @@ use seatkeeper_domain::contract::Contract;
 use seatkeeper_domain::ids::ContractId;
 use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::password::PasswordPolicy;
-use seatkeeper_domain::ports::IdSource as _;
+use seatkeeper_domain::ports::{IdSource as _, People as _};
 use seatkeeper_http::caller::ClaimNames;
 use seatkeeper_http::config::EdgeConfig;
 use seatkeeper_http::{App, Shared, edge};
@@ -160,6 +160,50 @@ async fn many_addresses_are_answered_one_by_one_with_the_stock() {
 }
 
 #[tokio::test]
+async fn a_list_with_five_bad_of_a_thousand_invites_995_and_names_the_five() {
+    let house = House::with_seats(1_100).await;
+    let bad =
+        ["nobody", "@example.org", "a@b@example.org", "two words@example.org", "a@example..org"];
+    let mut emails: Vec<String> = (0..995).map(|n| format!("person.{n}@example.org")).collect();
+    for (number, text) in bad.iter().enumerate() {
+        emails.insert(number * 200, (*text).to_owned());
+    }
+    let reply = house.invite(&json!({"emails": emails, "notify": false})).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let body = reply.json();
+    let results = body["results"].as_array().unwrap();
+    let named = |outcome: &str| {
+        let found = results.iter().filter(|one| one["outcome"] == outcome);
+        found.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!((results.len(), named("invited").len()), (1_000, 995));
+    let rejected = named("rejected");
+    let told: Vec<_> = rejected.iter().map(|one| one["email"].as_str().unwrap()).collect();
+    assert_eq!(told, bad);
+    assert!(rejected.iter().all(|one| one["error"] == "invalid-email"));
+    let stock = |name: &str| (body[name]["held"].clone(), body[name]["available"].clone());
+    assert_eq!(stock("stock_before"), (json!(0), json!(1_100)));
+    assert_eq!(stock("stock"), (json!(995), json!(105)));
+}
+
+#[tokio::test]
+async fn a_thousand_addresses_pasted_in_any_manner_are_one_list() {
+    let house = House::with_seats(1_000).await;
+    let ends = [", ", ";", "\n", " ", "\r\n", " ; "];
+    let pasted: Vec<String> =
+        (0..1_000).map(|n| format!("p{n}@example.org{}", ends[n % ends.len()])).collect();
+    let reply = house.invite(&json!({"emails": pasted.concat(), "partial": true})).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let body = reply.json();
+    let results = body["results"].as_array().unwrap();
+    assert!(results.iter().all(|one| one["outcome"] == "invited"));
+    assert_eq!((results.len(), &body["stock"]["held"]), (1_000, &json!(1_000)));
+    let whole = house.invite(&json!({"emails": "a@example.org", "partial": false})).await;
+    let error = &whole.json()["errors"][0];
+    assert_eq!((whole.status.as_u16(), &error["pointer"]), (422, &json!("/partial")));
+}
+
+#[tokio::test]
 async fn wrong_fields_are_named_and_refusals_come_in_their_order() {
     let house = House::with_seats(5).await;
     let body = json!({
@@ -290,6 +334,61 @@ async fn a_weak_password_shows_the_form_again_with_what_was_typed_but_the_passwo
     assert_eq!(program.status, 422);
     let error = &program.json()["errors"][0];
     assert_eq!((&error["pointer"], &error["code"]), (&json!("/password"), &json!("weak-password")));
+}
+
+#[tokio::test]
+async fn a_weak_password_is_told_together_with_what_else_is_missing() {
+    let house = House::with_seats(2).await;
+    let (token, _) = house.token("zoe@example.org").await;
+    let program = house
+        .play("accept_program", |event| {
+            put(event, "t0kent0kent0kent0ken", &token);
+            event["body"] = json!(json!({"first_name": "Z", "password": "sesame"}).to_string());
+        })
+        .await;
+    let told = program.json();
+    let errors = told["errors"].as_array().unwrap().iter();
+    let told: Vec<_> = errors.map(|error| (&error["pointer"], &error["code"])).collect();
+    let missing = (&json!("/last_name"), &json!("required"));
+    assert_eq!(told, [missing, (&json!("/password"), &json!("weak-password"))]);
+    let page = house
+        .play("accept_form", |event| {
+            put(event, "t0kent0kent0kent0ken", &token);
+            event["body"] = json!("first_name=Zo%C3%A9&last_name=+&password=sesame");
+            event["isBase64Encoded"] = json!(false);
+        })
+        .await;
+    assert_eq!(page.status, 422);
+    for field in ["last_name", "password"] {
+        assert!(page.text.contains(&format!("id=\"{field}-error\"")), "{field}: {}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn mail_programs_stop_reminders_by_either_kind_of_form() {
+    let house = House::with_seats(2).await;
+    let multipart = "--b0undary\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\n\
+                     One-Click\r\n--b0undary--\r\n";
+    for (address, kind, body) in [
+        ("a@example.org", "application/x-www-form-urlencoded", "List-Unsubscribe=One-Click"),
+        ("b@example.org", "multipart/form-data; boundary=b0undary", multipart),
+    ] {
+        let (token, id) = house.token(address).await;
+        let reply = house
+            .play("unsubscribe_form", |event| {
+                put(event, "t0kent0kent0kent0ken", &token);
+                // A mail program has neither language nor wishes.
+                event["headers"] = json!({"content-type": kind, "host": "learn.example"});
+                event["body"] = json!(body);
+                event["isBase64Encoded"] = json!(false);
+            })
+            .await;
+        assert_eq!(reply.status, 200, "{kind}: {}", reply.text);
+        let id = id.parse().unwrap();
+        let store = &house.world.store;
+        let found = store.invitation(&house.world.client, id).await.unwrap().unwrap();
+        assert!(found.reminders_unwanted, "{kind}");
+    }
 }
 
 #[tokio::test]

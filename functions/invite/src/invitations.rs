@@ -158,6 +158,12 @@ fn read(
     let notify = fields.optional("notify", flag()).unwrap_or(true);
     let copy = fields.optional("copy_to_me", flag()).unwrap_or(false);
     let copy_to = person::copy_to(&mut fields, signed_in.caller(), copy);
+    if fields.optional("partial", flag()) == Some(false) {
+        // Seats taken in between would break the promise.
+        let detail =
+            "A call on a short pool serves its addresses in order. Compare with the stock first.";
+        fields.refuse("partial", "not-offered", detail);
+    }
     fields.finish(|| {
         Some(Invite {
             client_id,

@@ -12,6 +12,7 @@ use seatkeeper_domain::actions::tickets::issue_ticket;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::LearnerId;
+use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::Clock as _;
 use seatkeeper_http::body::{Fields, Payload, text, verbatim};
 use seatkeeper_http::idempotency::Repeatable;
@@ -52,7 +53,7 @@ pub(crate) async fn accept(
     payload: Payload,
 ) -> Response {
     let wants = ask.wants;
-    let read = read(&payload);
+    let read = read(&payload, app.edge.passwords);
     if let (Wants::Json, Err(problem)) = (wants, &read) {
         return problem.clone().into_response();
     }
@@ -176,11 +177,20 @@ struct Form {
     password: String,
 }
 
-fn read(payload: &Payload) -> Result<Form, Problem> {
+fn read(payload: &Payload, passwords: PasswordPolicy) -> Result<Form, Problem> {
     let mut fields = Fields::of(payload)?;
     let first_name = fields.required("first_name", text(1..=person::NAME_MAX));
     let last_name = fields.required("last_name", text(1..=person::NAME_MAX));
-    let password = fields.required("password", verbatim(1..=PASSWORD_MAX));
+    // Where an account has a password already, what is typed here does not matter, and only accepting
+    // tells. But who has to mend the form anyway is told of a weak one at once.
+    let form_comes_again = fields.is_refused();
+    let password = fields.required("password", |given| {
+        let typed = verbatim(1..=PASSWORD_MAX)(given)?;
+        if form_comes_again {
+            person::password(passwords)(given)?;
+        }
+        Ok(typed)
+    });
     fields.finish(|| {
         Some(Form { first_name: first_name?, last_name: last_name?, password: password? })
     })

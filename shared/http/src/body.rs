@@ -363,6 +363,11 @@ impl Fields {
         self.unread.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether a field that was read so far is at fault.
+    pub fn is_refused(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// Remembers an error found by comparing fields.
     pub fn refuse(
         &mut self,
