@@ -45,6 +45,7 @@ def in_tests(binary: str) -> str:
 PROOFS = [
     Proof("model", in_tests("model")),
     Proof("contention", in_tests("contention")),
+    Proof("pacing", in_tests("pacing")),
     Proof("bugs", in_tests("seeded_bugs")),
     Proof("crash points", in_tests("crash_points"), environment={"CRASH_POINTS": "all"}),
     # The functions that are killed are those of the local stack.
