@@ -35,6 +35,10 @@ class Letter(Enum):
     )
     OPENED = ("Your access at {} is open", "Votre accès chez {} est ouvert")
     NEW_PASSWORD = ("Choose a new password for {}", "Choisissez un nouveau mot de passe pour {}")
+    IMPORTED = (
+        "Your import is finished: équipe.csv",
+        "Votre import est terminé\N{NO-BREAK SPACE}: équipe.csv",
+    )
     REDEEMED = (
         "Your code is redeemed: welcome to {}",
         "Votre code est activé\N{NO-BREAK SPACE}: bienvenue chez {}",

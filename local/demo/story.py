@@ -19,6 +19,7 @@ PASSWORD = "trois petits chats"
 #: The local Scheduler looks every ten seconds.
 SECONDS_TO_OPEN = 60
 SECONDS_FOR_A_SCHEDULE_TO_END = 20
+SECONDS_FOR_NEWS = 20
 #: Long enough for a mail that went out twice to be seen.
 SECONDS_OF_SILENCE = 3
 
@@ -29,6 +30,11 @@ HUGO = "hugo.petit@example.fr"
 JADE = "jade.moreau@example.fr"
 #: The address that was meant.
 JADE_AT_HOME = "jade.moreau@example.com"
+#: SES's mailbox simulator: what becomes of a mail stands in its address.
+ARRIVES = "success@simulator.amazonses.com"
+BOUNCES = "bounce@simulator.amazonses.com"
+COMPLAINS = "complaint@simulator.amazonses.com"
+MENDED = "chloe.marchand@example.fr"
 SAMI = "sami.garcia@example.fr"
 ROSE = "rose.fontaine@example.fr"
 NINA = "nina.lopez@example.fr"
@@ -56,6 +62,7 @@ class Story:
             self._soon()
             self._invitations()
             self._wrong_address()
+            self._delivery()
             self._forgotten_password()
             self._import()
             self._upload()
@@ -229,6 +236,45 @@ class Story:
             reminded = world.admin.call("POST", f"{path}/remind", {})
             stage.check("reminders on the first day", 0, reminded["reminded"])
             stage.say(f"{JADE} becomes {JADE_AT_HOME}: same seat, new link, the old one is dead")
+
+    def _delivery(self) -> None:
+        """What SES tells of a mail stands on its invitation; who complained is not written to again."""
+        world, stage = self.world, self.stage
+        path = f"{world.path}/invitations"
+        three = (ARRIVES, BOUNCES, COMPLAINS)
+        with stage.step("SES tells what became of three mails"):
+            body = {"contract_id": world.main.contract_id, "emails": list(three)}
+            answer = world.admin.call("POST", path, body)
+            ids = [result.get("invitation_id") for result in answer["results"]]
+            world.moved(world.main, answer["stock"], held=3)
+            world.inbox.expect(*(Due(to, Letter.INVITATION) for to in three))
+            for one, news in zip(ids, ("delivered", "bounced", "complained"), strict=True):
+                self._hear(f"{path}/{one}", news)
+            bounced = [one["email"] for one in world.admin.items(path, delivery="bounced")]
+            stage.check("addresses to mend", [BOUNCES], bounced)
+            stage.say("delivered, bounced and complained, each on its invitation")
+
+            mended = world.admin.call("PATCH", f"{path}/{ids[1]}", {"email": MENDED})
+            stage.check("the seat of the mended one", "pending", mended["status"])
+            world.inbox.expect(Due(MENDED, Letter.INVITATION))
+            self._hear(f"{path}/{ids[1]}", "delivered")
+            world.admin.call("POST", f"{path}/{ids[2]}/resend", {})
+            self._hear(f"{path}/{ids[2]}", "complained")
+            written = [mail.subject for mail in world.inbox.mails() if mail.to == COMPLAINS]
+            stage.check("mails to who complained", 1, len(written))
+            stage.say(f"{BOUNCES} becomes {MENDED}, and arrives; who complained gets no second mail")
+            for one in ids:
+                answer = world.admin.call("DELETE", f"{path}/{one}")
+                world.moved(world.main, answer["stock"], held=-1)
+
+    def _hear(self, invitation: str, news: str) -> None:
+        """Waits until SES has told this of an invitation's mail."""
+        def told() -> bool | None:
+            return True if self.world.admin.call("GET", invitation)["delivery"] == news else None
+
+        if not self.stage.wait(f"news of a mail: {news}", told, SECONDS_FOR_NEWS):
+            found = self.world.admin.call("GET", invitation)["delivery"]
+            self.stage.check("delivery", news, found)
 
     def _forgotten_password(self) -> None:
         """Léa asks for a new password; somebody unknown gets the same answer and no mail."""
@@ -454,7 +500,8 @@ class Story:
             sent = sorted(
                 one["sent_count"] for one in world.admin.items(f"{world.path}/invitations")
             )
-            stage.check("times each invitation was sent", [1, 1, 2], sent)
+            # Two have another address by now, and one was to be sent again to who had complained.
+            stage.check("times each invitation was sent", [1, 1, 1, 2, 2, 2], sent)
 
     def _addresses(self) -> list[tuple[str, str]]:
         stack = self.world.stack

@@ -64,8 +64,11 @@ def upload(world: World) -> None:
     world.moved(world.main, done["stock"], used=2)
     noemie = world.learner(NOEMIE)
     stage.check("accents", ("Noémie", "Lefèvre"), values(noemie, "first_name", "last_name"))
-    world.inbox.expect(*(Due(to, Letter.CHOOSE_PASSWORD) for to in (NOEMIE, BENOIT)))
-    stage.say("committed: 2 accounts, each with a mail")
+    world.inbox.expect(
+        *(Due(to, Letter.CHOOSE_PASSWORD) for to in (NOEMIE, BENOIT)),
+        Due(f"client_admin@{world.slug}.example", Letter.IMPORTED),
+    )
+    stage.say("committed: 2 accounts, each with a mail, and one to the uploader")
 
     world.admin.call("POST", f"{path}/undo", {}, expects=202)
     undone = reach(world, path, "undone", SECONDS_TO_UNDO)
