@@ -232,19 +232,19 @@ def every_state(visit: Visit) -> None:
 
     identity, link = visit.invite(admin, slug, contract)
     admin.call("POST", f"{base}/invitations/{identity}/resend")
-    pages.append(("a replaced link", link, "Ce lien ne fonctionne plus", ""))
+    pages.append(("a replaced link", link, "Ce lien ne fonctionne plus", "link-replaced-fr-phone"))
     identity, link = visit.invite(admin, slug, contract)
     admin.call("DELETE", f"{base}/invitations/{identity}")
-    pages.append(("a cancelled invitation", link, "Cette invitation n’est plus valable", ""))
+    pages.append(("a cancelled invitation", link, "Cette invitation n’est plus valable", "invitation-cancelled-fr-phone"))
     identity, link = visit.invite(admin, slug, contract)
     _expire(visit, slug, identity)
     pages.append(("an expired invitation", link, "Cette invitation a expiré", "invitation-expired-fr-phone"))
-    pages.append(("a forged link", f"{link[:-4]}AAAA", "Ce lien n’existe pas", ""))
+    pages.append(("a forged link", f"{link[:-4]}AAAA", "Ce lien n’existe pas", "link-forged-fr-phone"))
     pages.append(("a cut link", link[:-9], "Ce lien n’existe pas", ""))
     forged = f"{visit.stack['page_url']}/p/{link.rsplit('/', 1)[1]}"
     pages.append(("the link of an invitation as one for a password", forged, "Ce lien n’existe pas", ""))
     _, link = visit.invite(admin, slug, contract)
-    pages.append(("stopping reminders", f"{link}/unsubscribe", "Ne plus recevoir de rappels", ""))
+    pages.append(("stopping reminders", f"{link}/unsubscribe", "Ne plus recevoir de rappels", "reminders-fr-phone"))
     code = admin.call("POST", f"{base}/codes", {
         "contract_id": contract, "kind": "registration", "label": "A", "max_redemptions": 5,
     }, expects=201)["codes"][0]
@@ -269,19 +269,19 @@ def every_state(visit: Visit) -> None:
         page.fill("#password", PASSWORD)
         page.click("button[type=submit]")
         visit.stage.check("a wrong code", 1, page.locator("#code-error").count())
-        visit.judge(page, "a wrong code")
+        visit.judge(page, "a wrong code", "landing-errors-fr-phone")
     with visit.page() as page:
         _, link = visit.invite(admin, slug, contract)
         page.goto(link)
         page.click(".decline button")
         visit.stage.check("declined", "Vous avez décliné l’invitation", visit.text(page))
-        visit.judge(page, "a declined invitation")
+        visit.judge(page, "a declined invitation", "invitation-declined-fr-phone")
     with visit.page() as page:
         identity, link = visit.invite(admin, slug, contract)
         page.goto(f"{link}/unsubscribe")
         page.click("button[type=submit]")
         visit.stage.check("stopped", "Vous ne recevrez plus de rappels", visit.text(page))
-        visit.judge(page, "no more reminders")
+        visit.judge(page, "no more reminders", "reminders-stopped-fr-phone")
         shown = admin.call("GET", f"{base}/invitations/{identity}")
         visit.stage.check("reminders", (True, "pending"), (shown["reminders_unwanted"], shown["status"]))
 

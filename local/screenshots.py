@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs" / "screenshots"
 
-#: What the documents show: letter, width, dark or light.
+#: What the documents show, every letter once: letter, width, dark or light.
 SHOWN = [
     ("en-invitation", 1280, "light"),
     ("fr-invitation", 360, "dark"),
@@ -30,6 +30,12 @@ SHOWN = [
     ("en-import-finished", 1280, "light"),
     ("de-stock-low", 360, "dark"),
     ("en-contract-ending", 360, "light"),
+    ("es-account-created-link", 360, "light"),
+    ("en-account-created", 360, "light"),
+    ("de-added", 360, "light"),
+    ("fr-access-opened", 360, "light"),
+    ("es-redeemed", 360, "light"),
+    ("fr-password-reset", 360, "light"),
 ]
 
 #: A page shows a mail in a frame, since no window is as narrow as a phone.
