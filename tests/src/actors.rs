@@ -12,6 +12,9 @@ use seatkeeper_domain::actions::accept_invitation::{
 };
 use seatkeeper_domain::actions::add_client::add_client;
 use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
+use seatkeeper_domain::actions::change_learner::{
+    ChangeLearner, ChangeLearnerError, change_learner,
+};
 use seatkeeper_domain::actions::close_invitation::{
     CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
     expire_invitation,
@@ -28,6 +31,7 @@ use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
 use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::sign_in::set_password;
+use seatkeeper_domain::actions::transfer_seat::{TransferSeat, TransferSeatError, transfer_seat};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
 use seatkeeper_domain::code::Code;
@@ -38,7 +42,7 @@ use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore, Op};
 use seatkeeper_domain::ids::{BatchId, ClientId, ContractId, LearnerId, PoolId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::language::Languages;
-use seatkeeper_domain::learner::Profile;
+use seatkeeper_domain::learner::{Profile, ProfileChange};
 use seatkeeper_domain::password::{PasswordHash, PasswordPolicy};
 use seatkeeper_domain::ports::{
     Catalog, Clock as _, CodeBook, IdSource as _, Ledger, People, RefusedTries,
@@ -520,6 +524,45 @@ impl Who {
         match release_seat(ports, &self.clock, &self.ids, caller, op, whose, learner, pool).await {
             Ok(_) => outcome(op, Verdict::Done, "released"),
             Err(ReleaseSeatError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    /// The seat of one goes to the other.
+    pub async fn transfer(&self, ports: &impl Everything, from: u32, to: u32) -> Outcome {
+        let op = self.op();
+        let command = TransferSeat {
+            client_id: self.setting.client.clone(),
+            from: self.setting.learner(from),
+            pool: Some(self.setting.pool()),
+            to: Setting::email(to),
+            profile: Profile::default(),
+            notify: true,
+        };
+        let (keys, caller) = (&self.setting.keys, self.setting.caller());
+        let done = transfer_seat(ports, &self.clock, &self.ids, keys, &caller, op, &command);
+        match done.await {
+            Ok(_) => outcome(op, Verdict::Done, "transferred"),
+            Err(TransferSeatError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    /// A scheduled seat opens on another day.
+    pub async fn reschedule(&self, ports: &impl Everything, number: u32, day: Date) -> Outcome {
+        let op = self.op();
+        let command = ChangeLearner {
+            client_id: self.setting.client.clone(),
+            learner_id: self.setting.learner(number),
+            profile: ProfileChange::default(),
+            start_on: Some(day),
+            pool: Some(self.setting.pool()),
+            notify: true,
+        };
+        let caller = self.setting.caller();
+        match change_learner(ports, &self.clock, &self.ids, &caller, op, &command).await {
+            Ok(_) => outcome(op, Verdict::Done, "rescheduled"),
+            Err(ChangeLearnerError::Store(error)) => outcome(op, Verdict::Failed, error),
             Err(refused) => outcome(op, Verdict::Refused, refused),
         }
     }

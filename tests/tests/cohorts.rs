@@ -8,15 +8,18 @@ use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
 use mailroom::{activate, create, drain, event, notify, only, run_sweep};
 use seatkeeper_activate::ActivateError;
+use seatkeeper_domain::actions::change_learner::{ChangeLearner, ChangedLearner, change_learner};
 use seatkeeper_domain::actions::open_cohort::OpenCohortError;
+use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
 use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{Change, Step};
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::ids::PoolId;
+use seatkeeper_domain::learner::{Profile, ProfileChange, SeatState};
 use seatkeeper_domain::ports::{Clock as _, Ledger as _};
 use seatkeeper_domain::stock::{Delta, Stock};
 use seatkeeper_testkit::{Fault, When};
-use seatkeeper_tests::World;
+use seatkeeper_tests::{World, address};
 use serde_json::json;
 
 /// A Monday, far enough ahead; it begins at 23:00 UTC the day before.
@@ -265,4 +268,92 @@ async fn an_event_of_no_known_form_is_an_error_and_so_reaches_the_dead_letters()
     let unknown = activate(&world, event("activate/schedule_fired")).await;
     assert!(matches!(unknown, Err(ActivateError::Cohort(OpenCohortError::UnknownCohort))));
     assert_eq!(notify(&world, 1, &event("notify/cohort_opened")).await, 0, "no mail waits");
+}
+
+async fn to_another_day(world: &World, number: usize, day: Date) -> ChangedLearner {
+    let command = ChangeLearner {
+        client_id: world.client.clone(),
+        learner_id: world.keys.learner_id(&world.client, &address(number)),
+        profile: ProfileChange::default(),
+        start_on: Some(day),
+        pool: None,
+        notify: true,
+    };
+    let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+    change_learner(store, clock, ids, &world.administrator(), world.op(), &command)
+        .await
+        .expect("a seat that waits")
+}
+
+#[tokio::test]
+async fn a_seat_with_another_day_opens_then_and_its_learner_is_told_once() {
+    let world = waiting().await;
+    to_another_day(&world, 1, date(2027, 3, 8)).await;
+    drain(&world).await;
+    assert_eq!(world.cloud.schedules().len(), 2, "one a day");
+    world.clock.set(instant());
+    for firing in world.cloud.fire_due() {
+        activate(&world, firing.input).await.unwrap();
+    }
+    drain(&world).await;
+    run_sweep(&world, 1).await;
+    assert_eq!((world.stock().await.used, world.stock().await.held), (1, 1));
+    assert_eq!(world.cloud.sent_mails().len(), 1, "the other one is told on their day");
+    world.clock.advance(SignedDuration::from_hours(24 * 7));
+    for firing in world.cloud.fire_due() {
+        activate(&world, firing.input).await.unwrap();
+    }
+    drain(&world).await;
+    run_sweep(&world, 2).await;
+    assert_eq!((world.stock().await.used, world.stock().await.held), (2, 0));
+    assert_eq!(world.cloud.sent_mails().len(), 2);
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn a_seat_brought_forward_to_today_opens_in_the_call_and_the_old_schedule_does_nothing() {
+    let world = waiting().await;
+    let changed = to_another_day(&world, 1, date(2026, 1, 1)).await;
+    assert_eq!(changed.rescheduled, Some(world.pool()));
+    assert_eq!((world.stock().await.used, world.stock().await.held), (1, 1));
+    drain(&world).await;
+    assert_eq!(world.cloud.sent_mails().len(), 1);
+    world.clock.set(instant());
+    let fired = world.cloud.fire_due().remove(0).input;
+    assert_eq!(activate(&world, fired).await.unwrap(), json!({"opened": 1}));
+    drain(&world).await;
+    run_sweep(&world, 1).await;
+    assert_eq!((world.stock().await.used, world.stock().await.held), (2, 0));
+    assert_eq!(world.cloud.sent_mails().len(), 2, "one each");
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn a_waiting_seat_that_goes_to_somebody_else_opens_for_them() {
+    let world = waiting().await;
+    let command = TransferSeat {
+        client_id: world.client.clone(),
+        from: world.keys.learner_id(&world.client, &address(1)),
+        pool: None,
+        to: address(7),
+        profile: Profile::default(),
+        notify: true,
+    };
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    let caller = world.administrator();
+    let moved = transfer_seat(store, clock, ids, keys, &caller, world.op(), &command).await;
+    let moved = moved.expect("a seat that waits");
+    let seat = &moved.to.seats[&world.pool()];
+    assert_eq!(seat.state, SeatState::Scheduled { opens_at: instant() });
+    assert_eq!((world.stock().await.used, world.stock().await.held), (0, 2));
+    world.clock.set(instant());
+    for firing in world.cloud.fire_due() {
+        assert_eq!(activate(&world, firing.input).await.unwrap(), json!({"opened": 2}));
+    }
+    drain(&world).await;
+    run_sweep(&world, 1).await;
+    let told: Vec<_> = world.cloud.sent_mails().into_iter().flat_map(|mail| mail.to).collect();
+    assert_eq!(told.len(), 2);
+    assert!(told.contains(&address(7).to_string()) && !told.contains(&address(1).to_string()));
+    world.assert_seats_are_conserved().await;
 }

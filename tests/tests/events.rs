@@ -44,7 +44,7 @@ mod mailroom;
 /// What the answering functions are expected to say.
 const ANSWERED: [(&str, u16); 36] = [
     ("create/later", 201),
-    ("create/single_sign_on", 501),
+    ("create/single_sign_on", 201),
     ("create/today", 201),
     ("invite/accept_form", 303),
     ("invite/accept_program", 200),
@@ -74,7 +74,7 @@ const ANSWERED: [(&str, u16); 36] = [
     ("manage/set_password_form", 303),
     ("manage/show_password_page", 200),
     ("manage/sign_in", 200),
-    ("manage/transfer_later", 501),
+    ("manage/transfer", 200),
     ("manage/undo_import", 202),
     ("redeem/form", 303),
     ("redeem/landing", 200),
@@ -82,8 +82,7 @@ const ANSWERED: [(&str, u16); 36] = [
 ];
 
 /// Those that only look.
-const LOOKING: [&str; 12] = [
-    "create/single_sign_on",
+const LOOKING: [&str; 10] = [
     "invite/remind",
     "invite/show",
     "manage/cancel_import",
@@ -93,7 +92,6 @@ const LOOKING: [&str; 12] = [
     "manage/list_learners",
     "manage/malformed_body",
     "manage/show_password_page",
-    "manage/transfer_later",
     "redeem/landing",
 ];
 

@@ -8,13 +8,15 @@ use seatkeeper_domain::actions::create_learner::{
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::ClientId;
+use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::link::Link;
-use seatkeeper_domain::ports::Clock as _;
-use seatkeeper_http::body::{Fields, Payload, date, flag, integer};
+use seatkeeper_domain::ports::{Clock as _, IdSource as _};
+use seatkeeper_domain::role::Role;
+use seatkeeper_http::body::{Fields, Payload, date, flag, integer, text};
 use seatkeeper_http::caller::{ADMINISTRATION, SINGLE_SIGN_ON};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
-use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
+use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, person, views};
 use serde_json::json;
 
 /// Longest duration that can be asked for, in days: a century.
@@ -39,15 +41,43 @@ pub(crate) async fn create(
     app.once().answer(&signed_in.caller().subject, &request, &payload, work).await
 }
 
+/// `PUT …/sso/{subject}`: somebody arrives through the client's identity provider. The first time an
+/// account with a seat is made, later the same answer tells of it; the address says who it is.
 pub(crate) async fn arrive_by_single_sign_on(
+    State(app): State<Shared<Store>>,
     signed_in: SignedIn,
-    Path((client, _)): Path<(String, String)>,
+    Path((client, subject)): Path<(String, String)>,
+    payload: Payload,
 ) -> Result<Answer, Problem> {
-    signed_in.admitted(&client, SINGLE_SIGN_ON)?;
-    Err(Problem::new(
-        ProblemCode::NotImplemented,
-        "Single sign-on is not served yet; create the learner instead.",
-    ))
+    let client_id = signed_in.admitted(&client, SINGLE_SIGN_ON)?;
+    let mut fields = Fields::of(&payload)?;
+    let (contract_id, sublicense_id) = person::pool(&mut fields);
+    let email = fields.required("email", person::email);
+    let profile = Profile {
+        first_name: fields.optional("first_name", text(1..=person::NAME_MAX)),
+        last_name: fields.optional("last_name", text(1..=person::NAME_MAX)),
+        language: fields.optional("language", person::language(&app.edge.languages)),
+        roles: [Role::Learner].into(),
+        external_id: Some(subject).filter(|subject| subject.chars().count() <= person::NAME_MAX),
+        ..Profile::default()
+    };
+    let wanted = fields.finish(|| {
+        Some(CreateLearner {
+            client_id,
+            contract_id: contract_id?,
+            sublicense_id,
+            email: email?,
+            profile,
+            password: PasswordChoice::SingleSignOn,
+            term: TermRequest::default(),
+            notify: false,
+            copy_to: None,
+        })
+    })?;
+    let op = Op { id: app.ids.uuid(), guard: None };
+    let (keys, caller) = (&app.edge.keys, signed_in.caller());
+    let made = create_learner(&app.store, &app.clock, &app.ids, keys, caller, op, &wanted).await?;
+    Ok(answer(&app, &wanted, &made))
 }
 
 fn read(
@@ -116,7 +146,8 @@ fn answer(app: &App<Store>, wanted: &CreateLearner, made: &CreatedLearner) -> An
     if let Some(password) = &made.generated_password {
         body["generated_password"] = json!(password.reveal());
     }
-    if !wanted.notify && made.new_account && made.learner.credential.is_none() {
+    let by_link = matches!(wanted.password, PasswordChoice::Link);
+    if by_link && !wanted.notify && made.new_account && made.learner.credential.is_none() {
         body["link"] = json!(set_password_link(app, wanted, made));
     }
     let answer = if made.already_seated { Answer::ok(&body) } else { Answer::created(&body) };

@@ -9,7 +9,7 @@ use seatkeeper_domain::color::Color;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::ClientId;
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _};
-use seatkeeper_http::body::{Change, Fields, Payload, parsed, text};
+use seatkeeper_http::body::{Fields, Payload, parsed, text};
 use seatkeeper_http::caller::{READS, VENDOR};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
@@ -100,9 +100,9 @@ pub(crate) async fn change(
     changed.time_zone = zone.unwrap_or(changed.time_zone);
     changed.launch_url = launch.unwrap_or(changed.launch_url);
     if let Some((logo, color, from)) = look {
-        set(&mut changed.branding.logo_url, logo);
-        set(&mut changed.branding.color, color);
-        set(&mut changed.branding.from_name, from);
+        changed.branding.logo_url = logo.of(changed.branding.logo_url);
+        changed.branding.color = color.of(changed.branding.color);
+        changed.branding.from_name = from.of(changed.branding.from_name);
     }
     let op = Op { id: app.ids.uuid(), guard: None };
     let actor = Actor::Caller(signed_in.subject.clone());
@@ -117,12 +117,4 @@ fn branding(fields: &mut Fields) -> Option<Branding> {
         color: fields.optional("color", parsed("invalid-color", Color::parse)),
         from_name: fields.optional("from_name", text(1..=NAME_MAX)),
     })
-}
-
-fn set<T>(field: &mut Option<T>, change: Change<T>) {
-    match change {
-        Change::Keep => {}
-        Change::Clear => *field = None,
-        Change::Set(value) => *field = Some(value),
-    }
 }

@@ -1,7 +1,7 @@
 //! Calls of the API that this version does not serve yet: 501, never a wrong answer.
 
 use axum::Router;
-use axum::routing::{MethodRouter, get, patch, post};
+use axum::routing::{MethodRouter, delete, get};
 use seatkeeper_aws::Store;
 use seatkeeper_http::caller::ADMINISTRATION;
 use seatkeeper_http::request::Path;
@@ -10,9 +10,7 @@ use std::collections::BTreeMap;
 
 pub(crate) fn routes() -> Router<Shared<Store>> {
     let client = Router::new()
-        .route("/learners/{learner}", patch(of_client).delete(of_client))
-        .route("/learners/{learner}/transfer", post(of_client))
-        .route("/seats/{pool}/explain", get(of_client))
+        .route("/learners/{learner}", delete(of_client))
         .route("/webhooks", every())
         .route("/webhooks/{webhook}", every());
     Router::new().nest("/v1/clients/{client}", client)

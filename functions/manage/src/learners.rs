@@ -1,17 +1,19 @@
-//! Learners: lists, one, and the release of a seat.
+//! Learners: lists, one, changes of one, and what becomes of their seats.
 
 use axum::extract::State;
 use http::Uri;
 use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
+use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::contract::Contract;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, GroupId, LearnerId, PoolId};
-use seatkeeper_domain::learner::{Learner, LearnerStatus};
-use seatkeeper_domain::ports::{Catalog as _, Clock as _, Page, People as _};
-use seatkeeper_http::body::{Fields, Payload, choice, page_request, parsed};
-use seatkeeper_http::caller::{ADMINISTRATION, GROUP_READS};
+use seatkeeper_domain::learner::{Learner, LearnerStatus, Profile};
+use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _, Page, People as _};
+use seatkeeper_http::body::{Fields, Payload, choice, date, flag, page_request, parsed, text};
+use seatkeeper_http::caller::{ADMINISTRATION, GROUP_READS, READS};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, person, views};
@@ -125,6 +127,103 @@ pub(crate) async fn release(
         })))
     };
     app.once().answer(subject, &request, &payload, work).await
+}
+
+/// `PATCH …/learners/{learner}`: what is known of the person, and the day a scheduled seat opens.
+pub(crate) async fn change(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, learner)): Path<(String, String)>,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client_id = signed_in.admitted(&client, ADMINISTRATION)?;
+    let mut fields = Fields::of(&payload)?;
+    let profile = person::profile_change(&mut fields, &app.edge.languages);
+    let start_on = fields.optional("start_on", date());
+    let pool = fields.optional("pool", parsed("unknown-pool", str::parse));
+    let notify = fields.optional("notify", flag()).unwrap_or(true);
+    if pool.is_some() && start_on.is_none() {
+        fields.refuse("pool", "start-missing", "A pool is only needed with `start_on`.");
+    }
+    fields.finish(|| Some(()))?;
+    let learner_id = learner.parse().map_err(|_| Problem::not_found())?;
+    let command = ChangeLearner { client_id, learner_id, profile, start_on, pool, notify };
+    let op = Op { id: app.ids.uuid(), guard: None };
+    let caller = signed_in.caller();
+    let changed = change_learner(&app.store, &app.clock, &app.ids, caller, op, &command).await?;
+    let mut body = views::learner(&changed.learner, app.clock.now());
+    if let Some(pool) = changed.rescheduled {
+        body["stock"] = views::stock(contracts::stock(&app, &command.client_id, pool).await?);
+    }
+    Ok(Answer::ok(&body))
+}
+
+/// `POST …/learners/{learner}/transfer`: the seat goes to somebody else, in one step.
+pub(crate) async fn transfer(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, learner)): Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client_id = signed_in.admitted(&client, ADMINISTRATION)?;
+    let mut fields = Fields::of(&payload)?;
+    let to = fields.required("to_email", person::email);
+    let pool = fields.optional("pool", parsed("unknown-pool", str::parse));
+    let profile = Profile {
+        first_name: fields.optional("first_name", text(1..=person::NAME_MAX)),
+        last_name: fields.optional("last_name", text(1..=person::NAME_MAX)),
+        language: fields.optional("language", person::language(&app.edge.languages)),
+        ..Profile::default()
+    };
+    let notify = fields.optional("notify", flag()).unwrap_or(true);
+    let to = fields.finish(|| to)?;
+    let from = learner.parse().map_err(|_| Problem::not_found())?;
+    let command = TransferSeat { client_id, from, pool, to, profile, notify };
+    let (app, signed_in, command) = (&app, &signed_in, &command);
+    let work = |op: Op| async move {
+        let (keys, caller) = (&app.edge.keys, signed_in.caller());
+        let done =
+            transfer_seat(&app.store, &app.clock, &app.ids, keys, caller, op, command).await?;
+        let (now, pool) = (app.clock.now(), done.pool);
+        Ok(Answer::ok(&json!({
+            "learner": views::learner(&done.to, now),
+            "seat": done.to.seats.get(&pool).map(|seat| views::seat(pool, seat, now)),
+            "from": views::learner(&done.from, now),
+            "stock": views::stock(contracts::stock(app, &command.client_id, pool).await?),
+        })))
+    };
+    app.once().answer(&signed_in.subject, &request, &payload, work).await
+}
+
+/// `GET …/seats/{pool}/explain?learner=`: how this learner's seat came to be what it is.
+pub(crate) async fn explain(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, pool)): Path<(String, String)>,
+    uri: Uri,
+) -> Result<Answer, Problem> {
+    let client = signed_in.admitted(&client, READS)?;
+    let mut fields = Fields::of_query(&uri);
+    let request = page_request(&mut fields);
+    let learner: Option<LearnerId> =
+        fields.required("learner", parsed("unknown-learner", str::parse));
+    let learner = fields.finish(|| learner)?;
+    let pool: PoolId = pool.parse().map_err(|_| Problem::not_found())?;
+    contract_of(&app, &client, pool).await?;
+    let known = app.store.learner(&client, learner).await?.ok_or_else(unknown_learner)?;
+    let seat = known.seats.get(&pool);
+    let page = app.store.learner_audit(&client, pool, learner, seat, &request).await?;
+    let mut body = views::list(&page, views::audit_record);
+    body["learner_id"] = json!(learner);
+    body["pool"] = json!(pool);
+    body["seat"] = json!(seat.map(|seat| views::seat(pool, seat, app.clock.now())));
+    Ok(Answer::ok(&body))
+}
+
+fn unknown_learner() -> Problem {
+    let detail = "This client has no such learner; list the learners to find the id.";
+    Problem::invalid_field("/learner", "unknown-learner", detail)
 }
 
 /// The contract whose terms hold for a pool, or 404.

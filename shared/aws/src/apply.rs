@@ -1,19 +1,22 @@
 //! A change becomes one `TransactWriteItems`: each step one item, its condition with it.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteItem};
+use jiff::civil::Date;
+use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::change::{
-    BlockCursor, BlockKey, Change, Presence, Refused, SeatLearner, Step, StoreError,
+    BlockCursor, BlockKey, Change, Presence, Refused, SeatChange, SeatLearner, Step, StoreError,
 };
 use seatkeeper_domain::code::{Batch, Steering};
 use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::import_run::Chunk;
 use seatkeeper_domain::invitation::InvitationStatus;
-use seatkeeper_domain::learner::{Profile, SeatState};
+use seatkeeper_domain::learner::{Profile, ProfileChange, SeatState};
 use seatkeeper_domain::outbox::MailIntent;
 use seatkeeper_domain::stock::Delta;
 
@@ -25,6 +28,8 @@ use crate::records::{
 };
 use crate::store::{Store, store_error};
 
+/// The operation that last changed an account.
+const CHANGED_BY: &str = "changed_by";
 /// Tries of one change: conflicts are not retried by the SDK.
 const TRIES: u32 = 8;
 /// First pause before a retry, in milliseconds; doubled each time.
@@ -242,7 +247,22 @@ impl Store {
                 .check(table, &keys::learner(client, *learner_id)),
             Step::UpdateProfile { learner_id, profile, fill_only } => {
                 profiled(Expression::new(), profile, *fill_only)
-                    .set("changed_by", s(op))
+                    .set(CHANGED_BY, s(op))
+                    .set(CHANGED_AT, s(keys::sortable(change.at)))
+                    .if_present(keys::PK)
+                    .update(table, &keys::learner(client, *learner_id))
+            }
+            Step::ChangeLearner { learner_id, profile, seats } => {
+                let mut expression = amended(Expression::new(), profile);
+                for SeatChange { pool, op: given_by, seat } in seats {
+                    let attribute = seat_attribute(*pool);
+                    expression = expression
+                        .set(&attribute, to_value(seat)?)
+                        .if_equal(&format!("{attribute}.op"), s(given_by))
+                        .compare(&format!("{attribute}.state.is"), "<>", s("released"));
+                }
+                expression
+                    .set(CHANGED_BY, s(op))
                     .set(CHANGED_AT, s(keys::sortable(change.at)))
                     .if_present(keys::PK)
                     .update(table, &keys::learner(client, *learner_id))
@@ -552,6 +572,46 @@ fn profiled(mut expression: Expression, profile: &Profile, fill_only: bool) -> E
     expression
 }
 
+/// Writes what changes in a profile, each value by itself.
+fn amended(expression: Expression, change: &ProfileChange) -> Expression {
+    let text = |value: &Amend<String>| amend(value, |text| s(text));
+    let date = |value: &Amend<Date>| amend(value, |date| s(date));
+    let values = [
+        ("first_name", text(&change.first_name)),
+        ("last_name", text(&change.last_name)),
+        ("language", amend(&change.language, |language| s(language))),
+        ("external_id", text(&change.external_id)),
+        ("additional_info", text(&change.additional_info)),
+        ("end_on", date(&change.end_on)),
+        ("delete_on", date(&change.delete_on)),
+        ("roles", members(change.roles.as_ref())),
+        ("group_ids", members(change.group_ids.as_ref())),
+        ("labels", members(change.labels.as_ref())),
+    ];
+    values.into_iter().fold(expression, |expression, (name, value)| match value {
+        Amend::Keep => expression,
+        Amend::Clear => expression.remove(name),
+        Amend::Set(value) => expression.set(name, value),
+    })
+}
+
+fn amend<T>(value: &Amend<T>, write: impl Fn(&T) -> AttributeValue) -> Amend<AttributeValue> {
+    match value {
+        Amend::Keep => Amend::Keep,
+        Amend::Clear => Amend::Clear,
+        Amend::Set(value) => Amend::Set(write(value)),
+    }
+}
+
+/// A set that replaces the one there; DynamoDB has no empty sets.
+fn members<T: ToString>(set: Option<&BTreeSet<T>>) -> Amend<AttributeValue> {
+    match set {
+        None => Amend::Keep,
+        Some(set) if set.is_empty() => Amend::Clear,
+        Some(set) => Amend::Set(AttributeValue::Ss(set.iter().map(T::to_string).collect())),
+    }
+}
+
 fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreError> {
     let seat = seat_attribute(seating.pool);
     let mut expression = profiled(Expression::new(), &seating.profile, true)
@@ -643,6 +703,9 @@ fn written_by_this(change: &Change, step: &Step, reason: &CancellationReason) ->
         Step::SeatLearner(seating) => seat_in(item, seating.pool).is_some_and(|seat| seat.op == op),
         Step::ReleaseSeat { pool, .. } => seat_in(item, *pool)
             .is_some_and(|seat| seat.op == op && matches!(seat.state, SeatState::Released { .. })),
+        Step::ChangeLearner { seats, .. } => seats
+            .iter()
+            .any(|seat| seat_in(item, seat.pool).is_some_and(|standing| standing.op == op)),
         _ => text(item, "op") == Some(op.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use seatkeeper_domain::audit::AuditRecord;
+use seatkeeper_domain::audit::{Action, AuditRecord};
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::client::{Client, Group};
 use seatkeeper_domain::contract::{Contract, Sublicense};
@@ -11,13 +11,18 @@ use seatkeeper_domain::ids::{
     ClientId, ContractId, GroupId, InvitationId, LearnerId, PoolId, SublicenseId,
 };
 use seatkeeper_domain::invitation::Invitation;
-use seatkeeper_domain::learner::Learner;
+use seatkeeper_domain::learner::{Learner, Seat, SeatState};
 use seatkeeper_domain::ports::{Catalog, Page, PageRequest, People};
 
 use crate::expression::Item;
 use crate::keys::{self, Key};
 use crate::records::{self, from_item, text};
 use crate::store::Store;
+
+/// Records of a trail that are read at once, when one learner's are looked for.
+const TRAIL_READ: u16 = 1_000;
+/// Readings of a trail in one call.
+const TRAIL_READINGS: usize = 20;
 
 impl Catalog for Store {
     async fn client(&self, client: &ClientId) -> Result<Option<Client>, StoreError> {
@@ -157,6 +162,49 @@ impl Store {
         let items: Result<Vec<_>, StoreError> =
             merged.into_iter().map(|(_, item)| from_item(item)).collect();
         Ok(Page { items: items?, next })
+    }
+
+    /// What the trail of a pool says of one learner, oldest first: the records that name them, and
+    /// the opening of the date their seat waited for. A page may hold fewer records than it could
+    /// and still have a next one.
+    pub async fn learner_audit(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+        learner: LearnerId,
+        seat: Option<&Seat>,
+        request: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError> {
+        let opened = seat.and_then(|seat| match seat.state {
+            SeatState::Scheduled { opens_at } => Some(opens_at.to_string()),
+            SeatState::Active { .. } => None,
+            SeatState::Released { used_at, .. } => used_at.map(|at| at.to_string()),
+        });
+        let concerns = |record: &AuditRecord| {
+            record.learner_ids.contains(&learner)
+                || (record.action == Action::SeatsOpened && record.reason == opened)
+        };
+        let limit = usize::from(request.limit);
+        let mut rest = PageRequest { limit: TRAIL_READ, cursor: request.cursor.clone() };
+        let mut items = Vec::new();
+        for _ in 0..TRAIL_READINGS {
+            let page = self.page(&keys::audit_partition(client, pool), "", true, &rest).await?;
+            for item in page.items {
+                let sort_key = text(&item, keys::SK);
+                let record: AuditRecord = from_item(item)?;
+                if concerns(&record) {
+                    items.push(record);
+                    if items.len() == limit {
+                        return Ok(Page { items, next: sort_key });
+                    }
+                }
+            }
+            rest.cursor = page.next;
+            if rest.cursor.is_none() {
+                break;
+            }
+        }
+        Ok(Page { items, next: rest.cursor })
     }
 
     /// Every pool of a client.

@@ -81,6 +81,10 @@ pub enum Action {
     SeatScheduled,
     /// The seats of a date were opened.
     SeatsOpened,
+    /// A seat was given another date.
+    SeatRescheduled,
+    /// A seat went from one person to another.
+    SeatTransferred,
     /// A seat was released.
     SeatReleased,
     /// Seats were set aside for an import or a batch of codes.

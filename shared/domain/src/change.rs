@@ -24,7 +24,7 @@ use crate::ids::{
 };
 use crate::import_run::{Chunk, ImportRun};
 use crate::invitation::{Invitation, InvitationStatus};
-use crate::learner::{Credential, Profile, Seat};
+use crate::learner::{Credential, Profile, ProfileChange, Seat};
 use crate::outbox::MailIntent;
 use crate::stock::{Delta, Stock};
 
@@ -109,6 +109,17 @@ pub struct SeatLearner {
     /// Where.
     pub pool: PoolId,
     /// The seat. Refused if there is a live one in this pool.
+    pub seat: Seat,
+}
+
+/// What becomes of a live seat.
+#[derive(Debug, Clone)]
+pub struct SeatChange {
+    /// Where.
+    pub pool: PoolId,
+    /// The operation that gave the seat that was seen.
+    pub op: Uuid,
+    /// The seat as it shall be.
     pub seat: Seat,
 }
 
@@ -246,6 +257,15 @@ pub enum Step {
         profile: Box<Profile>,
         /// Only blanks of the account are filled.
         fill_only: bool,
+    },
+    /// Changes an account: its profile, and live seats of it that have to be the ones seen.
+    ChangeLearner {
+        /// Whose.
+        learner_id: LearnerId,
+        /// What changes in the profile.
+        profile: Box<ProfileChange>,
+        /// What becomes of seats.
+        seats: Vec<SeatChange>,
     },
     /// Sets a password and kills every earlier link: the serial must be as seen.
     SetPassword {

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::amend::Amend;
 use crate::email::EmailAddress;
 use crate::ids::{GroupId, LearnerId, PoolId};
 use crate::invitation::Delivery;
@@ -62,6 +63,47 @@ pub struct Profile {
     pub end_on: Option<Date>,
     /// Day the account is erased.
     pub delete_on: Option<Date>,
+}
+
+/// What changes in a profile; a set is replaced whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProfileChange {
+    /// Given name.
+    pub first_name: Amend<String>,
+    /// Family name.
+    pub last_name: Amend<String>,
+    /// The language of pages and mails.
+    pub language: Amend<Language>,
+    /// What the person may do.
+    pub roles: Option<BTreeSet<Role>>,
+    /// The groups the person is in.
+    pub group_ids: Option<BTreeSet<GroupId>>,
+    /// Free labels.
+    pub labels: Option<BTreeSet<String>>,
+    /// The client's own id of the person.
+    pub external_id: Amend<String>,
+    /// Kept and exported, shown nowhere.
+    pub additional_info: Amend<String>,
+    /// Last day of access.
+    pub end_on: Amend<Date>,
+    /// Day the account is erased.
+    pub delete_on: Amend<Date>,
+}
+
+impl ProfileChange {
+    /// Changes a profile.
+    pub fn apply(self, to: &mut Profile) {
+        to.first_name = self.first_name.of(to.first_name.take());
+        to.last_name = self.last_name.of(to.last_name.take());
+        to.language = self.language.of(to.language.take());
+        to.external_id = self.external_id.of(to.external_id.take());
+        to.additional_info = self.additional_info.of(to.additional_info.take());
+        to.end_on = self.end_on.of(to.end_on);
+        to.delete_on = self.delete_on.of(to.delete_on);
+        to.roles = self.roles.unwrap_or_else(|| std::mem::take(&mut to.roles));
+        to.group_ids = self.group_ids.unwrap_or_else(|| std::mem::take(&mut to.group_ids));
+        to.labels = self.labels.unwrap_or_else(|| std::mem::take(&mut to.labels));
+    }
 }
 
 /// A stored password.

@@ -3,6 +3,7 @@
 //! Nothing here knows AWS, HTTP, the environment or the clock; those arrive as [`ports`].
 
 pub mod actions;
+pub mod amend;
 pub mod audit;
 pub mod change;
 pub mod client;

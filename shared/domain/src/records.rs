@@ -241,8 +241,8 @@ impl LetsGo {
     /// What this action does.
     pub fn by(action: Action) -> Self {
         match action {
-            Action::SeatReleased => Self::Seat,
-            Action::ImportUndone => Self::Either,
+            Action::SeatReleased | Action::SeatRescheduled => Self::Seat,
+            Action::ImportUndone | Action::SeatTransferred => Self::Either,
             Action::InvitationAccepted
             | Action::InvitationDeclined
             | Action::InvitationCancelled

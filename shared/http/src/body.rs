@@ -28,6 +28,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::ports::PageRequest;
 use serde_json::{Map, Value};
 
@@ -159,17 +160,6 @@ impl<'a> Given<'a> {
     }
 }
 
-/// What a `PATCH` says about a field that may be emptied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change<T> {
-    /// It is not named: leave it.
-    Keep,
-    /// It is `null`: empty it.
-    Clear,
-    /// The new value.
-    Set(T),
-}
-
 /// The fields of an object that are still to be read, and what was wrong with those that were.
 #[derive(Debug)]
 pub struct Fields {
@@ -270,11 +260,11 @@ impl Fields {
         &mut self,
         name: &str,
         read: impl Fn(Given<'_>) -> Result<T, Refusal>,
-    ) -> Change<T> {
+    ) -> Amend<T> {
         match self.unread.remove(name) {
-            None => Change::Keep,
-            Some(Value::Null) => Change::Clear,
-            Some(value) => self.read(name, &value, read).map_or(Change::Keep, Change::Set),
+            None => Amend::Keep,
+            Some(Value::Null) => Amend::Clear,
+            Some(value) => self.read(name, &value, read).map_or(Amend::Keep, Amend::Set),
         }
     }
 
@@ -827,10 +817,10 @@ mod tests {
     #[test]
     fn a_patch_tells_leaving_from_emptying() {
         let mut fields = json(r#"{"a": null, "b": "x", "d": 1}"#);
-        assert_eq!(fields.change("a", text(1..=5)), Change::Clear);
-        assert_eq!(fields.change("b", text(1..=5)), Change::Set("x".to_owned()));
-        assert_eq!(fields.change("c", text(1..=5)), Change::Keep);
-        assert_eq!(fields.change("d", text(1..=5)), Change::Keep);
+        assert_eq!(fields.change("a", text(1..=5)), Amend::Clear);
+        assert_eq!(fields.change("b", text(1..=5)), Amend::Set("x".to_owned()));
+        assert_eq!(fields.change("c", text(1..=5)), Amend::Keep);
+        assert_eq!(fields.change("d", text(1..=5)), Amend::Keep);
         assert_eq!(errors(fields.finish(|| Some(()))), pairs(&[("/d", "wrong-type")]));
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::{ContractId, GroupId, SublicenseId};
 use seatkeeper_domain::language::{Language, Languages};
-use seatkeeper_domain::learner::Profile;
+use seatkeeper_domain::learner::{Profile, ProfileChange};
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::role::{Caller, Role};
 
@@ -75,6 +75,25 @@ pub fn profile(fields: &mut Fields, languages: &Languages) -> Profile {
         additional_info: fields.optional("additional_info", lines(1..=INFO_MAX)),
         end_on: fields.optional("end_on", date()),
         delete_on: fields.optional("delete_on", date()),
+    }
+}
+
+/// What a `PATCH` changes of a person: `null` empties, a list replaces the one there.
+pub fn profile_change(fields: &mut Fields, languages: &Languages) -> ProfileChange {
+    let given = |name: &str, fields: &Fields| fields.has(name);
+    let (with_roles, with_groups, with_labels) =
+        (given("roles", fields), given("group_ids", fields), given("labels", fields));
+    ProfileChange {
+        first_name: fields.change("first_name", text(1..=NAME_MAX)),
+        last_name: fields.change("last_name", text(1..=NAME_MAX)),
+        language: fields.change("language", language(languages)),
+        roles: Some(roles(fields)).filter(|_| with_roles),
+        group_ids: Some(groups(fields)).filter(|_| with_groups),
+        labels: Some(labels(fields)).filter(|_| with_labels),
+        external_id: fields.change("external_id", text(1..=NAME_MAX)),
+        additional_info: fields.change("additional_info", lines(1..=INFO_MAX)),
+        end_on: fields.change("end_on", date()),
+        delete_on: fields.change("delete_on", date()),
     }
 }
 

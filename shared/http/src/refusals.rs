@@ -3,6 +3,7 @@
 use seatkeeper_domain::actions::accept_invitation::AcceptInvitationError;
 use seatkeeper_domain::actions::add_codes::{AddCodesError, BATCH_MAX};
 use seatkeeper_domain::actions::change_address::ChangeAddressError;
+use seatkeeper_domain::actions::change_learner::ChangeLearnerError;
 use seatkeeper_domain::actions::close_invitation::{CancelInvitationError, DeclineInvitationError};
 use seatkeeper_domain::actions::commit_import::SteerImportError;
 use seatkeeper_domain::actions::create_learner::CreateLearnerError;
@@ -16,6 +17,7 @@ use seatkeeper_domain::actions::remind_invitations::RemindError;
 use seatkeeper_domain::actions::resend_invitation::ResendInvitationError;
 use seatkeeper_domain::actions::seating::TermError;
 use seatkeeper_domain::actions::steer_batch::SteerBatchError;
+use seatkeeper_domain::actions::transfer_seat::TransferSeatError;
 use seatkeeper_domain::contract::WindowError;
 
 use crate::problem::{FieldError, Problem, ProblemCode};
@@ -99,6 +101,61 @@ impl From<CreateLearnerError> for Problem {
             CreateLearnerError::Term(error) => error.into(),
             CreateLearnerError::NoSeatsLeft => no_seats_left(),
             CreateLearnerError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Of several seats one has to be named.
+fn name_the_pool() -> Problem {
+    Problem::invalid_field(
+        "/pool",
+        "pool-missing",
+        "This learner has several such seats; name the contract or sublicense of the one you mean.",
+    )
+}
+
+impl From<ChangeLearnerError> for Problem {
+    fn from(error: ChangeLearnerError) -> Self {
+        match error {
+            ChangeLearnerError::Unknown => Self::not_found(),
+            ChangeLearnerError::Ground(error) => error.into(),
+            ChangeLearnerError::Grant(error) => error.into(),
+            ChangeLearnerError::Term(error) => error.into(),
+            ChangeLearnerError::RolesNeedSeat => Self::new(
+                ProblemCode::Conflict,
+                "Roles go with a seat, and this learner has none; give a seat first.",
+            ),
+            ChangeLearnerError::NotScheduled => Self::new(
+                ProblemCode::Conflict,
+                "No such seat of this learner waits for its day: it has opened, or there is none.",
+            ),
+            ChangeLearnerError::PoolMissing => name_the_pool(),
+            ChangeLearnerError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TransferSeatError> for Problem {
+    fn from(error: TransferSeatError) -> Self {
+        match error {
+            TransferSeatError::Unknown => Self::not_found(),
+            TransferSeatError::Ground(error) => error.into(),
+            TransferSeatError::NoSeat => Self::new(
+                ProblemCode::Conflict,
+                "This learner has no such seat that could go to somebody else.",
+            ),
+            TransferSeatError::PoolMissing => name_the_pool(),
+            TransferSeatError::SamePerson => Self::invalid_field(
+                "/to_email",
+                "same-person",
+                "This is the learner's own address; name somebody else.",
+            ),
+            TransferSeatError::AlreadySeated => Self::new(
+                ProblemCode::Conflict,
+                "That person has a seat here already; release this one instead.",
+            ),
+            TransferSeatError::NoSeatsLeft => no_seats_left(),
+            TransferSeatError::Store(error) => error.into(),
         }
     }
 }

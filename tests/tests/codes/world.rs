@@ -11,9 +11,8 @@ use seatkeeper_domain::actions::issue_codes::{
 };
 use seatkeeper_domain::actions::open_contract::open_contract;
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, Redeemed, redeem_code};
-use seatkeeper_domain::actions::steer_batch::{
-    Amend, BatchNow, SteerBatch, SteerBatchError, steer_batch,
-};
+use seatkeeper_domain::actions::steer_batch::{BatchNow, SteerBatch, SteerBatchError, steer_batch};
+use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::Client;
 use seatkeeper_domain::code::Code;

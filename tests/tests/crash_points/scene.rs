@@ -29,10 +29,9 @@ use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
 use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
 use seatkeeper_domain::actions::run_import::{ImportEnd, RowDefaults, RunImportError};
 use seatkeeper_domain::actions::seating::TermRequest;
-use seatkeeper_domain::actions::steer_batch::{
-    Amend, SteerBatch, SteerBatchError, Target, steer_batch,
-};
+use seatkeeper_domain::actions::steer_batch::{SteerBatch, SteerBatchError, Target, steer_batch};
 use seatkeeper_domain::actions::undo_import::undo_import;
+use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::contract::Sublicense;

@@ -2,6 +2,7 @@
 //! own routers.
 #![expect(clippy::expect_used, reason = "a test stops at the first thing it did not expect")]
 
+mod changes;
 mod flows;
 mod learners;
 #[path = "../mailroom/mod.rs"]

@@ -100,15 +100,7 @@ const ROUTES: [Route; 59] = [
         ADMINISTRATION,
         201,
     ),
-    call("PATCH", "/learners/{learner}", "{}", ADMINISTRATION, 501),
     call("DELETE", "/learners/{learner}", "{}", ADMINISTRATION, 501),
-    call(
-        "POST",
-        "/learners/{learner}/transfer",
-        r#"{"to_email": "{n}@x.example"}"#,
-        ADMINISTRATION,
-        501,
-    ),
     get("/invitations", GROUP_READS, 200),
     get("/invitations/{invitation}", GROUP_READS, 200),
     call(
@@ -154,9 +146,16 @@ const ROUTES: [Route; 59] = [
     call("POST", "/imports/{import}/cancel", "{}", ADMINISTRATION, 409),
     call("POST", "/imports/{import}/undo", "{}", ADMINISTRATION, 202),
     get("/import-template?format=csv&contract_id={contract}", READS, 200),
-    call("PUT", "/sso/{n}", r#"{"contract_id": "{contract}"}"#, READS, 501),
+    call(
+        "PUT",
+        "/sso/{n}",
+        r#"{"contract_id": "{contract}", "email": "{n}.sso@x.example"}"#,
+        READS,
+        201,
+    ),
+    call("PATCH", "/learners/{learner}", r#"{"labels": ["{n}"]}"#, ADMINISTRATION, 200),
     get("/audit", READS, 200),
-    get("/seats/{contract}/explain?learner={learner}", ADMINISTRATION, 501),
+    get("/seats/{contract}/explain?learner={learner}", READS, 200),
     get("/webhooks", ADMINISTRATION, 501),
     call("POST", "/webhooks", "{}", ADMINISTRATION, 501),
     call("DELETE", "/webhooks", "{}", ADMINISTRATION, 501),
@@ -166,6 +165,13 @@ const ROUTES: [Route; 59] = [
     get("/contracts?limit=1&cursor={contract}", READS, 200),
     get("/audit?limit=1&cursor={contract}", READS, 200),
     call("POST", "/learners/{learner}/seats/{contract}/release", "", ADMINISTRATION, 200),
+    call(
+        "POST",
+        "/learners/{learner}/transfer",
+        r#"{"to_email": "{n}@x.example"}"#,
+        ADMINISTRATION,
+        409,
+    ),
 ];
 
 /// The ids of a client's objects, by their names in [`ROUTES`].

@@ -9,9 +9,10 @@ use proptest::test_runner::{Config, TestRunner};
 use seatkeeper_domain::actions::add_client::add_client;
 use seatkeeper_domain::actions::allocate_seats::add_sublicense;
 use seatkeeper_domain::actions::open_contract::open_contract;
+use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{
-    Block, BlockCursor, BlockKey, Change, Presence, Refused, SeatLearner, Step,
+    Block, BlockCursor, BlockKey, Change, Presence, Refused, SeatChange, SeatLearner, Step,
 };
 use seatkeeper_domain::client::Group;
 use seatkeeper_domain::code::{
@@ -21,7 +22,9 @@ use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
 use seatkeeper_domain::ids::{BatchId, GroupId, ImportId, LearnerId, SublicenseId};
 use seatkeeper_domain::invitation::{Delivery, Grant, Invitation, InvitationStatus};
-use seatkeeper_domain::learner::{Credential, Profile, Seat, SeatState, Source, SourceKind};
+use seatkeeper_domain::learner::{
+    Credential, Profile, ProfileChange, Seat, SeatState, Source, SourceKind,
+};
 use seatkeeper_domain::outbox::{Letter, MailIntent, Subject};
 use seatkeeper_domain::password::PasswordHash;
 use seatkeeper_domain::ports::{
@@ -49,6 +52,7 @@ enum Bit {
     Release(u32, bool, Option<i64>),
     NoLiveSeat(u32),
     Profile(u32, bool),
+    Change(u32, bool, bool),
     Password(u32, u64),
     Invite(u32, u32, Option<(u32, u8)>),
     CloseInvitation(u32, u32, u8),
@@ -110,6 +114,8 @@ fn any_bit() -> impl Strategy<Value = Bit> {
             .prop_map(|(learner, seen, since)| Bit::Release(learner, seen, since)),
         1 => learner.clone().prop_map(Bit::NoLiveSeat),
         1 => (learner.clone(), any::<bool>()).prop_map(|(learner, fill)| Bit::Profile(learner, fill)),
+        1 => (learner.clone(), any::<bool>(), proptest::bool::weighted(0.8))
+            .prop_map(|(learner, seat, seen)| Bit::Change(learner, seat, seen)),
         1 => (learner.clone(), 0..3_u64).prop_map(|(learner, serial)| Bit::Password(learner, serial)),
     ];
     let second = prop_oneof![
@@ -347,6 +353,28 @@ impl Both {
                 let learner_id = self.learner(number);
                 let profile = Box::new(profile(number + 1, op));
                 Step::UpdateProfile { learner_id, profile, fill_only }
+            }
+            Bit::Change(number, with_seat, seen) => {
+                let learner_id = self.learner(number);
+                let known = self.model.learner(&world.client, learner_id).await.expect("readable");
+                let given = known.and_then(|known| known.seats.get(&pool).map(|seat| seat.op));
+                let by = given.filter(|_| seen).unwrap_or(Uuid::from_u128(99));
+                let seat = seat(SeatState::Active { used_at: change.at }, op);
+                let wanted = profile(number + 2, op);
+                let new = ProfileChange {
+                    first_name: wanted.first_name.map_or(Amend::Clear, Amend::Set),
+                    last_name: Amend::Clear,
+                    labels: Some(wanted.labels),
+                    roles: seen.then(BTreeSet::new),
+                    end_on: wanted.end_on.map_or(Amend::Keep, Amend::Set),
+                    ..ProfileChange::default()
+                };
+                let seats = with_seat.then_some(SeatChange { pool, op: by, seat });
+                Step::ChangeLearner {
+                    learner_id,
+                    profile: Box::new(new),
+                    seats: seats.into_iter().collect(),
+                }
             }
             Bit::Password(number, serial) => {
                 let learner_id = self.learner(number);

@@ -393,6 +393,64 @@ pub(crate) fn release_out_of_a_block(rule: Option<Rule>) -> Found {
     })
 }
 
+/// A seat goes to somebody else, twice, while it is released.
+pub(crate) fn transfers(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(1).with_seat(1, None).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "transfer", who, ports => who.transfer(&ports, 1, 2));
+        actor!(run, &setting, &clock, 2, "transfer", who, ports => who.transfer(&ports, 1, 3));
+        actor!(run, &setting, &clock, 3, "release", who, ports => who.release(&ports, 1));
+        run
+    };
+    every_order(&setting, make, one_effect)
+}
+
+/// Somebody who is invited is handed a seat while accepting, and while the seat is released.
+pub(crate) fn transfer_to_someone_invited(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(2).with_seat(1, None).with_invitation(2).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "transfer", who, ports => who.transfer(&ports, 1, 2));
+        actor!(run, &setting, &clock, 2, "accept", who, ports => who.accept(&ports, 2));
+        actor!(run, &setting, &clock, 3, "release", who, ports => who.release(&ports, 1));
+        run
+    };
+    every_order(&setting, make, |run| {
+        let seated = seated(&setting, run);
+        demand((1..=2).contains(&seated), "I1", "a seat too many, or none", run)
+    })
+}
+
+/// A scheduled seat is given another day, or handed over, while its day comes and its cohort opens.
+pub(crate) fn another_day(rule: Option<Rule>, reschedules: bool, transfers: bool) -> Found {
+    let (day, later) = (Date::constant(2026, 11, 24), Date::constant(2026, 11, 25));
+    let mut setting = Setting::with_seats(2).with_seat(1, Some(day)).without(rule);
+    // A minute before midnight in Paris.
+    setting.start = "2026-11-23T22:59:00Z".parse().expect("an instant");
+    let key = setting.cohort("2026-11-23T23:00:00Z");
+    let make = || {
+        let clock = setting.clock();
+        let mut run = setting.begin().with_clock(&clock);
+        let key = key.clone();
+        actor!(run, &setting, &clock, 1, "time", who, ports => who.wait(&ports, 60));
+        actor!(run, &setting, &clock, 2, "open", who, ports => who.open(&ports, &key));
+        if reschedules {
+            actor!(run, &setting, &clock, 3, "reschedule", who, ports => who.reschedule(&ports, 1, later));
+        }
+        if transfers {
+            actor!(run, &setting, &clock, 4, "transfer", who, ports => who.transfer(&ports, 1, 2));
+        }
+        run
+    };
+    every_order(&setting, make, |run| demand(seated(&setting, run) == 1, "I1", "not one seat", run))
+}
+
+/// Exactly one of the actors had its effect.
+fn one_effect(run: &Run<Outcome>) -> Result<(), Broken> {
+    demand(count(run, Verdict::Done) == 1, "I11", "not exactly one effect", run)
+}
+
 /// A cohort opens while one of its seats is released, somebody joins it, and its instant comes.
 /// All three at once take long: a test run has them two by two.
 pub(crate) fn cohort(rule: Option<Rule>, releases: bool, joins: bool) -> Found {
@@ -525,7 +583,7 @@ type Seeded = (Rule, &'static [&'static str], fn(Option<Rule>) -> Found);
 
 type Scenario = (&'static str, fn(Option<Rule>) -> Found);
 
-const SCENARIOS: [Scenario; 25] = [
+const SCENARIOS: [Scenario; 29] = [
     ("the last seat: create, create, redeem", last_seat),
     ("the same redemption code", same_code),
     ("the last redemption of a registration code", |rule| last_redemption(rule, false)),
@@ -544,6 +602,10 @@ const SCENARIOS: [Scenario; 25] = [
     ("release, create, release", release_and_create),
     ("release, give again, release", release_and_give_again),
     ("out of an open block: release, release, redeem", release_out_of_a_block),
+    ("transfer, transfer, release", transfers),
+    ("an invited address: transfer, accept, release", transfer_to_someone_invited),
+    ("a scheduled seat: another day, open, midnight", |rule| another_day(rule, true, false)),
+    ("a scheduled seat: transfer, open, midnight", |rule| another_day(rule, false, true)),
     ("a cohort: open, release, midnight", |rule| cohort(rule, true, false)),
     ("a cohort: open, join, midnight", |rule| cohort(rule, false, true)),
     ("a cohort that waits: release, join, join", waiting_cohort),

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
+use jiff::civil::Date;
 use mailroom::{create, items, run_sweep};
 use scene::{
-    add, everybody, find, invited, issue, prove, redeem, release, remove_item, settle,
+    DAY, add, everybody, find, invited, issue, prove, redeem, release, remove_item, settle,
     sublicense_pool, with_everybody,
 };
 use seatkeeper_domain::actions::prove_records::prove_records;
@@ -56,6 +57,29 @@ async fn what_happened_within_the_hour_does_not_matter() {
     let proven = prove(&world).await;
     assert_eq!((proven.pools_proven, proven.pools_busy), (2, 0));
     assert_eq!((proven.pools_suspected, proven.mismatches.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn seats_of_another_day_or_person_agree_before_and_after_the_cut() {
+    let world = with_everybody().await;
+    settle(&world).await;
+    // One waits for another day, one is opened and released, one goes to somebody new, one to
+    // somebody known; all of it after the cut, then before it.
+    scene::reschedule(&world, 1, DAY.tomorrow().expect("a day")).await;
+    scene::reschedule(&world, 2, Date::constant(2026, 1, 1)).await;
+    scene::transfer(&world, 0, 50).await;
+    scene::transfer(&world, 2, 3).await;
+    release(&world, 3).await;
+    for hours in [0, 3, 24, 24 * 30] {
+        world.clock.advance(SignedDuration::from_hours(hours));
+        run_sweep(&world, u64::try_from(hours).expect("few")).await;
+        for _ in 0..3 {
+            let proven = prove(&world).await;
+            assert_eq!((proven.pools_suspected, proven.mismatches.len()), (0, 0), "{hours}");
+            world.clock.advance(SignedDuration::from_hours(2));
+        }
+    }
+    world.assert_seats_are_conserved().await;
 }
 
 #[tokio::test]

@@ -6,16 +6,19 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use jiff::civil::Date;
 use seatkeeper_domain::actions::allocate_seats::add_sublicense;
+use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
 use seatkeeper_domain::actions::close_invitation::cancel_invitation;
 use seatkeeper_domain::actions::invite::{Invite, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, Wanted, issue_codes};
 use seatkeeper_domain::actions::prove_records::{RecordsProven, prove_records};
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, redeem_code};
 use seatkeeper_domain::actions::release_seat::release_seat;
+use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::ids::{PoolId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
+use seatkeeper_domain::learner::{Profile, ProfileChange};
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{Clock as _, IdSource as _};
 use seatkeeper_testkit::Cloud;
@@ -68,6 +71,38 @@ pub(crate) async fn release(world: &World, number: usize) {
     release_seat(store, clock, ids, actor, world.op(), place, learner, world.pool())
         .await
         .expect("a seat to release");
+}
+
+/// A seat that waits opens on another day.
+pub(crate) async fn reschedule(world: &World, number: usize, day: Date) {
+    let command = ChangeLearner {
+        client_id: world.client.clone(),
+        learner_id: world.keys.learner_id(&world.client, &address(number)),
+        profile: ProfileChange::default(),
+        start_on: Some(day),
+        pool: None,
+        notify: true,
+    };
+    let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+    change_learner(store, clock, ids, &world.administrator(), world.op(), &command)
+        .await
+        .expect("a seat that waits");
+}
+
+/// A seat goes to somebody else.
+pub(crate) async fn transfer(world: &World, from: usize, to: usize) {
+    let command = TransferSeat {
+        client_id: world.client.clone(),
+        from: world.keys.learner_id(&world.client, &address(from)),
+        pool: None,
+        to: address(to),
+        profile: Profile::default(),
+        notify: true,
+    };
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    transfer_seat(store, clock, ids, keys, &world.administrator(), world.op(), &command)
+        .await
+        .expect("a seat to hand over");
 }
 
 pub(crate) async fn invited(world: &World, number: usize) {

@@ -5,13 +5,13 @@ use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::add_codes::{AddCodes, More, add_codes, lot_codes};
 use seatkeeper_domain::actions::release_batch::release_batch;
-use seatkeeper_domain::actions::steer_batch::{Amend, SteerBatch, Target, steer_batch};
+use seatkeeper_domain::actions::steer_batch::{SteerBatch, Target, steer_batch};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::code::CODES_MAX;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ClientId};
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _};
-use seatkeeper_http::body::{Change, Fields, Payload, choice, integer};
+use seatkeeper_http::body::{Fields, Payload, choice, integer};
 use seatkeeper_http::caller::ADMINISTRATION;
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
@@ -23,14 +23,6 @@ use crate::contracts;
 
 /// How long one call releases seats: the gateway waits 30 seconds for an answer.
 const RELEASING_FOR: SignedDuration = SignedDuration::from_secs(20);
-
-fn amended<T>(change: Change<T>) -> Amend<T> {
-    match change {
-        Change::Keep => Amend::Keep,
-        Change::Clear => Amend::Clear,
-        Change::Set(value) => Amend::Set(value),
-    }
-}
 
 /// The batch that a path names, before the body was read: a malformed id names none.
 fn id_of(batch: &str) -> Option<BatchId> {
@@ -49,8 +41,8 @@ pub(super) async fn steer(
     let states =
         [("active", Target::Active), ("paused", Target::Paused), ("revoked", Target::Revoked)];
     let state = fields.optional("state", choice(&states));
-    let valid_until = amended(fields.change("valid_until", moment));
-    let max_redemptions = amended(fields.change("max_redemptions", integer(1..=REDEMPTIONS_MAX)));
+    let valid_until = fields.change("valid_until", moment);
+    let max_redemptions = fields.change("max_redemptions", integer(1..=REDEMPTIONS_MAX));
     fields.finish(|| Some(()))?;
     let batch_id = id_of(&batch).ok_or_else(Problem::not_found)?;
     let command = SteerBatch { client_id, batch_id, state, valid_until, max_redemptions };

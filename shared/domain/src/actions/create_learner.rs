@@ -28,6 +28,8 @@ pub enum PasswordChoice {
     Generated,
     /// The administrator typed it; here is its hash.
     Typed(PasswordHash),
+    /// It has none: the person comes through the client's identity provider.
+    SingleSignOn,
 }
 
 /// The command.
@@ -172,7 +174,7 @@ async fn seat(
         let serial = learner.as_ref().map_or(0, |known| known.password_serial);
         let credential = match &command.password {
             _ if has_password => None,
-            PasswordChoice::Link => None,
+            PasswordChoice::Link | PasswordChoice::SingleSignOn => None,
             PasswordChoice::Typed(hash) => {
                 Some(Credential { hash: hash.clone(), must_change: false })
             }
@@ -193,7 +195,7 @@ async fn seat(
                 credential,
                 presence: if new_account { Presence::New } else { Presence::Existing },
                 term,
-                source: Source { kind: SourceKind::Create, id: None },
+                source: Source { kind: source(&command.password), id: None },
                 take: match &pending {
                     Some(invitation) => Take::Invitation(invitation),
                     None => Take::Available { no_invitation: invitation_id },
@@ -221,13 +223,24 @@ async fn seat(
     Err(gave_up().into())
 }
 
+fn source(password: &PasswordChoice) -> SourceKind {
+    match password {
+        PasswordChoice::SingleSignOn => SourceKind::Sso,
+        PasswordChoice::Link | PasswordChoice::Generated | PasswordChoice::Typed(_) => {
+            SourceKind::Create
+        }
+    }
+}
+
 fn letter(password: &PasswordChoice, new_account: bool, opening: Opening) -> Letter {
     match (opening, new_account, password) {
         (Opening::Later { .. }, _, _) => Letter::AccessOpened,
         (Opening::Now, false, _) => Letter::Added,
         (Opening::Now, true, PasswordChoice::Link) => Letter::AccountCreated,
         (Opening::Now, true, PasswordChoice::Generated) => Letter::AccountCreatedWithPassword,
-        (Opening::Now, true, PasswordChoice::Typed(_)) => Letter::AccountCreatedToldOtherwise,
+        (Opening::Now, true, PasswordChoice::Typed(_) | PasswordChoice::SingleSignOn) => {
+            Letter::AccountCreatedToldOtherwise
+        }
     }
 }
 

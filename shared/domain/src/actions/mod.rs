@@ -8,6 +8,7 @@ pub mod add_group;
 pub mod allocate_seats;
 pub mod cancel_import;
 pub mod change_address;
+pub mod change_learner;
 pub mod close_invitation;
 pub mod commit_import;
 pub mod create_learner;
@@ -40,6 +41,7 @@ pub mod steer_batch;
 pub mod stop_reminders;
 pub mod sweep;
 pub mod tickets;
+pub mod transfer_seat;
 pub mod undo_import;
 
 use crate::change::{Change, Refused, Step, StoreError};

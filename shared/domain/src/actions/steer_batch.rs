@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::actions::issue_codes::{Moment, steered};
 use crate::actions::{Met, gave_up, met, set_aside};
+use crate::amend::Amend;
 use crate::audit::{Action, Actor};
 use crate::change::{Block, Change, Refused, Step, StoreError};
 use crate::code::{Batch, BatchState, CodeKind};
@@ -21,18 +22,6 @@ use crate::stock::{Delta, Stock};
 
 /// Times a change of terms starts over: a popular code's redemptions come in between.
 const ROUNDS: u32 = 16;
-
-/// What becomes of a term.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Amend<T> {
-    /// It stays.
-    #[default]
-    Keep,
-    /// There is none any more.
-    Clear,
-    /// This one.
-    Set(T),
-}
 
 /// The states a batch can be steered to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

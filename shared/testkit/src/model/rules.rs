@@ -45,6 +45,7 @@ fn target(place: usize, step: &Step) -> String {
         Step::ReleaseSeat { learner_id, .. }
         | Step::NoLiveSeat { learner_id, .. }
         | Step::UpdateProfile { learner_id, .. }
+        | Step::ChangeLearner { learner_id, .. }
         | Step::SetPassword { learner_id, .. } => format!("learner {learner_id}"),
         Step::PutInvitation { invitation, .. } => {
             format!("invitation {}", invitation.place())
@@ -153,6 +154,15 @@ impl Model {
                     || left_out(Rule::NoLiveSeat)
             }
             Step::UpdateProfile { learner_id, .. } => of.learners.contains_key(learner_id),
+            Step::ChangeLearner { learner_id, seats, .. } => {
+                of.learners.get(learner_id).is_some_and(|known| {
+                    seats.iter().all(|change| {
+                        let seat = known.seats.get(&change.pool);
+                        seat.is_some_and(|seat| seat.is_live() && seat.op == change.op)
+                            || left_out(Rule::SeatAsSeen)
+                    })
+                })
+            }
             Step::SetPassword { learner_id, serial, .. } => {
                 of.learners.get(learner_id).is_some_and(|known| known.password_serial == *serial)
             }
@@ -283,6 +293,11 @@ impl Model {
             Step::ReleaseSeat { learner_id, pool, .. } => {
                 let seat = of.learners.get(learner_id)?.seats.get(pool)?;
                 (!seat.is_live()).then_some(seat.op)
+            }
+            Step::ChangeLearner { learner_id, seats, .. } => {
+                let known = of.learners.get(learner_id)?;
+                let mut ops = seats.iter().filter_map(|seat| Some(known.seats.get(&seat.pool)?.op));
+                ops.find(|op| *op == change.op.id)
             }
             Step::PutInvitation { invitation, .. } => {
                 Some(of.invitations.get(&invitation.place())?.op)
@@ -447,6 +462,15 @@ impl Tenant {
                 if let Some(known) = self.learners.get_mut(learner_id) {
                     write_profile(&mut known.profile, profile, *fill_only);
                     known.changed_at = Some(change.at);
+                }
+            }
+            Step::ChangeLearner { learner_id, profile, seats } => {
+                if let Some(known) = self.learners.get_mut(learner_id) {
+                    (**profile).clone().apply(&mut known.profile);
+                    known.changed_at = Some(change.at);
+                    for change in seats {
+                        known.seats.insert(change.pool, change.seat.clone());
+                    }
                 }
             }
             Step::SetPassword { learner_id, serial, credential } => {

@@ -1,0 +1,325 @@
+//! Changing an account: what is known of the person, the last day of their seats, and the day on
+//! which a seat opens.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
+use crate::actions::open_cohort::{OpenCohortError, open_cohort};
+use crate::actions::seating::{Term, TermError, cohort_key, new_seat, seat_mail};
+use crate::actions::{Met, ROUNDS, gave_up, met};
+use crate::amend::Amend;
+use crate::audit::{Action, Actor};
+use crate::change::{Change, SeatChange, Step, StoreError};
+use crate::cohort::CohortState;
+use crate::contract::WindowError;
+use crate::dates::{Opening, local_date, opening};
+use crate::idempotency::Op;
+use crate::ids::{ClientId, LearnerId, PoolId};
+use crate::learner::{Learner, ProfileChange, Seat, SeatState};
+use crate::outbox::Letter;
+use crate::ports::{Catalog, Clock, IdSource, Ledger, People};
+use crate::role::Caller;
+use crate::stock::Delta;
+
+/// The command.
+#[derive(Debug, Clone)]
+pub struct ChangeLearner {
+    /// Whose.
+    pub client_id: ClientId,
+    /// Who.
+    pub learner_id: LearnerId,
+    /// What changes in the profile.
+    pub profile: ProfileChange,
+    /// The day a scheduled seat shall open instead.
+    pub start_on: Option<Date>,
+    /// Which seat, if the learner has several that are scheduled.
+    pub pool: Option<PoolId>,
+    /// Whether the learner is told when a seat of another date opens.
+    pub notify: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct ChangedLearner {
+    /// The learner as they are now.
+    pub learner: Learner,
+    /// The pool of the seat that was given another date.
+    pub rescheduled: Option<PoolId>,
+}
+
+/// Why it was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeLearnerError {
+    /// There is no such learner.
+    #[error("no such learner")]
+    Unknown,
+    /// There is nothing to stand on.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
+    /// Roles or groups cannot be given.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// The dates do not go with a contract.
+    #[error(transparent)]
+    Term(#[from] TermError),
+    /// Roles are given by the terms of a contract, and the learner has no seat of one.
+    #[error("roles need a seat")]
+    RolesNeedSeat,
+    /// No seat of the learner waits for its day.
+    #[error("no seat is scheduled")]
+    NotScheduled,
+    /// Several seats of the learner wait for their days.
+    #[error("several seats are scheduled")]
+    PoolMissing,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<OpenCohortError> for ChangeLearnerError {
+    fn from(error: OpenCohortError) -> Self {
+        match error {
+            OpenCohortError::Store(error) => Self::Store(error),
+            OpenCohortError::TooEarly | OpenCohortError::UnknownCohort => Self::Store(gave_up()),
+        }
+    }
+}
+
+/// What changing needs from outside.
+pub trait ChangePorts: Ledger + Catalog + People {}
+impl<P: Ledger + Catalog + People> ChangePorts for P {}
+
+/// A live seat of the learner, with what it stands on.
+struct Standing<'a> {
+    pool: PoolId,
+    seat: &'a Seat,
+    ground: Ground,
+}
+
+/// Changes an account. All of it happens, or nothing.
+pub async fn change_learner(
+    ports: &impl ChangePorts,
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    caller: &Caller,
+    op: Op,
+    command: &ChangeLearner,
+) -> Result<ChangedLearner, ChangeLearnerError> {
+    let client = &command.client_id;
+    let known = async || {
+        let learner = ports.learner(client, command.learner_id).await?;
+        learner.ok_or(ChangeLearnerError::Unknown)
+    };
+    for _ in 0..ROUNDS {
+        let now = clock.now();
+        let learner = known().await?;
+        let standing = standing(ports, client, &learner, command, now).await?;
+        check(ports, caller, client, command, &standing).await?;
+        let mut change = Change::new(client, op, Actor::Caller(caller.subject.clone()), now);
+        let mut seats = Vec::new();
+        for one in &standing {
+            let last = last_instant(command, one, now)?;
+            if !last.keeps() {
+                let seat = Seat { ends_at: last.of(one.seat.ends_at), ..one.seat.clone() };
+                seats.push(SeatChange { pool: one.pool, op: one.seat.op, seat });
+            }
+        }
+        let moved = match command.start_on {
+            None => None,
+            Some(start_on) => {
+                let one = scheduled(command, &standing, now)?;
+                let SeatState::Scheduled { opens_at } = one.seat.state else {
+                    return Err(ChangeLearnerError::NotScheduled);
+                };
+                let key = cohort_key(&one.ground, opens_at);
+                let cohort = ports.cohort(&key).await?;
+                if cohort.is_some_and(|cohort| cohort.state == CohortState::Opened) {
+                    return Err(ChangeLearnerError::NotScheduled);
+                }
+                if opens_at <= now {
+                    // Its day has come and nobody has opened it yet: open it, then look again.
+                    open_cohort(ports, clock, ids, &key).await?;
+                    continue;
+                }
+                let end_on = command.profile.end_on.of(learner.profile.end_on);
+                reschedule(&mut change, command, one, (start_on, end_on), opens_at, &mut seats)?;
+                Some(one.pool)
+            }
+        };
+        if change.steps.is_empty()
+            && seats.is_empty()
+            && command.profile == ProfileChange::default()
+        {
+            return Ok(ChangedLearner { learner, rescheduled: None });
+        }
+        let profile = Box::new(command.profile.clone());
+        change.step(Step::ChangeLearner { learner_id: command.learner_id, profile, seats });
+        match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+            Ok(()) | Err(Met::Repeated) => {
+                return Ok(ChangedLearner { learner: known().await?, rescheduled: moved });
+            }
+            Err(Met::Raced(_) | Met::NoSeats) => {}
+            Err(Met::Failed(error)) => return Err(error.into()),
+        }
+    }
+    Err(gave_up().into())
+}
+
+/// The learner's live seats, where the change asks for their contracts.
+async fn standing<'a>(
+    ports: &impl Catalog,
+    client: &ClientId,
+    learner: &'a Learner,
+    command: &ChangeLearner,
+    now: Timestamp,
+) -> Result<Vec<Standing<'a>>, ChangeLearnerError> {
+    let dated = !command.profile.end_on.keeps() || command.start_on.is_some();
+    let mut standing = Vec::new();
+    if !dated && command.profile.roles.is_none() {
+        return Ok(standing);
+    }
+    for (pool, seat) in learner.seats.iter().filter(|(_, seat)| seat.is_live()) {
+        let (contract, sublicense) = match *pool {
+            PoolId::Contract(contract) => (contract, None),
+            PoolId::Sublicense(id) => {
+                let known = ports.sublicense(client, id).await?;
+                let known = known.ok_or(GroundError::UnknownSublicense)?;
+                (known.contract_id, Some(id))
+            }
+        };
+        match ground(ports, client, contract, sublicense, now).await {
+            Ok(ground) => standing.push(Standing { pool: *pool, seat, ground }),
+            // What is over stays as it was.
+            Err(GroundError::ContractEnded) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(standing)
+}
+
+/// Whether the caller may give these roles and groups.
+async fn check(
+    ports: &impl Catalog,
+    caller: &Caller,
+    client: &ClientId,
+    command: &ChangeLearner,
+    standing: &[Standing<'_>],
+) -> Result<(), ChangeLearnerError> {
+    if let Some(roles) = &command.profile.roles {
+        if standing.is_empty() && !roles.is_empty() {
+            return Err(ChangeLearnerError::RolesNeedSeat);
+        }
+        for one in standing {
+            check_grant(ports, &one.ground, caller, roles, &BTreeSet::new()).await?;
+        }
+    }
+    let groups = command.profile.group_ids.clone().unwrap_or_default();
+    if !groups.is_empty() {
+        let known = ports.groups_by_id(client, &groups).await?;
+        let known: BTreeSet<_> = known.iter().map(|group| group.group_id).collect();
+        if let Some(unknown) = groups.difference(&known).next() {
+            return Err(GrantError::UnknownGroup(*unknown).into());
+        }
+    }
+    Ok(())
+}
+
+/// When the seat ends then.
+fn last_instant(
+    command: &ChangeLearner,
+    one: &Standing<'_>,
+    now: Timestamp,
+) -> Result<Amend<Timestamp>, ChangeLearnerError> {
+    let end_on = match command.profile.end_on {
+        Amend::Keep => return Ok(Amend::Keep),
+        Amend::Clear => None,
+        Amend::Set(end_on) => Some(end_on),
+    };
+    let zone = one.ground.client.time_zone.zone();
+    if let Some(end) = end_on {
+        let start = command.start_on.or(one.seat.starts_on);
+        let checked = one.ground.contract.check_end(end, start, local_date(now, zone));
+        checked.map_err(|error| TermError { field: "end_on", error })?;
+    }
+    let opens = match one.seat.state {
+        SeatState::Scheduled { opens_at } => opens_at,
+        SeatState::Active { used_at } => used_at,
+        SeatState::Released { .. } => now,
+    };
+    let ends_at = one.ground.contract.ends_at(end_on, None, opens, zone);
+    Ok(ends_at.map_or(Amend::Clear, Amend::Set))
+}
+
+/// The seat whose day is meant.
+fn scheduled<'a, 'b>(
+    command: &ChangeLearner,
+    standing: &'a [Standing<'b>],
+    now: Timestamp,
+) -> Result<&'a Standing<'b>, ChangeLearnerError> {
+    let waits = |one: &&Standing<'_>| {
+        matches!(one.seat.state, SeatState::Scheduled { .. })
+            && command.pool.is_none_or(|pool| pool == one.pool)
+    };
+    let mut waiting = standing.iter().filter(waits);
+    let first = waiting.next().ok_or(ChangeLearnerError::NotScheduled)?;
+    let more = waiting.filter(|one| one.seat.used_at(now).is_none()).count();
+    if more > 0 { Err(ChangeLearnerError::PoolMissing) } else { Ok(first) }
+}
+
+/// Adds the steps that give a scheduled seat another day; a day that has come opens it.
+fn reschedule(
+    change: &mut Change,
+    command: &ChangeLearner,
+    one: &Standing<'_>,
+    (wanted, end_on): (Date, Option<Date>),
+    opens_at: Timestamp,
+    seats: &mut Vec<SeatChange>,
+) -> Result<(), ChangeLearnerError> {
+    let Ground { contract, client, pool, .. } = &one.ground;
+    let (pool, zone, now) = (*pool, client.time_zone.zone(), change.at);
+    let fail = |error| TermError { field: "start_on", error };
+    let starts_on = contract.start(Some(wanted), local_date(now, zone)).map_err(fail)?;
+    let when = opening(starts_on, contract.policies.opens_at, now, zone);
+    let opens = match when {
+        Opening::Now => now,
+        Opening::Later { instant, .. } => instant,
+    };
+    if opens == opens_at {
+        return Ok(());
+    }
+    // A length that the contract gives begins with the new day; a last day, and a length of the
+    // seat's own, stay where they are.
+    let ends_at = match (end_on, contract.policies.seat_duration_days) {
+        (None, None) => one.seat.ends_at,
+        _ => contract.ends_at(end_on, None, opens, zone),
+    };
+    if ends_at.is_some_and(|end| end <= opens) {
+        return Err(fail(WindowError::EndBeforeStart).into());
+    }
+    change.step(Step::LeaveCohort { key: cohort_key(&one.ground, opens_at), count: 1 });
+    let term = Term { starts_on, opening: when, ends_at };
+    let mut seat = new_seat(change, &term, one.seat.source.clone());
+    let who = [command.learner_id];
+    match when {
+        Opening::Now => {
+            change.move_seats(pool, Delta::taken_up(1), Action::SeatRescheduled, &who, None);
+        }
+        Opening::Later { start_on, instant } => {
+            let key = cohort_key(&one.ground, instant);
+            change.step(Step::JoinCohort { key, start_on, count: 1 });
+            change.audit(pool, Delta::default(), Action::SeatRescheduled, &who, None);
+            // It is promised since it first was.
+            seat.held_at = one.seat.held_at;
+        }
+    }
+    seats.retain(|seat| seat.pool != pool);
+    seats.push(SeatChange { pool, op: one.seat.op, seat });
+    if command.notify {
+        let letter = Letter::AccessOpened;
+        change.step(Step::Mail(seat_mail(change, &one.ground, command.learner_id, letter, when)));
+    }
+    Ok(())
+}
