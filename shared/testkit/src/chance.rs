@@ -31,6 +31,12 @@ impl SeededIds {
         let chance = Xoshiro256PlusPlus::seed_from_u64(seed);
         Self { clock: clock.clone(), state: Mutex::new(State { chance, made: 0 }) }
     }
+
+    /// Begins anew with another seed.
+    pub fn reseed(&self, seed: u64) {
+        let chance = Xoshiro256PlusPlus::seed_from_u64(seed);
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { chance, made: 0 };
+    }
 }
 
 impl IdSource for SeededIds {

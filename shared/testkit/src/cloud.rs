@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use bytes::Bytes;
 use jiff::Timestamp;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 use seatkeeper_domain::ports::Clock;
 use serde_json::{Value, json};
 
 use crate::connector::Connector;
 use crate::defect::Seeded;
-use crate::dynamodb::DynamoDb;
+use crate::dynamodb::{DynamoDb, TableMoment};
 use crate::fault::Trace;
 use crate::latency::Locks;
 use crate::post;
@@ -52,6 +56,19 @@ pub(crate) struct Inner {
     trace: Mutex<Trace>,
     defect: Mutex<Seeded>,
     pub(crate) locks: Locks,
+    /// The quota of the SDK's retries: without an end, so that what one test wastes is not wanting
+    /// in another.
+    retries: RetryPartition,
+}
+
+/// An account at a moment, to go back to.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    instant: Timestamp,
+    table: TableMoment,
+    s3: S3,
+    ses: Ses,
+    scheduler: Scheduler,
 }
 
 impl Inner {
@@ -111,6 +128,9 @@ impl Cloud {
             trace: Mutex::default(),
             defect: Mutex::default(),
             locks: Locks::default(),
+            retries: RetryPartition::custom("testkit")
+                .token_bucket(TokenBucket::unlimited())
+                .build(),
         }))
     }
 
@@ -139,12 +159,15 @@ impl Cloud {
 
     /// A DynamoDB client.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.sdk_config())
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk_config());
+        let config = config.retry_partition(self.0.retries.clone());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// An S3 client.
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        aws_sdk_s3::Client::new(&self.sdk_config())
+        let config = aws_sdk_s3::config::Builder::from(&self.sdk_config());
+        aws_sdk_s3::Client::from_conf(config.retry_partition(self.0.retries.clone()).build())
     }
 
     /// An SES client which, as in production, makes exactly one attempt: the SDK's own retry of a
@@ -156,7 +179,9 @@ impl Cloud {
 
     /// An EventBridge Scheduler client.
     pub fn scheduler(&self) -> aws_sdk_scheduler::Client {
-        aws_sdk_scheduler::Client::new(&self.sdk_config())
+        let config = aws_sdk_scheduler::config::Builder::from(&self.sdk_config());
+        let config = config.retry_partition(self.0.retries.clone());
+        aws_sdk_scheduler::Client::from_conf(config.build())
     }
 
     pub(crate) fn locks(&self) -> &Locks {
@@ -183,6 +208,32 @@ impl Cloud {
     pub fn restart_trace(&self) {
         self.0.trace().restart();
         self.0.dynamodb.mark();
+    }
+
+    /// Restarts the trace and keeps the account as it is now, to go back to any number of times.
+    pub fn moment(&self) -> Moment {
+        self.restart_trace();
+        Moment {
+            instant: self.0.now(),
+            table: self.0.dynamodb.moment(),
+            s3: self.0.s3().clone(),
+            ses: self.0.ses().clone(),
+            scheduler: self.0.scheduler().clone(),
+        }
+    }
+
+    /// Makes everything as it was at a moment, the clock and the trace included. That is much
+    /// cheaper than to prepare it anew.
+    ///
+    /// # Panics
+    /// If the trace was restarted after it.
+    pub fn go_back(&self, moment: &Moment) {
+        self.0.trace().restart();
+        self.0.clock.set(moment.instant);
+        self.0.dynamodb.go_back(&moment.table);
+        self.0.s3().clone_from(&moment.s3);
+        self.0.ses().clone_from(&moment.ses);
+        self.0.scheduler().clone_from(&moment.scheduler);
     }
 
     /// Lets somebody else act before the attempt that `when` names. Their own attempts are numbered
@@ -239,6 +290,29 @@ impl Cloud {
     /// when nothing happened; a write that changed nothing has no record.
     pub fn stream_records(&self) -> Value {
         json!({"Records": self.0.dynamodb.take_records()})
+    }
+
+    /// The same in the order of this seed, some of the records twice: more disorder than a stream
+    /// with many shards and redelivered batches can make.
+    pub fn stirred_records(&self, seed: u64) -> Value {
+        let mut chance = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut records = self.0.dynamodb.take_records();
+        let again: Vec<_> =
+            records.iter().filter(|_| chance.random_bool(1.0 / 3.0)).cloned().collect();
+        records.extend(again);
+        records.shuffle(&mut chance);
+        json!({"Records": records})
+    }
+
+    /// From now on looks up where in the adapters each attempt comes from.
+    pub fn locate_attempts(&self) {
+        self.0.trace().locate_all();
+    }
+
+    /// From now on lets a number of other tasks go before each attempt, drawn by this seed: on one
+    /// thread, each seed is another interleaving.
+    pub fn interleave(&self, seed: u64) {
+        self.0.trace().interleave(seed);
     }
 
     /// Deletes the items whose `expires_at` has passed, as the service would within some days, and

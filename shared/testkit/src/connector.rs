@@ -70,7 +70,10 @@ async fn read(request: HttpRequest) -> Result<Call, ConnectorError> {
 /// One attempt: it is numbered, meets its fault, takes effect, is answered.
 async fn attempt(inner: &Inner, mut call: Call) -> Result<HttpResponse, ConnectorError> {
     // A real call takes time in which others run.
-    tokio::task::yield_now().await;
+    let turns = inner.trace().turns();
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
     let Some((service, operation)) = addressee(&call) else {
         let what = format!("nothing here answers {} {}{}", call.method, call.host, call.path);
         return Err(ConnectorError::user(what.into()));
@@ -130,7 +133,8 @@ async fn attempt(inner: &Inner, mut call: Call) -> Result<HttpResponse, Connecto
         inner.serve_rest(service, sent, &call, &reply, fault.as_ref());
     }
     let reply = rest.map_or(reply.clone(), |rest| rest.told_in(reply));
-    after(fault.as_ref(), service, reply).map(Reply::into_response)
+    let reply = after(fault.as_ref(), service, reply)?;
+    Ok(if fault == Some(Fault::CutBody) { reply.cut_off() } else { reply.into_response() })
 }
 
 /// An attempt that does not return; `killed` says that nobody waits for it any more.
@@ -236,6 +240,7 @@ fn after(fault: Option<&Fault>, service: Service, reply: Reply) -> Result<Reply,
     match fault {
         Some(Fault::LoseReply | Fault::ForgetToken) => Err(broken_connection()),
         Some(Fault::ErrorAfter) => Ok(Reply::server_error(service)),
+        Some(Fault::TransactionInProgress) => Ok(dynamodb::in_progress()),
         _ => Ok(reply),
     }
 }

@@ -34,8 +34,21 @@ struct Log {
     sequence: u64,
     /// When each request token was first used, and how often it has been forgotten since.
     tokens: HashMap<String, (Timestamp, u32)>,
+    /// How often the table went back to a moment: what the database remembers of request tokens
+    /// belongs to a time that has not been.
+    returns: u32,
     /// What each write since the last mark replaced, in order.
     replaced: Vec<(Value, Option<Value>)>,
+    /// Counts the marks.
+    marks: u32,
+}
+
+/// The table at a moment, as far as it is not in the database.
+#[derive(Debug, Clone)]
+pub(crate) struct TableMoment {
+    records: Vec<Value>,
+    sequence: u64,
+    marks: u32,
 }
 
 /// Who deletes an item whose time to live is over.
@@ -66,6 +79,12 @@ pub(crate) fn conflict(operation: &str, call: &Call) -> Reply {
         "CancellationReasons": reasons,
     });
     Reply::new(400, body.to_string()).with("content-type", "application/x-amz-json-1.0")
+}
+
+/// The answer when the same transaction is under way already.
+pub(crate) fn in_progress() -> Reply {
+    let message = "The transaction with the given request token is already in progress.";
+    Reply::error(Service::DynamoDb, 400, "TransactionInProgressException", message)
 }
 
 impl DynamoDb {
@@ -151,7 +170,42 @@ impl DynamoDb {
 
     /// Makes the table as it is now what stale reads see.
     pub(crate) fn mark(&self) {
-        self.log().replaced.clear();
+        let mut log = self.log();
+        log.replaced.clear();
+        log.marks += 1;
+    }
+
+    /// The moment of the last mark, which is now.
+    pub(crate) fn moment(&self) -> TableMoment {
+        self.mark();
+        let log = self.log();
+        let (records, sequence, marks) = (log.records.clone(), log.sequence, log.marks);
+        TableMoment { records, sequence, marks }
+    }
+
+    /// Takes back every write since a moment.
+    pub(crate) fn go_back(&self, moment: &TableMoment) {
+        let mut log = self.log();
+        assert_eq!(log.marks, moment.marks, "the trace was restarted after this moment");
+        let mut first: BTreeMap<String, (Value, Option<Value>)> = BTreeMap::new();
+        for (key, before) in std::mem::take(&mut log.replaced) {
+            first.entry(key.to_string()).or_insert((key, before));
+        }
+        for (key, before) in first.into_values() {
+            let table = Cloud::TABLE;
+            let done = if let Some(item) = before {
+                let put = json!({"TableName": table, "Item": item});
+                ask(put, |request| self.database.put_item(request))
+            } else {
+                let delete = json!({"TableName": table, "Key": key});
+                ask(delete, |request| self.database.delete_item(request))
+            };
+            done.expect("an item as it was");
+        }
+        log.records.clone_from(&moment.records);
+        log.sequence = moment.sequence;
+        log.tokens.clear();
+        log.returns += 1;
     }
 
     fn write(&self, operation: &str, mut body: Value, now: Timestamp) -> Outcome {
@@ -249,12 +303,12 @@ impl Log {
         if now.duration_since(*used_at) >= TOKEN_LIFE {
             (*used_at, *forgotten) = (now, *forgotten + 1);
         }
-        if *forgotten == 0 {
+        if *forgotten == 0 && self.returns == 0 {
             return token.to_owned();
         }
         let mut hasher = DefaultHasher::new();
         token.hash(&mut hasher);
-        format!("{:016x}-{forgotten}", hasher.finish())
+        format!("{:016x}-{forgotten}-{}", hasher.finish(), self.returns)
     }
 
     fn record(&mut self, key: &Value, old: Option<Value>, new: Option<Value>, now: Timestamp) {

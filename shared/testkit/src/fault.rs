@@ -7,8 +7,11 @@ use std::fmt;
 use std::pin::Pin;
 
 pub(crate) use partial::shorten;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt as _, SeedableRng as _};
 
 use crate::reply::Call;
+use crate::site::{self, Site};
 
 /// One of the services a [`Cloud`](crate::Cloud) simulates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +53,9 @@ pub enum Fault {
     /// transactions only: `TransactionCanceledException` whose first reason is
     /// `TransactionConflict`, or `TransactionConflictException` for a single write.
     TransactionConflict,
+    /// The transaction is under way already, sent once before by the same token: it takes effect,
+    /// and the answer says `TransactionInProgressException`. Fires at `TransactWriteItems` only.
+    TransactionInProgress,
     /// The service refuses with this status and error code: no effect.
     Refuse {
         /// The HTTP status.
@@ -79,6 +85,9 @@ pub enum Fault {
     /// A batch is done in part, its rest unprocessed; a query or scan answers with one item and
     /// where to go on. Fires at batches of two or more, queries and scans.
     Partial,
+    /// The answer's head arrives, and half of its body before the connection breaks. Fires at S3's
+    /// `GetObject` only.
+    CutBody,
     /// Nothing goes wrong with the attempt itself: somebody else acts before it. Put by
     /// [`Cloud::let_first`](crate::Cloud::let_first).
     OtherFirst,
@@ -101,7 +110,10 @@ impl Fault {
                     )
             }
             Self::Late | Self::KillLate => writes(operation),
-            Self::ForgetToken => dynamodb && operation == "TransactWriteItems",
+            Self::ForgetToken | Self::TransactionInProgress => {
+                dynamodb && operation == "TransactWriteItems"
+            }
+            Self::CutBody => service == Service::S3 && operation == "GetObject",
             Self::StaleRead => dynamodb && reads_eventually(operation, call),
             Self::Partial => dynamodb && partial::can_be_partial(operation, call),
             Self::OtherFirst => false,
@@ -133,6 +145,9 @@ fn reads_eventually(operation: &str, call: &Call) -> bool {
         _ => false,
     }
 }
+
+/// The most turns that an attempt waits.
+const TURNS_MAX: u32 = 6;
 
 /// What somebody else does, once.
 pub(crate) type Act = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
@@ -208,13 +223,16 @@ pub struct Attempt {
     pub call: u64,
     /// The fault that befell it.
     pub fault: Option<Fault>,
+    /// Where in the adapters it comes from; looked up for attempts that a fault befell, and for all
+    /// after [`Cloud::locate_attempts`](crate::Cloud::locate_attempts).
+    pub site: Option<Site>,
     /// The status the service itself answered; `None` when a fault kept the request from it.
     pub served: Option<u16>,
 }
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, service, operation, call, fault, served } = self;
+        let Self { number, service, operation, call, fault, site: _, served } = self;
         write!(f, "#{number} {service} {operation}/{call}")?;
         if let Some(fault) = fault {
             write!(f, " {fault:?}")?;
@@ -237,6 +255,10 @@ pub(crate) struct Trace {
     late: Vec<(Service, String, Call)>,
     /// Whether who runs under this trace has been ended.
     killed: bool,
+    /// Whether every attempt is located, and not only those that a fault befell.
+    locates_all: bool,
+    /// Draws how many others go before each attempt.
+    order: Option<Xoshiro256PlusPlus>,
     /// Counts the restarts, so that an answer to an attempt of before is not noted on a later one.
     era: u64,
 }
@@ -268,6 +290,7 @@ impl Trace {
             operation: operation.to_owned(),
             call: *call,
             fault: None,
+            site: None,
             served: None,
         };
         let other = self.others.iter().position(|other| other.when.is(&attempt));
@@ -277,8 +300,23 @@ impl Trace {
         };
         let fault = self.plan.iter().find(|planned| due(planned)).map(|(_, fault)| fault.clone());
         attempt.fault = fault.clone().or(first.is_some().then_some(Fault::OtherFirst));
+        let located = self.locates_all || attempt.fault.is_some();
+        attempt.site = located.then(site::of_this_attempt).flatten();
         self.attempts.push(attempt);
         Begun { id: AttemptId { era: self.era, index }, fault, first }
+    }
+
+    pub(crate) fn locate_all(&mut self) {
+        self.locates_all = true;
+    }
+
+    pub(crate) fn interleave(&mut self, seed: u64) {
+        self.order = Some(Xoshiro256PlusPlus::seed_from_u64(seed));
+    }
+
+    /// How often a new attempt lets others go first.
+    pub(crate) fn turns(&mut self) -> u32 {
+        self.order.as_mut().map_or(1, |order| order.random_range(1..=TURNS_MAX))
     }
 
     pub(crate) fn let_first(&mut self, when: When, act: Act) {

@@ -43,14 +43,16 @@ mod reply;
 mod s3;
 mod scheduler;
 mod ses;
+mod site;
 mod time;
 
 pub use chance::SeededIds;
-pub use cloud::Cloud;
+pub use cloud::{Cloud, Moment};
 pub use defect::{Outgoing, Write};
 pub use fault::{Attempt, Fault, Service, When};
 pub use latency::Latency;
 pub use s3::StoredObject;
 pub use scheduler::{Firing, Schedule};
 pub use ses::SentMail;
+pub use site::{Site, calls_of_adapters};
 pub use time::VirtualClock;

@@ -1,8 +1,12 @@
 //! What a simulated service answers, before it becomes the SDK's response.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use serde_json::{Value, json};
 
 use crate::Service;
@@ -129,9 +133,23 @@ impl Reply {
     }
 
     pub(crate) fn into_response(self) -> HttpResponse {
+        let body = SdkBody::from(self.body.clone());
+        self.into_response_with(body)
+    }
+
+    /// The response whose head promises the whole body and whose connection breaks half way.
+    pub(crate) fn cut_off(self) -> HttpResponse {
+        let body = SdkBody::from_body_1_x(CutOff {
+            half: Some(self.body.slice(..self.body.len() / 2)),
+            promised: self.body.len() as u64,
+        });
+        self.into_response_with(body)
+    }
+
+    fn into_response_with(self, body: SdkBody) -> HttpResponse {
         let status = self.status.try_into().expect("a status between 100 and 999");
         let length = self.body.len().to_string();
-        let mut response = HttpResponse::new(status, SdkBody::from(self.body));
+        let mut response = HttpResponse::new(status, body);
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }
@@ -139,5 +157,30 @@ impl Reply {
             response.headers_mut().insert("content-length", length);
         }
         response
+    }
+}
+
+/// A body of which half arrives.
+struct CutOff {
+    half: Option<Bytes>,
+    promised: u64,
+}
+
+impl Body for CutOff {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        Poll::Ready(Some(match self.half.take() {
+            Some(half) => Ok(Frame::data(half)),
+            None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        }))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.promised)
     }
 }

@@ -31,7 +31,7 @@ pub struct StoredObject {
 }
 
 /// All buckets.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct S3 {
     /// Versions by (bucket, key), the newest last; `None` marks a deletion.
     objects: BTreeMap<(String, String), Vec<Option<StoredObject>>>,

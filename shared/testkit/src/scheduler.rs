@@ -58,7 +58,7 @@ pub struct Firing {
 }
 
 /// All schedules.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Scheduler {
     schedules: BTreeMap<(String, String), Schedule>,
 }

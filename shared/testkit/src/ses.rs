@@ -42,7 +42,7 @@ impl SentMail {
 }
 
 /// The account with its sent mail.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ses {
     pub(crate) sent: Vec<SentMail>,
     /// Mails per second the account may send.

@@ -299,3 +299,23 @@ async fn a_retried_transaction_whose_answer_was_lost_is_applied_once() {
     write.transact_items(pool).transact_items(learner).send().await.unwrap();
     assert_eq!(cloud.dump().last().unwrap()["available"], 4);
 }
+
+#[tokio::test]
+async fn an_account_goes_back_to_a_moment_any_number_of_times() {
+    let cloud = Cloud::new();
+    put_pool(&cloud, 3).await;
+    let (before, moment) = (cloud.dump(), cloud.moment());
+    for _ in 0..2 {
+        let [take, seat] = take_seat("a");
+        let write = cloud.dynamodb().transact_write_items().client_request_token("one");
+        write.transact_items(take).transact_items(seat).send().await.unwrap();
+        cloud.upload("uploads", "a", "x");
+        cloud.clock().advance(SignedDuration::from_hours(1));
+        assert_ne!(cloud.dump(), before, "the token of another time is not remembered");
+        cloud.go_back(&moment);
+        assert_eq!(cloud.dump(), before);
+        assert!(cloud.objects().is_empty() && cloud.attempts().is_empty());
+        assert_eq!(cloud.clock().now().to_string(), "2026-11-23T09:00:00Z");
+        assert_eq!(cloud.stream_records()["Records"].as_array().unwrap().len(), 1, "the pool's");
+    }
+}

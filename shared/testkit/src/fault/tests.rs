@@ -353,3 +353,84 @@ async fn somebody_else_can_act_just_before_an_attempt() {
     put(&cloud, "a", "once").send().await.unwrap();
     assert_eq!(cloud.dump()[0]["said"], "once");
 }
+
+#[tokio::test]
+async fn a_transaction_in_progress_takes_effect_and_is_answered_well_under_the_same_token() {
+    let cloud = Cloud::new();
+    cloud.inject(When::call("TransactWriteItems", 1), Fault::TransactionInProgress);
+    cloud.inject(When::every("PutItem"), Fault::TransactionInProgress);
+    put(&cloud, "z", "no transaction").send().await.unwrap();
+    let put = Put::builder().table_name(Cloud::TABLE).item("pk", S("a".into()));
+    let put = put.item("sk", S("b".into())).condition_expression("attribute_not_exists(pk)");
+    let put = TransactWriteItem::builder().put(put.build().unwrap()).build();
+    let once = aws_sdk_dynamodb::config::Builder::default().retry_config(RetryConfig::disabled());
+    let write = |token: &str| {
+        let write = cloud.dynamodb().transact_write_items().client_request_token(token);
+        write.transact_items(put.clone()).customize().config_override(once.clone()).send()
+    };
+    let error = write("one").await.unwrap_err().into_service_error();
+    assert!(matches!(error, TransactWriteItemsError::TransactionInProgressException(_)));
+    assert_eq!((cloud.fired().len(), cloud.dump().len()), (1, 2));
+    write("one").await.unwrap();
+    write("two").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_arrives_by_half_and_ends_in_an_error() {
+    let cloud = Cloud::new();
+    cloud.upload("uploads", "a", "0123456789");
+    cloud.inject(When::every("GetObject"), Fault::CutBody);
+    let mut object = cloud.s3().get_object().bucket("uploads").key("a").send().await.unwrap();
+    assert_eq!(object.content_length(), Some(10), "the head promises all of it");
+    assert_eq!(object.body.next().await.unwrap().unwrap(), "01234");
+    assert!(object.body.next().await.unwrap().is_err());
+    assert_eq!(cloud.fired().len(), 1);
+}
+
+#[tokio::test]
+async fn stirred_records_are_those_of_the_stream_in_another_order_and_some_twice() {
+    let numbers = |seed: Option<u64>| async move {
+        let cloud = Cloud::new();
+        for number in 0..20 {
+            put(&cloud, &number.to_string(), "x").send().await.unwrap();
+        }
+        let event = seed.map_or_else(|| cloud.stream_records(), |seed| cloud.stirred_records(seed));
+        let records = event["Records"].as_array().unwrap().clone();
+        let number = |record: &serde_json::Value| record["dynamodb"]["SequenceNumber"].to_string();
+        records.iter().map(number).collect::<Vec<_>>()
+    };
+    let (calm, stirred) = (numbers(None).await, numbers(Some(7)).await);
+    assert_eq!(stirred, numbers(Some(7)).await);
+    assert_ne!(stirred, numbers(Some(8)).await);
+    assert!(stirred.len() > calm.len() && !stirred.is_sorted());
+    let mut each_once = stirred;
+    each_once.sort();
+    each_once.dedup();
+    assert_eq!(each_once, calm);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_seed_is_an_interleaving_of_its_own_and_always_the_same() {
+    let order = |seed: u64| async move {
+        let cloud = Cloud::new();
+        cloud.interleave(seed);
+        let acts = ["a", "b", "c", "d"].map(|who| {
+            let cloud = &cloud;
+            async move {
+                for _ in 0..4 {
+                    put(cloud, who, "x").send().await.unwrap();
+                    put(cloud, who, "y").send().await.unwrap();
+                }
+            }
+        });
+        let [a, b, c, d] = acts;
+        tokio::join!(a, b, c, d);
+        cloud.stream_records().to_string()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..8 {
+        assert_eq!(order(seed).await, order(seed).await);
+        seen.insert(order(seed).await);
+    }
+    assert_eq!(seen.len(), 8);
+}
