@@ -11,6 +11,7 @@ pub mod actors;
 pub mod http;
 pub mod invariants;
 pub mod runs;
+pub mod tally;
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,10 @@
-//! Every fault at every attempt of every workflow: whatever goes wrong, in the end a workflow has
+//! Faults at every attempt of every workflow: whatever goes wrong, in the end a workflow has
 //! happened once or not at all, and nothing else has changed.
 //!
-//! `CRASH_POINTS=all` runs every mode with every driver instead of the short selection;
-//! `CRASH_POINTS=create-today/returns/kill-after/7` runs that one, as a broken run says it.
+//! Without more, a selection runs that is quick. `CRASH_POINTS=all`, or `SEATKEEPER_VERIFY` with a
+//! folder for the numbers, runs everything: one fault of each mode at each attempt, under every
+//! driver; all ordered pairs of the core modes; and schedules drawn by chance. A run that breaks
+//! says its name: `CRASH_POINTS=create-today/returns/kill-after/7` runs that one again.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -10,34 +12,38 @@
 )]
 #![expect(clippy::large_futures, reason = "one of them runs at a time")]
 
+mod calls;
 #[path = "../imports/desk.rs"]
 #[allow(dead_code, reason = "the tests of imports use the rest")]
 mod desk;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
 mod point;
+mod repeats;
 mod scene;
 #[path = "../imports/stage.rs"]
 #[allow(dead_code, reason = "the tests of imports use the rest")]
 mod stage;
 mod state;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::time::Instant;
-
-use point::{Case, Driver, Mode, Reference, run};
+use point::{Case, Driver, Mode, Point, References, run};
 use scene::Workflow;
+use seatkeeper_tests::tally::{self, Tally};
 
-/// The environment variable that says which points are run.
+/// The environment variable that says what is run.
 const CHOICE: &str = "CRASH_POINTS";
+/// The command that runs what it names.
+const COMMAND: &str = "cargo nextest run -p seatkeeper-tests --test crash_points";
+/// The gate that these runs are for.
+const GATE: &str = "crash points";
 
-/// Which points are run.
+/// What is run.
+#[derive(PartialEq)]
 enum Choice {
     /// A selection that is quick.
     Some,
     All,
-    /// The one of this name, `workflow/driver/mode/k`, or those whose name begins so.
+    /// What has this name, or a name that begins with these parts.
     Named(String),
 }
 
@@ -45,101 +51,169 @@ impl Choice {
     #[expect(clippy::disallowed_methods, reason = "tells a test how far to go")]
     fn made() -> Self {
         match std::env::var(CHOICE) {
+            Err(_) if tally::folder().is_some() => Self::All,
             Err(_) => Self::Some,
             Ok(text) if text == "all" => Self::All,
             Ok(text) => Self::Named(text),
         }
     }
 
-    fn takes(&self, case: Case) -> bool {
-        let possible = case.driver.suits(case.workflow) && case.mode.suits(case.workflow);
-        possible
-            && match self {
-                Self::All => true,
-                Self::Named(name) => {
-                    let case = case.to_string();
-                    name.starts_with(&case) || case.starts_with(name.as_str())
-                }
-                Self::Some => {
-                    let kills = matches!(case.mode, Mode::KillAfter | Mode::KillLate);
-                    kills && case.driver == Driver::Returns
-                }
-            }
+    /// Whether something under this name may be run.
+    fn leads_to(&self, name: &str) -> bool {
+        let Self::Named(chosen) = self else { return true };
+        is_under(name, chosen) || is_under(chosen, name)
     }
 
-    fn takes_point(&self, case: Case, k: u64) -> bool {
-        let Self::Named(name) = self else { return true };
-        let point = format!("{case}/{k}");
-        point == *name || case.to_string().starts_with(name.as_str())
+    /// Whether it is one run with one fault.
+    fn is_one_fault(&self) -> bool {
+        matches!(self, Self::Named(name) if name.split('/').count() == 4)
+    }
+
+    /// Whether this is run.
+    fn takes(&self, name: &str) -> bool {
+        let Self::Named(chosen) = self else { return true };
+        is_under(name, chosen)
     }
 }
 
-/// Runs the chosen points of a workflow; prints how many faults fired, by driver and mode, and
-/// fails with a line for each break.
-fn enumerate(workflow: Workflow) {
+/// Whether a name begins with all parts of another.
+fn is_under(name: &str, parent: &str) -> bool {
+    name.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What broke, each with the line that runs it again.
+#[derive(Default)]
+struct Breaks(Vec<String>);
+
+impl Breaks {
+    fn add(&mut self, name: &str, why: &str) {
+        self.0.push(format!("{CHOICE}={name} {COMMAND}\n    {why}"));
+    }
+}
+
+/// Ends a test: keeps its numbers, and fails if anything broke.
+fn conclude(mut tally: Tally, test: &str, breaks: &Breaks) {
+    let Breaks(breaks) = breaks;
+    tally.breaks = breaks.len() as u64;
+    tally.keep(test);
+    assert!(breaks.is_empty(), "{} breaks\n{}", breaks.len(), breaks.join("\n"));
+}
+
+/// One fault: each mode at each attempt under each driver.
+fn one_fault(workflow: Workflow) {
     let choice = Choice::made();
-    let cases = Driver::ALL.iter().flat_map(|driver| {
-        Mode::ALL.iter().map(move |mode| Case { workflow, driver: *driver, mode: *mode })
-    });
-    let cases: Vec<Case> = cases.filter(|case| choice.takes(*case)).collect();
-    if cases.is_empty() {
+    if !choice.leads_to(&workflow.to_string()) {
         return;
     }
-    let began = Instant::now();
-    let reference = Reference::of(workflow);
-    let mut fired: BTreeMap<(Driver, Mode), u32> = BTreeMap::new();
-    let mut breaks = Vec::new();
-    for case in cases {
-        let points = reference.points(case, matches!(choice, Choice::Some));
-        let count = fired.entry((case.driver, case.mode)).or_default();
-        for k in &points {
-            if !choice.takes_point(case, *k) {
+    let mut tally = Tally::of(GATE);
+    let mut breaks = Breaks::default();
+    let references = References::of(workflow);
+    for case in Case::all(workflow) {
+        let kills = case.driver == Driver::Returns;
+        for mode in Mode::ALL.iter().filter(|mode| mode.suits(workflow)) {
+            let quick = match mode {
+                Mode::KillLate => kills,
+                Mode::KillAfter => kills && !workflow.is_long(),
+                _ => false,
+            };
+            if choice == Choice::Some && !quick {
                 continue;
             }
-            match run(case, *k, &reference) {
-                Ok(true) if Some(k) == points.last() => {
-                    breaks.push(format!("{case}/{k}: an attempt that the first run had not"));
+            let mut fired = 0;
+            let points = references.points(case.driver, *mode, choice == Choice::Some);
+            for k in &points {
+                let point = Point { case, faults: &[(*mode, *k)] };
+                if !choice.takes(&point.to_string()) {
+                    continue;
                 }
-                Ok(true) => *count += 1,
-                Ok(false) => {}
-                Err(why) => {
-                    *count += 1;
-                    breaks.push(format!("{CHOICE}={case}/{k}: {why}"));
+                tally.runs += 1;
+                match run(point, &references) {
+                    Ok(ran) if ran.fired.is_empty() => {}
+                    Ok(_) if Some(k) == points.last() => {
+                        breaks.add(&point.to_string(), "an attempt that the first run had not");
+                    }
+                    Ok(ran) => {
+                        fired += 1;
+                        ran.count_into(&mut tally, point);
+                    }
+                    Err(why) => breaks.add(&point.to_string(), &why),
+                }
+            }
+            let never = fired == 0 && mode.always_fires() && !matches!(choice, Choice::Named(_));
+            if never && breaks.0.is_empty() {
+                breaks.add(&format!("{case}/{mode}"), "a mode that never fired");
+            }
+        }
+    }
+    conclude(tally, &format!("{workflow}-one-fault"), &breaks);
+}
+
+/// Two faults: each ordered pair of the core modes, the second at each attempt behind the first,
+/// those that only a recovery makes included.
+fn two_faults(workflow: Workflow) {
+    let choice = Choice::made();
+    if !choice.leads_to(&workflow.to_string()) || choice.is_one_fault() {
+        return;
+    }
+    let mut tally = Tally::of(GATE);
+    let mut breaks = Breaks::default();
+    let references = References::of(workflow);
+    let quick = choice == Choice::Some;
+    if quick && workflow.is_long() {
+        return;
+    }
+    let takes = |mode: Mode, alone: Mode| !quick || mode == alone;
+    for case in Case::all(workflow).filter(|case| case.driver.meets_two()) {
+        if quick && case.driver != Driver::Returns {
+            continue;
+        }
+        for mode in Mode::CORE.into_iter().filter(|mode| takes(*mode, Mode::KillLate)) {
+            let points = references.points(case.driver, mode, quick);
+            for k in &points[..points.len() - 1] {
+                let first = Point { case, faults: &[(mode, *k)] };
+                if !choice.leads_to(&first.to_string()) {
+                    continue;
+                }
+                // What one fault breaks is told by the test of one fault.
+                let Ok(alone) = run(first, &references) else { continue };
+                for second in Mode::CORE.into_iter().filter(|mode| takes(*mode, Mode::KillAfter)) {
+                    for later in alone.points_behind(*k, second, quick) {
+                        let point = Point { case, faults: &[(mode, *k), (second, later)] };
+                        if !choice.takes(&point.to_string()) {
+                            continue;
+                        }
+                        tally.runs += 1;
+                        match run(point, &references) {
+                            Ok(ran) => ran.count_into(&mut tally, point),
+                            Err(why) => breaks.add(&point.to_string(), &why),
+                        }
+                    }
                 }
             }
         }
     }
-    print_table(workflow, &fired, began);
-    assert!(breaks.is_empty(), "{} breaks\n{}", breaks.len(), breaks.join("\n"));
-    if !matches!(choice, Choice::Named(_)) {
-        let none = fired.iter().filter(|((_, mode), count)| **count == 0 && mode.always_fires());
-        assert_eq!(none.count(), 0, "a mode that never fired: {fired:?}");
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the table is what a long run is for")]
-fn print_table(workflow: Workflow, fired: &BTreeMap<(Driver, Mode), u32>, began: Instant) {
-    let mut table = String::new();
-    for driver in Driver::ALL {
-        let counts = fired.iter().filter(|((by, _), _)| by == driver);
-        let counts: Vec<_> = counts.map(|((_, mode), count)| format!("{mode} {count}")).collect();
-        if !counts.is_empty() {
-            let _ = writeln!(table, "{workflow:20} {driver:8} {}", counts.join(" · "));
-        }
-    }
-    let sum: u32 = fired.values().sum();
-    let seconds = began.elapsed().as_secs_f32();
-    println!("{table}{workflow:20} {sum} points in {seconds:.1} s");
+    conclude(tally, &format!("{workflow}-two-faults"), &breaks);
 }
 
 macro_rules! tests {
     ($($name:ident: $workflow:ident),+ $(,)?) => {
-        $(
-            #[test]
-            fn $name() {
-                enumerate(Workflow::$workflow);
-            }
-        )+
+        mod one_fault {
+            $(
+                #[test]
+                fn $name() {
+                    super::one_fault(super::Workflow::$workflow);
+                }
+            )+
+        }
+
+        mod two_faults {
+            $(
+                #[test]
+                fn $name() {
+                    super::two_faults(super::Workflow::$workflow);
+                }
+            )+
+        }
 
         #[test]
         fn every_workflow_is_enumerated() {
@@ -151,12 +225,15 @@ macro_rules! tests {
 tests! {
     a_learner_created_today_is_created_once: CreateToday,
     a_learner_created_for_later_is_created_once: CreateLater,
+    who_is_invited_and_then_created_has_one_seat: CreateInvited,
     several_are_invited_once_each: InviteSeveral,
     an_invitation_is_sent_again_once: Resend,
     an_invitation_is_cancelled_once: Cancel,
     an_invitation_is_accepted_once: Accept,
     an_invitation_is_declined_once: Decline,
+    an_invitation_expires_once: Expire,
     codes_are_issued_once: IssueCodes,
+    a_guaranteed_code_is_issued_once: IssueGuaranteed,
     a_code_is_redeemed_once: RedeemCode,
     a_registration_code_is_redeemed_once: RedeemRegistration,
     codes_are_paused_once: PauseCodes,
@@ -164,12 +241,20 @@ tests! {
     codes_are_revoked_once: RevokeCodes,
     codes_are_added_once: AddCodes,
     whom_codes_let_in_is_released_once: ReleaseCodes,
-    a_seat_is_released_once: Release,
+    a_guaranteed_code_is_redeemed_once: RedeemGuaranteed,
+    a_seat_that_waits_is_released_once: Release,
+    a_seat_in_use_is_released_once: ReleaseUsed,
+    a_contract_is_opened_once: OpenContract,
     seats_are_added_once: TopUp,
+    a_sublicense_is_made_once: AddSublicense,
     seats_are_allocated_once: Allocate,
+    seats_are_given_back_by_a_sublicense_once: GiveBack,
+    a_cohort_is_announced_once: Announce,
     a_cohort_is_opened_once: OpenCohort,
     mails_are_sent_once: SendMail,
+    news_of_a_mail_is_noted_once: Feedback,
     a_file_is_imported_once: Import,
+    a_file_of_several_chunks_is_imported_once: ImportChunks,
     a_sweep_does_what_is_due_once: Sweep,
     an_uploaded_file_is_checked_once: CheckUpload,
     an_import_is_committed_once: CommitImport,

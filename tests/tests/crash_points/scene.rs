@@ -1,6 +1,7 @@
 //! The workflows: what each needs, and what it does.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +23,9 @@ use seatkeeper_domain::actions::create_learner::{
 use seatkeeper_domain::actions::ground::{GrantError, GroundError};
 use seatkeeper_domain::actions::invite::{Invite, InviteError, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wanted, issue_codes};
-use seatkeeper_domain::actions::open_contract::{AddSeatsError, add_seats};
+use seatkeeper_domain::actions::open_contract::{
+    AddSeatsError, OpenContractError, add_seats, open_contract,
+};
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
 use seatkeeper_domain::actions::release_batch::release_batch;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
@@ -34,16 +37,16 @@ use seatkeeper_domain::actions::undo_import::undo_import;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
-use seatkeeper_domain::contract::Sublicense;
+use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::idempotency::Op;
-use seatkeeper_domain::ids::{BatchId, ImportId, InvitationId, SublicenseId};
+use seatkeeper_domain::ids::{BatchId, ContractId, ImportId, InvitationId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{
     Clock as _, CodeBook as _, IdSource as _, ImportLog as _, PageRequest,
 };
-use seatkeeper_testkit::{Fault, StoredObject, When};
+use seatkeeper_testkit::{Fault, Moment, SentMail, StoredObject, When};
 use seatkeeper_tests::{World, address};
 use serde_json::{Value, json};
 
@@ -76,12 +79,15 @@ macro_rules! workflows {
 workflows! {
     CreateToday = "create-today",
     CreateLater = "create-later",
+    CreateInvited = "create-invited",
     InviteSeveral = "invite-several",
     Resend = "resend",
     Cancel = "cancel",
     Accept = "accept",
     Decline = "decline",
+    Expire = "expire",
     IssueCodes = "issue-codes",
+    IssueGuaranteed = "issue-guaranteed",
     RedeemCode = "redeem-code",
     RedeemRegistration = "redeem-registration",
     PauseCodes = "pause-codes",
@@ -89,12 +95,20 @@ workflows! {
     RevokeCodes = "revoke-codes",
     AddCodes = "add-codes",
     ReleaseCodes = "release-codes",
+    RedeemGuaranteed = "redeem-guaranteed",
     Release = "release",
+    ReleaseUsed = "release-used",
+    OpenContract = "open-contract",
     TopUp = "top-up",
+    AddSublicense = "add-sublicense",
     Allocate = "allocate",
+    GiveBack = "give-back",
+    Announce = "announce",
     OpenCohort = "open-cohort",
     SendMail = "send-mail",
+    Feedback = "feedback",
     Import = "import",
+    ImportChunks = "import-chunks",
     Sweep = "sweep",
     CheckUpload = "check-upload",
     CommitImport = "commit-import",
@@ -130,19 +144,36 @@ pub(crate) enum Trigger {
 impl Workflow {
     pub(crate) fn trigger(self) -> Trigger {
         match self {
-            Self::OpenCohort
+            Self::Announce
+            | Self::OpenCohort
             | Self::SendMail
+            | Self::Feedback
             | Self::Import
-            | Self::Sweep
+            | Self::ImportChunks
+            | Self::Expire
             | Self::CheckUpload
-            | Self::RunUndo => Trigger::Event,
+            | Self::RunUndo
+            | Self::Sweep => Trigger::Event,
             _ => Trigger::Request,
         }
     }
 
     /// Whether doing it twice is doing it once, also for callers without a key.
     pub(crate) fn is_natural(self) -> bool {
-        !matches!(self, Self::Resend | Self::IssueCodes | Self::AddCodes | Self::Allocate)
+        !matches!(
+            self,
+            Self::Resend
+                | Self::IssueCodes
+                | Self::IssueGuaranteed
+                | Self::AddCodes
+                | Self::Allocate
+                | Self::GiveBack
+        )
+    }
+
+    /// Whether one run of it takes long.
+    pub(crate) fn is_long(self) -> bool {
+        matches!(self, Self::InviteSeveral | Self::ImportChunks | Self::IssueCodes)
     }
 
     /// Whether it is one change: it happens whole or not at all.
@@ -160,7 +191,10 @@ impl Workflow {
 
     /// Whether it is owed before it begins, so that it has to happen whoever goes missing.
     pub(crate) fn is_owed(self) -> bool {
-        matches!(self, Self::OpenCohort | Self::SendMail | Self::Sweep | Self::RunUndo)
+        matches!(
+            self,
+            Self::Announce | Self::OpenCohort | Self::SendMail | Self::Expire | Self::Sweep | Self::RunUndo
+        )
     }
 }
 
@@ -183,6 +217,7 @@ pub(crate) struct Scene {
     object: Option<StoredObject>,
     import: Option<ImportId>,
     sublicense: Option<Sublicense>,
+    moment: Option<Moment>,
     turns: AtomicU64,
 }
 
@@ -199,6 +234,7 @@ impl Scene {
             object: None,
             import: None,
             sublicense: None,
+            moment: None,
             turns: AtomicU64::new(0),
         };
         let world = scene.world();
@@ -206,11 +242,20 @@ impl Scene {
             Workflow::CreateToday
             | Workflow::CreateLater
             | Workflow::InviteSeveral
+            | Workflow::Expire
+            | Workflow::Announce
             | Workflow::IssueCodes
+            | Workflow::IssueGuaranteed
+            | Workflow::OpenContract
             | Workflow::TopUp
             | Workflow::SendMail
             | Workflow::Sweep => {}
-            Workflow::Resend | Workflow::Cancel | Workflow::Accept | Workflow::Decline => {
+            Workflow::CreateInvited
+            | Workflow::Resend
+            | Workflow::Cancel
+            | Workflow::Accept
+            | Workflow::Decline
+            | Workflow::Feedback => {
                 scene.invite(world.op(), 1..3).await.expect("free seats");
             }
             Workflow::RedeemCode => scene.code = Some(scene.issue_some(Wanted::Generated(3)).await),
@@ -235,19 +280,17 @@ impl Scene {
                 scene.code = Some(scene.issue_some(Wanted::Generated(20)).await);
                 scene.batch = Some(scene.only_batch().await);
             }
+            Workflow::RedeemGuaranteed => scene.code = Some(scene.issue_some(guaranteed()).await),
             Workflow::Release | Workflow::OpenCohort => {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
             }
-            Workflow::Allocate => {
-                let sublicense = Sublicense {
-                    sublicense_id: SublicenseId::from_uuid(world.ids.uuid()),
-                    contract_id: world.contract.contract_id,
-                    name: "Lyon".to_owned(),
-                    created_at: world.clock.now(),
-                };
+            Workflow::ReleaseUsed => drop(mailroom::create(world, 1, None).await),
+            Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
+            Workflow::Allocate | Workflow::GiveBack => {
+                let sublicense = scene.lyon();
                 let (store, client, op) = (&world.store, &world.client, world.op());
-                let made = add_sublicense(store, Actor::System, op, client, &sublicense, 2);
+                let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5);
                 made.await.expect("free seats");
                 scene.sublicense = Some(sublicense);
             }
@@ -271,17 +314,44 @@ impl Scene {
                 let run = scene.stage.completed(plainly(), &six_people()).await;
                 scene.import = Some(run.import_id);
             }
+            Workflow::ImportChunks => {
+                // Rows on dates of their own take more steps: fewer of them fit a chunk.
+                let list = quiet_people(50);
+                scene.object = Some(scene.stage.put("a.csv", list));
+            }
         }
         mailroom::drain(scene.world()).await;
         scene.event = scene.awaken().await;
-        scene.world().cloud.restart_trace();
+        scene.moment = Some(scene.world().cloud.moment());
         Arc::new(scene)
+    }
+
+    /// Makes everything as it was when the scene was ready.
+    pub(crate) fn rewind(&self) {
+        let world = self.world();
+        world.cloud.go_back(self.moment.as_ref().expect("a scene that is ready"));
+        world.ids.reseed(self.workflow as u64);
+        self.turns.store(0, Ordering::Relaxed);
+    }
+
+    fn lyon(&self) -> Sublicense {
+        let world = self.world();
+        Sublicense {
+            sublicense_id: SublicenseId::from_uuid(world.ids.uuid()),
+            contract_id: world.contract.contract_id,
+            name: "Lyon".to_owned(),
+            created_at: world.clock.now(),
+        }
     }
 
     /// What is owed when an event comes, and the event.
     async fn awaken(&self) -> Option<Value> {
         let world = self.world();
         match self.workflow {
+            Workflow::Announce => {
+                mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
+                Some(world.cloud.stream_records())
+            }
             Workflow::OpenCohort => {
                 world.clock.set("2027-02-28T23:00:00Z".parse().expect("an instant"));
                 world.cloud.fire_due().into_iter().next().map(|firing| firing.input)
@@ -290,6 +360,16 @@ impl Scene {
                 mailroom::create(world, 1, None).await;
                 self.invite(world.op(), 2..4).await.expect("free seats");
                 Some(world.cloud.stream_records())
+            }
+            Workflow::Expire => {
+                self.invite(world.op(), 1..3).await.expect("free seats");
+                mailroom::drain(world).await;
+                world.clock.advance(SignedDuration::from_hours(24 * 16));
+                None
+            }
+            Workflow::Feedback => {
+                let sent = world.cloud.sent_mails();
+                Some(bounce(sent.first().expect("a mail that was sent")))
             }
             Workflow::Sweep => {
                 self.invite(world.op(), 1..2).await.expect("free seats");
@@ -331,7 +411,7 @@ impl Scene {
     /// Does the workflow, as this operation; answers in a few words.
     pub(crate) async fn act(&self, op: Op) -> Result<String, Failure> {
         match self.workflow {
-            Workflow::CreateToday => self.create(op, 1, None).await,
+            Workflow::CreateToday | Workflow::CreateInvited => self.create(op, 1, None).await,
             Workflow::CreateLater => self.create(op, 1, Some(date(2027, 3, 1))).await,
             Workflow::InviteSeveral => self.invite(op, 1..51).await,
             Workflow::Resend => self.resend(op).await,
@@ -342,15 +422,32 @@ impl Scene {
                 let codes = self.issue(op, Wanted::Generated(120)).await?;
                 Ok(format!("{} codes", codes.len()))
             }
-            Workflow::RedeemCode | Workflow::RedeemRegistration => self.redeem(op).await,
+            Workflow::IssueGuaranteed => {
+                let codes = self.issue(op, guaranteed()).await?;
+                Ok(format!("{} codes", codes.len()))
+            }
+            Workflow::RedeemCode | Workflow::RedeemRegistration | Workflow::RedeemGuaranteed => {
+                self.redeem(op).await
+            }
+            Workflow::Release | Workflow::ReleaseUsed => self.release(op).await,
+            Workflow::OpenContract => self.open_contract(op).await,
             Workflow::PauseCodes => self.steer(op, |c| c.state = Some(Target::Paused)).await,
             Workflow::RaiseMaximum => self.steer(op, |c| c.max_redemptions = Amend::Set(40)).await,
             Workflow::RevokeCodes => self.steer(op, |c| c.state = Some(Target::Revoked)).await,
             Workflow::AddCodes => self.add_codes(op).await,
             Workflow::ReleaseCodes => self.release_codes(op).await,
-            Workflow::Release => self.release(op).await,
             Workflow::TopUp => self.top_up(op).await,
-            Workflow::Allocate => self.allocate(op).await,
+            Workflow::AddSublicense => self.add_sublicense(op).await,
+            Workflow::Allocate => self.allocate(op, 3).await,
+            Workflow::GiveBack => self.allocate(op, -3).await,
+            Workflow::Announce => {
+                let event = self.event.clone().expect("records");
+                match mailroom::activate(self.world(), event).await {
+                    Ok(met) if met["batchItemFailures"] == json!([]) => Ok("announced".to_owned()),
+                    Ok(met) => Err(Failure::Again(met.to_string())),
+                    Err(error) => Err(Failure::Again(error.to_string())),
+                }
+            }
             Workflow::OpenCohort => {
                 let fired = self.event.clone().expect("a schedule");
                 let opened = mailroom::activate(self.world(), fired).await;
@@ -363,7 +460,7 @@ impl Scene {
                     left => Err(Failure::Again(format!("{left} records"))),
                 }
             }
-            Workflow::Import => {
+            Workflow::Import | Workflow::ImportChunks => {
                 let object = self.object.as_ref().expect("a file");
                 import_end(self.stage.run(object).await)
             }
@@ -377,7 +474,14 @@ impl Scene {
             Workflow::CommitImport | Workflow::CancelImport | Workflow::UndoImport => {
                 self.steer_import(op).await
             }
-            Workflow::Sweep => {
+            Workflow::Feedback => {
+                let world = self.world();
+                let event = self.event.as_ref().expect("news");
+                let heard = seatkeeper_feedback::handle(&world.store, &world.clock, event).await;
+                let heard = heard.map_err(|error| Failure::Again(error.to_string()))?;
+                Ok(format!("{heard:?}"))
+            }
+            Workflow::Expire | Workflow::Sweep => {
                 let swept = mailroom::run_sweep(self.world(), 500 + self.turn()).await;
                 if swept.troubles.is_empty() {
                     Ok("swept".to_owned())
@@ -633,11 +737,33 @@ impl Scene {
             .map_err(|error| failure(matches!(error, AddSeatsError::Store(_)), error))
     }
 
-    async fn allocate(&self, op: Op) -> Result<String, Failure> {
+    async fn open_contract(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let contract = Contract {
+            contract_id: ContractId::from_uuid(op.id),
+            reference: "2026-002".to_owned(),
+            ..world.contract.clone()
+        };
+        let opened = open_contract(&world.store, Actor::System, op, &contract, 30).await;
+        opened
+            .map(|()| "opened".to_owned())
+            .map_err(|error| failure(matches!(error, OpenContractError::Store(_)), error))
+    }
+
+    async fn add_sublicense(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let sublicense = self.sublicense.as_ref().expect("a sublicense");
+        let (store, client) = (&world.store, &world.client);
+        let made = add_sublicense(store, Actor::System, op, client, sublicense, 4).await;
+        made.map(|()| "made".to_owned())
+            .map_err(|error| failure(matches!(error, AllocateError::Store(_)), error))
+    }
+
+    async fn allocate(&self, op: Op, add: i64) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, client) = (&world.store, &world.clock, &world.client);
         let sublicense = self.sublicense.as_ref().expect("a sublicense");
-        let moved = allocate_seats(store, clock, Actor::System, op, client, sublicense, 3).await;
+        let moved = allocate_seats(store, clock, Actor::System, op, client, sublicense, add).await;
         moved
             .map(|()| "allocated".to_owned())
             .map_err(|error| failure(matches!(error, AllocateError::Store(_)), error))
@@ -662,6 +788,13 @@ impl Scene {
             .map_err(|error| failure(matches!(error, SteerImportError::Store(_)), error))
     }
 
+    /// Begins the import with too little time to end it.
+    pub(crate) async fn begin_import(&self) -> Option<ImportEnd> {
+        let object = self.object.as_ref()?;
+        let importer = self.stage.importer(self.world().clock.now());
+        importer.run(&self.stage.dropped(object)).await.ok()
+    }
+
     /// Goes on with the import, as the sweep's schedule asks.
     pub(crate) async fn resume(&self) -> Result<(), String> {
         let resumed = self.stage.resume(self.import.expect("an import")).await;
@@ -683,4 +816,27 @@ impl Scene {
 fn failure(again: bool, error: impl fmt::Display) -> Failure {
     let text = error.to_string();
     if again { Failure::Again(text) } else { Failure::Refused(text) }
+}
+
+/// A registration code whose seats are set aside.
+fn guaranteed() -> Wanted {
+    Wanted::Registration { own: None, max_redemptions: Some(9), guaranteed: true }
+}
+
+/// So many people who are told nothing, each from a day of their own.
+fn quiet_people(count: usize) -> String {
+    (0..count).fold("email;notify;start date\n".to_owned(), |mut text, number| {
+        let (month, day) = (1 + number / 28, 1 + number % 28);
+        let _ = writeln!(text, "person.{number}@example.fr;no;2027-{month:02}-{day:02}");
+        text
+    })
+}
+
+/// What SES tells when this mail came back for good.
+fn bounce(mail: &SentMail) -> Value {
+    let tags = mail.tags.iter().map(|(name, value)| (name.clone(), json!([value])));
+    let tags: serde_json::Map<String, Value> = tags.collect();
+    let mut event = mailroom::event("feedback/bounce");
+    event["detail"]["mail"]["tags"] = tags.into();
+    event
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use seatkeeper_domain::ids::PoolId;
 use seatkeeper_domain::ports::{Clock as _, Ledger as _};
 use serde_json::Value;
 
@@ -17,7 +18,8 @@ pub(crate) async fn state(scene: &Scene) -> State {
     let mut state = State::new();
     for pool in world.store.pools(&world.client).await.expect("pools") {
         let stock = world.store.stock(&world.client, pool).await.expect("readable");
-        state.insert(format!("pool {pool}"), format!("{stock:?}"));
+        let own = if pool == world.pool() { "pool".to_owned() } else { other_pool(&dump, pool) };
+        state.insert(own, format!("{stock:?}"));
     }
     for item in &dump {
         let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
@@ -56,6 +58,16 @@ pub(crate) async fn state(scene: &Scene) -> State {
         state.insert("import".to_owned(), import.to_string());
     }
     state
+}
+
+/// What a pool is called that is not the first contract's: ids differ from run to run.
+fn other_pool(dump: &[Value], pool: PoolId) -> String {
+    let id = pool.to_string();
+    let named = |item: &&Value| item["sublicense_id"] == id || item["contract_id"] == id;
+    let record =
+        dump.iter().filter(|item| item["name"].is_string() || item["reference"].is_string());
+    let record = record.into_iter().find(named).expect("what the pool is of");
+    format!("pool of {} {}", record["reference"], record["name"])
 }
 
 fn items<'a>(dump: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {

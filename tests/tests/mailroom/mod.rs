@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
@@ -19,7 +18,7 @@ use seatkeeper_domain::actions::send_mail::MailRoom;
 use seatkeeper_domain::actions::sweep::{Swept, sweep};
 use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::pace::Turns;
-use seatkeeper_domain::ports::Clock as _;
+use seatkeeper_domain::ports::{Clock as _, IdSource as _};
 use seatkeeper_mail::LetterWriter;
 use seatkeeper_testkit::{Cloud, SeededIds, VirtualClock};
 use seatkeeper_tests::{World, address};
@@ -29,9 +28,6 @@ pub(crate) type Room = MailRoom<Store, SesMailer, LetterWriter, VirtualClock, Se
 
 pub(crate) const PAGES: &str = "https://seats.example.org";
 pub(crate) const FROM: &str = "no-reply@seats.example.org";
-
-/// Calls of `activate`: each has ids of its own.
-static CALLS: AtomicU64 = AtomicU64::new(2000);
 
 /// A sender of its own: `number` tells its claims from those of others.
 pub(crate) fn room(world: &World, number: u64) -> Room {
@@ -74,9 +70,16 @@ pub(crate) async fn activate(world: &World, event: Value) -> Result<Value, Activ
         store: world.store.clone(),
         schedules: scheduler(world),
         clock: world.clock.clone(),
-        ids: SeededIds::new(CALLS.fetch_add(1, Ordering::Relaxed), &world.clock),
+        ids: SeededIds::new(chance(world), &world.clock),
     };
     seatkeeper_activate::handle(&opener, &event).await
+}
+
+/// A seed of its own for each call.
+fn chance(world: &World) -> u64 {
+    let mut seed = [0; 8];
+    world.ids.fill(&mut seed);
+    u64::from_ne_bytes(seed)
 }
 
 /// Runs one sweep.

@@ -1,0 +1,72 @@
+//! What a long run came to, in numbers: `make verify` makes its table of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use seatkeeper_testkit::Attempt;
+use serde_json::json;
+
+/// The environment variable that names the folder for the numbers; relative to the repository.
+/// Without it, tests run what is quick.
+const FOLDER: &str = "SEATKEEPER_VERIFY";
+
+/// Where the numbers go; `None` when only what is quick is asked for.
+pub fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os(FOLDER).filter(|folder| !folder.is_empty())?;
+    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder))
+}
+
+/// Counts what one test does for a gate.
+#[derive(Debug)]
+pub struct Tally {
+    gate: &'static str,
+    began: Instant,
+    /// Runs so far.
+    pub runs: u64,
+    /// Runs that broke a promise.
+    pub breaks: u64,
+    faults: BTreeMap<String, u64>,
+    sites: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Nothing yet, for this gate.
+    pub fn of(gate: &'static str) -> Self {
+        let (faults, sites) = Default::default();
+        Self { gate, began: Instant::now(), runs: 0, breaks: 0, faults, sites }
+    }
+
+    /// A fault that fired.
+    pub fn fault(&mut self, mode: &str, attempt: &Attempt) {
+        *self.faults.entry(mode.to_owned()).or_default() += 1;
+        if let Some(site) = &attempt.site {
+            let site = format!("{} {} {site}", attempt.service, attempt.operation);
+            *self.sites.entry(site).or_default() += 1;
+        }
+    }
+
+    /// Faults that fired.
+    pub fn faults(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
+    /// Prints a line, and writes the numbers down where that is asked for.
+    #[expect(clippy::print_stdout, reason = "the line is what a long run is for")]
+    pub fn keep(&self, test: &str) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let (gate, faults) = (self.gate, self.faults());
+        let counts: Vec<_> = self.faults.iter().map(|(mode, n)| format!("{mode} {n}")).collect();
+        println!("{gate}, {test}: {} runs, {faults} faults in {seconds:.1} s", self.runs);
+        println!("    {}", counts.join(" · "));
+        let Some(folder) = folder() else { return };
+        let seconds = (seconds * 10.0).round() / 10.0;
+        let numbers = json!({
+            "gate": gate, "test": test, "runs": self.runs, "faults": self.faults,
+            "sites": self.sites, "breaks": self.breaks, "seconds": seconds,
+        });
+        std::fs::create_dir_all(&folder).expect("a folder for the numbers");
+        let file = folder.join(format!("{test}.json"));
+        std::fs::write(file, format!("{numbers:#}\n")).expect("numbers written down");
+    }
+}
