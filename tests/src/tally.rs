@@ -1,21 +1,12 @@
-//! What a long run came to, in numbers: `make verify` makes its table of them.
+//! Faults that fired, by mode and by call site.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use seatkeeper_testkit::Attempt;
 use serde_json::json;
 
-/// The environment variable that names the folder for the numbers; relative to the repository.
-/// Without it, tests run what is quick.
-const FOLDER: &str = "SEATKEEPER_VERIFY";
-
-/// Where the numbers go; `None` when only what is quick is asked for.
-pub fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os(FOLDER).filter(|folder| !folder.is_empty())?;
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder))
-}
+use crate::runs;
 
 /// Counts what one test does for a gate.
 #[derive(Debug)]
@@ -57,16 +48,10 @@ impl Tally {
         let seconds = self.began.elapsed().as_secs_f64();
         let (gate, faults) = (self.gate, self.faults());
         let counts: Vec<_> = self.faults.iter().map(|(mode, n)| format!("{mode} {n}")).collect();
-        println!("{gate}, {test}: {} runs, {faults} faults in {seconds:.1} s", self.runs);
+        println!("{gate} {test}: {} runs, {faults} faults in {seconds:.1} s", self.runs);
         println!("    {}", counts.join(" · "));
-        let Some(folder) = folder() else { return };
-        let seconds = (seconds * 10.0).round() / 10.0;
-        let numbers = json!({
-            "gate": gate, "test": test, "runs": self.runs, "faults": self.faults,
-            "sites": self.sites, "breaks": self.breaks, "seconds": seconds,
-        });
-        std::fs::create_dir_all(&folder).expect("a folder for the numbers");
-        let file = folder.join(format!("{test}.json"));
-        std::fs::write(file, format!("{numbers:#}\n")).expect("numbers written down");
+        let numbers = json!({"runs": self.runs, "faults": self.faults, "sites": self.sites});
+        let breaks = usize::try_from(self.breaks).unwrap_or(usize::MAX);
+        runs::write(&format!("{gate} {test}"), breaks, self.began, numbers);
     }
 }

@@ -38,7 +38,7 @@ async fn acts(scene: &Scene) {
                 let _ = exchange_ticket(store, clock, keys, &Scope::Vendor, &ticket).await;
             }
             let limit = TryLimit { most: 3, within: SignedDuration::from_mins(10) };
-            let _ = store.count_try(&world.client, &[7; 32], limit, clock.now()).await;
+            let _ = store.count_try(&world.client, &[7; 32], &[limit], clock.now()).await;
         }
         _ => {}
     }

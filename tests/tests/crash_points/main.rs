@@ -28,7 +28,8 @@ mod state;
 
 use point::{Case, Driver, Mode, Point, References, run};
 use scene::Workflow;
-use seatkeeper_tests::tally::{self, Tally};
+use seatkeeper_tests::runs;
+use seatkeeper_tests::tally::Tally;
 
 /// The environment variable that says what is run.
 const CHOICE: &str = "CRASH_POINTS";
@@ -51,7 +52,7 @@ impl Choice {
     #[expect(clippy::disallowed_methods, reason = "tells a test how far to go")]
     fn made() -> Self {
         match std::env::var(CHOICE) {
-            Err(_) if tally::folder().is_some() => Self::All,
+            Err(_) if runs::long() => Self::All,
             Err(_) => Self::Some,
             Ok(text) if text == "all" => Self::All,
             Ok(text) => Self::Named(text),
