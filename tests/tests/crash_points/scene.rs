@@ -193,7 +193,12 @@ impl Workflow {
     pub(crate) fn is_owed(self) -> bool {
         matches!(
             self,
-            Self::Announce | Self::OpenCohort | Self::SendMail | Self::Expire | Self::Sweep | Self::RunUndo
+            Self::Announce
+                | Self::OpenCohort
+                | Self::SendMail
+                | Self::Expire
+                | Self::Sweep
+                | Self::RunUndo
         )
     }
 }
