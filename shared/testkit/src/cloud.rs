@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::connector::Connector;
 use crate::defect::Seeded;
 use crate::dynamodb::{DynamoDb, TableMoment};
-use crate::fault::Trace;
+use crate::fault::{Located, Trace};
 use crate::latency::Locks;
 use crate::post;
 use crate::reply::Call;
@@ -304,9 +304,15 @@ impl Cloud {
         json!({"Records": records})
     }
 
-    /// From now on looks up where in the adapters each attempt comes from.
+    /// From now on looks up where in the adapters each attempt comes from. The first look takes a
+    /// thread half a second.
     pub fn locate_attempts(&self) {
-        self.0.trace().locate_all();
+        self.0.trace().locate(Located::All);
+    }
+
+    /// From now on looks up where those attempts come from that a fault befalls.
+    pub fn locate_faults(&self) {
+        self.0.trace().locate(Located::Faults);
     }
 
     /// From now on lets a number of other tasks go before each attempt, drawn by this seed: on one

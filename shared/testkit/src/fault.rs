@@ -223,8 +223,9 @@ pub struct Attempt {
     pub call: u64,
     /// The fault that befell it.
     pub fault: Option<Fault>,
-    /// Where in the adapters it comes from; looked up for attempts that a fault befell, and for all
-    /// after [`Cloud::locate_attempts`](crate::Cloud::locate_attempts).
+    /// Where in the adapters it comes from: after
+    /// [`Cloud::locate_attempts`](crate::Cloud::locate_attempts), and for those that a fault befell
+    /// after [`Cloud::locate_faults`](crate::Cloud::locate_faults).
     pub site: Option<Site>,
     /// The status the service itself answered; `None` when a fault kept the request from it.
     pub served: Option<u16>,
@@ -244,6 +245,16 @@ impl fmt::Display for Attempt {
     }
 }
 
+/// Of which attempts it is looked up where they come from.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) enum Located {
+    #[default]
+    None,
+    /// Of those that a fault befalls.
+    Faults,
+    All,
+}
+
 /// The attempts made so far and the faults that await later ones.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
@@ -255,8 +266,8 @@ pub(crate) struct Trace {
     late: Vec<(Service, String, Call)>,
     /// Whether who runs under this trace has been ended.
     killed: bool,
-    /// Whether every attempt is located, and not only those that a fault befell.
-    locates_all: bool,
+    /// Which attempts are located.
+    locates: Located,
     /// Draws how many others go before each attempt.
     order: Option<Xoshiro256PlusPlus>,
     /// Counts the restarts, so that an answer to an attempt of before is not noted on a later one.
@@ -300,14 +311,18 @@ impl Trace {
         };
         let fault = self.plan.iter().find(|planned| due(planned)).map(|(_, fault)| fault.clone());
         attempt.fault = fault.clone().or(first.is_some().then_some(Fault::OtherFirst));
-        let located = self.locates_all || attempt.fault.is_some();
+        let located = match self.locates {
+            Located::None => false,
+            Located::Faults => attempt.fault.is_some(),
+            Located::All => true,
+        };
         attempt.site = located.then(site::of_this_attempt).flatten();
         self.attempts.push(attempt);
         Begun { id: AttemptId { era: self.era, index }, fault, first }
     }
 
-    pub(crate) fn locate_all(&mut self) {
-        self.locates_all = true;
+    pub(crate) fn locate(&mut self, located: Located) {
+        self.locates = located;
     }
 
     pub(crate) fn interleave(&mut self, seed: u64) {

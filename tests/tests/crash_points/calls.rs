@@ -13,7 +13,7 @@ use seatkeeper_tests::tally::Tally;
 
 use crate::point::{Driver, alone, drive};
 use crate::scene::{Scene, Workflow};
-use crate::{Breaks, GATE, conclude};
+use crate::{Breaks, GATE, conclude, with_room};
 
 /// What a scene does to reach the calls: its workflow, and what no workflow comes to.
 async fn acts(scene: &Scene) {
@@ -58,6 +58,10 @@ fn attempts(scene: &Scene, fails: Option<u64>) -> Vec<Attempt> {
 
 #[test]
 fn every_call_of_the_adapters_meets_a_fault() {
+    with_room(meet_every_call);
+}
+
+fn meet_every_call() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/aws/src");
     let mut left = calls_of_adapters(&folder);
     assert!(left.len() > 10, "the adapters are not read: {left:?}");

@@ -27,6 +27,9 @@ mod stage;
 mod state;
 
 use point::{Case, Driver, Mode, Point, References, run};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::IteratorRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 use scene::Workflow;
 use seatkeeper_tests::runs;
 use seatkeeper_tests::tally::Tally;
@@ -100,7 +103,32 @@ fn conclude(mut tally: Tally, test: &str, breaks: &Breaks) {
     assert!(breaks.is_empty(), "{} breaks\n{}", breaks.len(), breaks.join("\n"));
 }
 
-/// One fault: each mode at each attempt under each driver.
+/// Whether something that is not worth its time in a quick run is drawn for it: each seed is a
+/// workflow's own, so that all of them together come upon everything.
+struct Draw {
+    chance: Xoshiro256PlusPlus,
+    quick: bool,
+}
+
+impl Draw {
+    fn of(workflow: Workflow, choice: &Choice) -> Self {
+        let chance = Xoshiro256PlusPlus::seed_from_u64(workflow as u64);
+        Self { chance, quick: *choice == Choice::Some }
+    }
+
+    /// Whether to take something that a quick run takes with this likelihood.
+    fn takes(&mut self, likelihood: f64) -> bool {
+        !self.quick || self.chance.random_bool(likelihood)
+    }
+
+    /// So many of these in a quick run.
+    fn some<T>(&mut self, of: Vec<T>, most: usize) -> Vec<T> {
+        if self.quick { of.into_iter().sample(&mut self.chance, most) } else { of }
+    }
+}
+
+/// One fault: each mode at each attempt under each driver, and at the first attempt that there is
+/// not. A quick run ends the worker at each write, and draws one point of some of the other modes.
 fn one_fault(workflow: Workflow) {
     let choice = Choice::made();
     if !choice.leads_to(&workflow.to_string()) {
@@ -108,29 +136,32 @@ fn one_fault(workflow: Workflow) {
     }
     let mut tally = Tally::of(GATE);
     let mut breaks = Breaks::default();
+    let mut draw = Draw::of(workflow, &choice);
     let references = References::of(workflow);
+    let [likely, seldom] = if workflow.is_long() { [0.1, 0.0] } else { [0.5, 0.05] };
     for case in Case::all(workflow) {
-        let kills = case.driver == Driver::Returns;
+        let returns = case.driver == Driver::Returns;
         for mode in Mode::ALL.iter().filter(|mode| mode.suits(workflow)) {
-            let quick = match mode {
-                Mode::KillLate => kills,
-                Mode::KillAfter => kills && !workflow.is_long(),
-                _ => false,
-            };
-            if choice == Choice::Some && !quick {
+            let all = choice != Choice::Some || (returns && *mode == Mode::KillLate);
+            if !all && !draw.takes(if returns { likely } else { seldom }) {
                 continue;
             }
             let mut fired = 0;
-            let points = references.points(case.driver, *mode, choice == Choice::Some);
-            for k in &points {
-                let point = Point { case, faults: &[(*mode, *k)] };
+            let mut points = references.points(case.driver, *mode, choice == Choice::Some);
+            if !all {
+                points = draw.some(points, 1);
+            }
+            let end = (choice != Choice::Some).then(|| references.end(case.driver));
+            points.extend(end);
+            for k in points {
+                let point = Point { case, faults: &[(*mode, k)] };
                 if !choice.takes(&point.to_string()) {
                     continue;
                 }
                 tally.runs += 1;
                 match run(point, &references) {
                     Ok(ran) if ran.fired.is_empty() => {}
-                    Ok(_) if Some(k) == points.last() => {
+                    Ok(_) if Some(k) == end => {
                         breaks.add(&point.to_string(), "an attempt that the first run had not");
                     }
                     Ok(ran) => {
@@ -140,7 +171,7 @@ fn one_fault(workflow: Workflow) {
                     Err(why) => breaks.add(&point.to_string(), &why),
                 }
             }
-            let never = fired == 0 && mode.always_fires() && !matches!(choice, Choice::Named(_));
+            let never = fired == 0 && mode.always_fires() && choice == Choice::All;
             if never && breaks.0.is_empty() {
                 breaks.add(&format!("{case}/{mode}"), "a mode that never fired");
             }
@@ -150,44 +181,44 @@ fn one_fault(workflow: Workflow) {
 }
 
 /// Two faults: each ordered pair of the core modes, the second at each attempt behind the first,
-/// those that only a recovery makes included.
+/// those that only a recovery makes included. A quick run draws some.
 fn two_faults(workflow: Workflow) {
     let choice = Choice::made();
-    if !choice.leads_to(&workflow.to_string()) || choice.is_one_fault() {
+    let quick = choice == Choice::Some;
+    let led = choice.leads_to(&workflow.to_string()) && !choice.is_one_fault();
+    if !led || (quick && workflow.is_long()) {
         return;
     }
     let mut tally = Tally::of(GATE);
     let mut breaks = Breaks::default();
+    let mut draw = Draw::of(workflow, &choice);
     let references = References::of(workflow);
-    let quick = choice == Choice::Some;
-    if quick && workflow.is_long() {
-        return;
-    }
-    let takes = |mode: Mode, alone: Mode| !quick || mode == alone;
     for case in Case::all(workflow).filter(|case| case.driver.meets_two()) {
         if quick && case.driver != Driver::Returns {
             continue;
         }
-        for mode in Mode::CORE.into_iter().filter(|mode| takes(*mode, Mode::KillLate)) {
+        for mode in Mode::CORE {
             let points = references.points(case.driver, mode, quick);
-            for k in &points[..points.len() - 1] {
-                let first = Point { case, faults: &[(mode, *k)] };
+            for k in draw.some(points, 1) {
+                let first = Point { case, faults: &[(mode, k)] };
                 if !choice.leads_to(&first.to_string()) {
                     continue;
                 }
                 // What one fault breaks is told by the test of one fault.
                 let Ok(alone) = run(first, &references) else { continue };
-                for second in Mode::CORE.into_iter().filter(|mode| takes(*mode, Mode::KillAfter)) {
-                    for later in alone.points_behind(*k, second, quick) {
-                        let point = Point { case, faults: &[(mode, *k), (second, later)] };
-                        if !choice.takes(&point.to_string()) {
-                            continue;
-                        }
-                        tally.runs += 1;
-                        match run(point, &references) {
-                            Ok(ran) => ran.count_into(&mut tally, point),
-                            Err(why) => breaks.add(&point.to_string(), &why),
-                        }
+                let later = Mode::CORE.into_iter().flat_map(|mode| {
+                    let points = alone.points_behind(k, mode, quick);
+                    points.into_iter().map(move |k| (mode, k))
+                });
+                for second in draw.some(later.collect(), 2) {
+                    let point = Point { case, faults: &[(mode, k), second] };
+                    if !choice.takes(&point.to_string()) {
+                        continue;
+                    }
+                    tally.runs += 1;
+                    match run(point, &references) {
+                        Ok(ran) => ran.count_into(&mut tally, point),
+                        Err(why) => breaks.add(&point.to_string(), &why),
                     }
                 }
             }
@@ -196,13 +227,21 @@ fn two_faults(workflow: Workflow) {
     conclude(tally, &format!("{workflow}-two-faults"), &breaks);
 }
 
+/// Runs it on a stack with room for the whole of a workflow and what is done to it.
+fn with_room(work: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(work);
+    if let Err(panic) = thread.expect("a thread").join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 macro_rules! tests {
     ($($name:ident: $workflow:ident),+ $(,)?) => {
         mod one_fault {
             $(
                 #[test]
                 fn $name() {
-                    super::one_fault(super::Workflow::$workflow);
+                    super::with_room(|| super::one_fault(super::Workflow::$workflow));
                 }
             )+
         }
@@ -211,7 +250,7 @@ macro_rules! tests {
             $(
                 #[test]
                 fn $name() {
-                    super::two_faults(super::Workflow::$workflow);
+                    super::with_room(|| super::two_faults(super::Workflow::$workflow));
                 }
             )+
         }
@@ -262,4 +301,8 @@ tests! {
     an_import_is_cancelled_once: CancelImport,
     an_import_is_undone_once: UndoImport,
     what_an_undo_owes_is_done_once: RunUndo,
+    an_address_is_changed_once: ChangeAddress,
+    everybody_is_reminded_once: Remind,
+    reminders_are_stopped_once: StopReminders,
+    a_new_password_is_asked_for_once: RequestPassword,
 }

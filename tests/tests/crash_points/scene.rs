@@ -13,6 +13,7 @@ use seatkeeper_domain::actions::accept_invitation::{
 use seatkeeper_domain::actions::add_codes::{AddCodes, AddCodesError, More, add_codes};
 use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
 use seatkeeper_domain::actions::cancel_import::cancel_import;
+use seatkeeper_domain::actions::change_address::{ChangeAddressError, change_address};
 use seatkeeper_domain::actions::close_invitation::{
     CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
 };
@@ -29,10 +30,13 @@ use seatkeeper_domain::actions::open_contract::{
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
 use seatkeeper_domain::actions::release_batch::release_batch;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
+use seatkeeper_domain::actions::remind_invitations::{RemindError, remind_invitations};
+use seatkeeper_domain::actions::request_password::{RequestPasswordError, request_password};
 use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
 use seatkeeper_domain::actions::run_import::{ImportEnd, RowDefaults, RunImportError};
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::steer_batch::{SteerBatch, SteerBatchError, Target, steer_batch};
+use seatkeeper_domain::actions::stop_reminders::stop_reminders;
 use seatkeeper_domain::actions::undo_import::undo_import;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
@@ -115,6 +119,10 @@ workflows! {
     CancelImport = "cancel-import",
     UndoImport = "undo-import",
     RunUndo = "run-undo",
+    ChangeAddress = "change-address",
+    Remind = "remind",
+    StopReminders = "stop-reminders",
+    RequestPassword = "request-password",
 }
 
 /// Six people, two of whom start later.
@@ -168,6 +176,8 @@ impl Workflow {
                 | Self::AddCodes
                 | Self::Allocate
                 | Self::GiveBack
+                | Self::Remind
+                | Self::RequestPassword
         )
     }
 
@@ -260,8 +270,14 @@ impl Scene {
             | Workflow::Cancel
             | Workflow::Accept
             | Workflow::Decline
-            | Workflow::Feedback => {
+            | Workflow::Feedback
+            | Workflow::ChangeAddress
+            | Workflow::Remind
+            | Workflow::StopReminders => {
                 scene.invite(world.op(), 1..3).await.expect("free seats");
+            }
+            Workflow::RequestPassword => {
+                mailroom::create(world, 1, None).await;
             }
             Workflow::RedeemCode => scene.code = Some(scene.issue_some(Wanted::Generated(3)).await),
             Workflow::RedeemRegistration => {
@@ -361,6 +377,10 @@ impl Scene {
                 world.clock.set("2027-02-28T23:00:00Z".parse().expect("an instant"));
                 world.cloud.fire_due().into_iter().next().map(|firing| firing.input)
             }
+            Workflow::Remind => {
+                world.clock.advance(SignedDuration::from_hours(25));
+                None
+            }
             Workflow::SendMail => {
                 mailroom::create(world, 1, None).await;
                 self.invite(world.op(), 2..4).await.expect("free seats");
@@ -418,7 +438,8 @@ impl Scene {
         match self.workflow {
             Workflow::CreateToday | Workflow::CreateInvited => self.create(op, 1, None).await,
             Workflow::CreateLater => self.create(op, 1, Some(date(2027, 3, 1))).await,
-            Workflow::InviteSeveral => self.invite(op, 1..51).await,
+            // One change takes 44.
+            Workflow::InviteSeveral => self.invite(op, 1..46).await,
             Workflow::Resend => self.resend(op).await,
             Workflow::Cancel => self.cancel(op).await,
             Workflow::Accept => self.accept(op).await,
@@ -486,6 +507,10 @@ impl Scene {
                 let heard = heard.map_err(|error| Failure::Again(error.to_string()))?;
                 Ok(format!("{heard:?}"))
             }
+            Workflow::ChangeAddress => self.change_address(op).await,
+            Workflow::Remind => self.remind(op).await,
+            Workflow::StopReminders => self.stop_reminders(op).await,
+            Workflow::RequestPassword => self.request_password(op).await,
             Workflow::Expire | Workflow::Sweep => {
                 let swept = mailroom::run_sweep(self.world(), 500 + self.turn()).await;
                 if swept.troubles.is_empty() {
@@ -576,6 +601,47 @@ impl Scene {
             failure(again, error)
         })?;
         Ok(format!("version {}", sent.invitation.version))
+    }
+
+    async fn change_address(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let (caller, client, id) = (world.administrator(), &world.client, self.invitation());
+        let to = address(7);
+        let moved = change_address(store, clock, keys, &caller, op, client, id, &to).await;
+        let moved = moved.map_err(|error| {
+            let again = matches!(
+                error,
+                ChangeAddressError::Store(_) | ChangeAddressError::Ground(GroundError::Store(_))
+            );
+            failure(again, error)
+        })?;
+        Ok(format!("version {}", moved.invitation.version))
+    }
+
+    async fn remind(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, caller) = (&world.store, &world.clock, world.administrator());
+        let done = remind_invitations(store, clock, &caller, op, &world.client, None).await;
+        let done = done.map_err(|error| failure(matches!(error, RemindError::Store(_)), error))?;
+        Ok(format!("reminded {}", done.reminded))
+    }
+
+    async fn stop_reminders(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, id) = (&world.store, &world.clock, self.invitation());
+        let stopped = stop_reminders(store, clock, op, &world.client, id).await;
+        stopped.map(|()| "stopped".to_owned()).map_err(|error| failure(true, error))
+    }
+
+    async fn request_password(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let (client, email) = (&world.client, address(1));
+        let asked = request_password(store, clock, keys, op, client, &email, "an office").await;
+        asked
+            .map(|()| "asked".to_owned())
+            .map_err(|error| failure(matches!(error, RequestPasswordError::Store(_)), error))
     }
 
     async fn cancel(&self, op: Op) -> Result<String, Failure> {
