@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use jiff::SignedDuration;
+use seatkeeper_domain::actions::prove_records::prove_records;
 use seatkeeper_domain::actions::tickets::{exchange_ticket, issue_ticket};
 use seatkeeper_domain::idempotency::{Attempt as Record, Begin, IdempotencyStore as _};
 use seatkeeper_domain::ports::{Clock as _, IdSource as _, RefusedTries as _, TryLimit};
@@ -39,6 +40,10 @@ async fn acts(scene: &Scene) {
             }
             let limit = TryLimit { most: 3, within: SignedDuration::from_mins(10) };
             let _ = store.count_try(&world.client, &[7; 32], &[limit], clock.now()).await;
+        }
+        Workflow::Sweep => {
+            let until = clock.now() + SignedDuration::from_mins(4);
+            prove_records(store, clock, keys, until).await;
         }
         _ => {}
     }

@@ -138,7 +138,7 @@ fn one_fault(workflow: Workflow) {
     let mut breaks = Breaks::default();
     let mut draw = Draw::of(workflow, &choice);
     let references = References::of(workflow);
-    let [likely, seldom] = if workflow.is_long() { [0.1, 0.0] } else { [0.5, 0.05] };
+    let [likely, seldom] = if workflow.is_long() { [0.1, 0.0] } else { [0.35, 0.05] };
     for case in Case::all(workflow) {
         let returns = case.driver == Driver::Returns;
         for mode in Mode::ALL.iter().filter(|mode| mode.suits(workflow)) {
@@ -198,6 +198,9 @@ fn two_faults(workflow: Workflow) {
             continue;
         }
         for mode in Mode::CORE {
+            if !draw.takes(0.4) {
+                continue;
+            }
             let points = references.points(case.driver, mode, quick);
             for k in draw.some(points, 1) {
                 let first = Point { case, faults: &[(mode, k)] };
@@ -284,6 +287,7 @@ tests! {
     a_guaranteed_code_is_redeemed_once: RedeemGuaranteed,
     a_seat_that_waits_is_released_once: Release,
     a_seat_in_use_is_released_once: ReleaseUsed,
+    a_seat_out_of_an_open_block_is_released_once: ReleaseGuaranteed,
     a_contract_is_opened_once: OpenContract,
     seats_are_added_once: TopUp,
     a_sublicense_is_made_once: AddSublicense,

@@ -102,6 +102,7 @@ workflows! {
     RedeemGuaranteed = "redeem-guaranteed",
     Release = "release",
     ReleaseUsed = "release-used",
+    ReleaseGuaranteed = "release-guaranteed",
     OpenContract = "open-contract",
     TopUp = "top-up",
     AddSublicense = "add-sublicense",
@@ -301,7 +302,12 @@ impl Scene {
                 scene.code = Some(scene.issue_some(Wanted::Generated(20)).await);
                 scene.batch = Some(scene.only_batch().await);
             }
-            Workflow::RedeemGuaranteed => scene.code = Some(scene.issue_some(guaranteed()).await),
+            Workflow::RedeemGuaranteed | Workflow::ReleaseGuaranteed => {
+                scene.code = Some(scene.issue_some(guaranteed()).await);
+                if workflow == Workflow::ReleaseGuaranteed {
+                    scene.redeem(scene.world().op()).await.expect("a seat");
+                }
+            }
             Workflow::Release | Workflow::OpenCohort => {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
@@ -455,7 +461,9 @@ impl Scene {
             Workflow::RedeemCode | Workflow::RedeemRegistration | Workflow::RedeemGuaranteed => {
                 self.redeem(op).await
             }
-            Workflow::Release | Workflow::ReleaseUsed => self.release(op).await,
+            Workflow::Release | Workflow::ReleaseUsed | Workflow::ReleaseGuaranteed => {
+                self.release(op).await
+            }
             Workflow::OpenContract => self.open_contract(op).await,
             Workflow::PauseCodes => self.steer(op, |c| c.state = Some(Target::Paused)).await,
             Workflow::RaiseMaximum => self.steer(op, |c| c.max_redemptions = Amend::Set(40)).await,

@@ -119,7 +119,8 @@ fn assert_codes_are_used_once(dump: &[Value]) {
             _ => {
                 // Its open blocks count what they gave.
                 let own = items(dump, "block").filter(|block| block["owner"] == batch["batch_id"]);
-                let parts = own.flat_map(|block| [&block["used"], &block["kept"]]);
+                let parts =
+                    own.flat_map(|block| [&block["used"], &block["kept"], &block["settled"]]);
                 let all = parts.chain([&batch["redeemed"]]).filter_map(Value::as_u64);
                 usize::try_from(all.sum::<u64>()).expect("few")
             }
