@@ -42,6 +42,9 @@ async fn acts(scene: &Scene) {
             let _ = store.count_try(&world.client, &[7; 32], &[limit], clock.now()).await;
         }
         Workflow::Sweep => {
+            // A sweep begins the round of a client that is read a day later.
+            drop(drive(scene, Driver::Returns).await);
+            clock.advance(SignedDuration::from_hours(25));
             let until = clock.now() + SignedDuration::from_mins(4);
             prove_records(store, clock, keys, until).await;
         }
