@@ -23,12 +23,18 @@ pub fn seed(variable: &str) -> Option<u64> {
 /// Writes what a gate came to: one file a gate, of that name. `more` is an object with `runs` and
 /// whatever else was counted. Nothing, unless this is a long run.
 pub fn write(gate: &str, breaks: usize, begun: Instant, more: Value) {
+    write_part(gate, "", breaks, begun, more);
+}
+
+/// Writes what one of several tests adds to a gate.
+pub fn write_part(gate: &str, part: &str, breaks: usize, begun: Instant, more: Value) {
     let Some(folder) = folder() else { return };
     let mut told = more;
     told["gate"] = gate.into();
     told["breaks"] = breaks.into();
     told["seconds"] = json!(begun.elapsed().as_secs());
     std::fs::create_dir_all(&folder).expect("a folder for the counts");
-    let path = folder.join(format!("{}.json", gate.replace(' ', "-")));
+    let name = format!("{gate} {part}");
+    let path = folder.join(format!("{}.json", name.trim_end().replace(' ', "-")));
     std::fs::write(path, told.to_string()).expect("a file for the counts");
 }

@@ -42,16 +42,16 @@ impl Tally {
         self.faults.values().sum()
     }
 
-    /// Prints a line, and writes the numbers down where that is asked for.
+    /// Prints a line, and writes down what this part of the gate came to where that is asked for.
     #[expect(clippy::print_stdout, reason = "the line is what a long run is for")]
-    pub fn keep(&self, test: &str) {
+    pub fn keep(&self, part: &str) {
         let seconds = self.began.elapsed().as_secs_f64();
         let (gate, faults) = (self.gate, self.faults());
         let counts: Vec<_> = self.faults.iter().map(|(mode, n)| format!("{mode} {n}")).collect();
-        println!("{gate} {test}: {} runs, {faults} faults in {seconds:.1} s", self.runs);
+        println!("{gate}, {part}: {} runs, {faults} faults in {seconds:.1} s", self.runs);
         println!("    {}", counts.join(" · "));
         let numbers = json!({"runs": self.runs, "faults": self.faults, "sites": self.sites});
         let breaks = usize::try_from(self.breaks).unwrap_or(usize::MAX);
-        runs::write(&format!("{gate} {test}"), breaks, self.began, numbers);
+        runs::write_part(gate, part, breaks, self.began, numbers);
     }
 }

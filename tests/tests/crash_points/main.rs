@@ -38,8 +38,6 @@ use seatkeeper_tests::tally::Tally;
 const CHOICE: &str = "CRASH_POINTS";
 /// The command that runs what it names.
 const COMMAND: &str = "cargo nextest run -p seatkeeper-tests --test crash_points";
-/// The gate that these runs are for.
-const GATE: &str = "crash points";
 
 /// What is run.
 #[derive(PartialEq)]
@@ -96,10 +94,10 @@ impl Breaks {
 }
 
 /// Ends a test: keeps its numbers, and fails if anything broke.
-fn conclude(mut tally: Tally, test: &str, breaks: &Breaks) {
+fn conclude(mut tally: Tally, part: &str, breaks: &Breaks) {
     let Breaks(breaks) = breaks;
     tally.breaks = breaks.len() as u64;
-    tally.keep(test);
+    tally.keep(part);
     assert!(breaks.is_empty(), "{} breaks\n{}", breaks.len(), breaks.join("\n"));
 }
 
@@ -134,7 +132,7 @@ fn one_fault(workflow: Workflow) {
     if !choice.leads_to(&workflow.to_string()) {
         return;
     }
-    let mut tally = Tally::of(GATE);
+    let mut tally = Tally::of("crash points, one fault");
     let mut breaks = Breaks::default();
     let mut draw = Draw::of(workflow, &choice);
     let references = References::of(workflow);
@@ -177,7 +175,7 @@ fn one_fault(workflow: Workflow) {
             }
         }
     }
-    conclude(tally, &format!("{workflow}-one-fault"), &breaks);
+    conclude(tally, &workflow.to_string(), &breaks);
 }
 
 /// Two faults: each ordered pair of the core modes, the second at each attempt behind the first,
@@ -189,7 +187,7 @@ fn two_faults(workflow: Workflow) {
     if !led || (quick && workflow.is_long()) {
         return;
     }
-    let mut tally = Tally::of(GATE);
+    let mut tally = Tally::of("crash points, two faults");
     let mut breaks = Breaks::default();
     let mut draw = Draw::of(workflow, &choice);
     let references = References::of(workflow);
@@ -227,7 +225,7 @@ fn two_faults(workflow: Workflow) {
             }
         }
     }
-    conclude(tally, &format!("{workflow}-two-faults"), &breaks);
+    conclude(tally, &workflow.to_string(), &breaks);
 }
 
 /// Runs it on a stack with room for the whole of a workflow and what is done to it.

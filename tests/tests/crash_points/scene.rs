@@ -280,34 +280,15 @@ impl Scene {
             Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
             }
-            Workflow::RedeemCode => scene.code = Some(scene.issue_some(Wanted::Generated(3)).await),
-            Workflow::RedeemRegistration => {
-                let wanted =
-                    Wanted::Registration { own: None, max_redemptions: Some(9), guaranteed: false };
-                scene.code = Some(scene.issue_some(wanted).await);
-            }
-            Workflow::PauseCodes
+            Workflow::RedeemCode
+            | Workflow::RedeemRegistration
+            | Workflow::RedeemGuaranteed
+            | Workflow::ReleaseGuaranteed
+            | Workflow::PauseCodes
             | Workflow::RaiseMaximum
             | Workflow::RevokeCodes
-            | Workflow::ReleaseCodes => {
-                let max_redemptions = Some(20);
-                // What an open block has given is not the pool's to release yet.
-                let guaranteed = workflow != Workflow::ReleaseCodes;
-                let wanted = Wanted::Registration { own: None, max_redemptions, guaranteed };
-                scene.code = Some(scene.issue_some(wanted).await);
-                scene.batch = Some(scene.only_batch().await);
-                scene.redeem(scene.world().op()).await.expect("a seat");
-            }
-            Workflow::AddCodes => {
-                scene.code = Some(scene.issue_some(Wanted::Generated(20)).await);
-                scene.batch = Some(scene.only_batch().await);
-            }
-            Workflow::RedeemGuaranteed | Workflow::ReleaseGuaranteed => {
-                scene.code = Some(scene.issue_some(guaranteed()).await);
-                if workflow == Workflow::ReleaseGuaranteed {
-                    scene.redeem(scene.world().op()).await.expect("a seat");
-                }
-            }
+            | Workflow::ReleaseCodes
+            | Workflow::AddCodes => scene.begin_batch().await,
             Workflow::Release | Workflow::OpenCohort => {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
@@ -351,6 +332,29 @@ impl Scene {
         scene.event = scene.awaken().await;
         scene.moment = Some(scene.world().cloud.moment());
         Arc::new(scene)
+    }
+
+    /// Issues the codes that the workflow is about, and redeems one if that has been done before.
+    async fn begin_batch(&mut self) {
+        let up_to = |most, guaranteed| Wanted::Registration {
+            own: None,
+            max_redemptions: Some(most),
+            guaranteed,
+        };
+        let (wanted, redeemed) = match self.workflow {
+            Workflow::RedeemCode => (Wanted::Generated(3), false),
+            Workflow::AddCodes => (Wanted::Generated(20), false),
+            Workflow::RedeemRegistration => (up_to(9, false), false),
+            Workflow::RedeemGuaranteed => (up_to(9, true), false),
+            Workflow::ReleaseGuaranteed => (up_to(9, true), true),
+            Workflow::ReleaseCodes => (up_to(20, false), true),
+            _ => (up_to(20, true), true),
+        };
+        self.code = Some(self.issue_some(wanted).await);
+        self.batch = Some(self.only_batch().await);
+        if redeemed {
+            self.redeem(self.world().op()).await.expect("a seat");
+        }
     }
 
     /// Makes everything as it was when the scene was ready.

@@ -411,21 +411,23 @@ async fn stirred_records_are_those_of_the_stream_in_another_order_and_some_twice
 
 #[tokio::test(start_paused = true)]
 async fn each_seed_is_an_interleaving_of_its_own_and_always_the_same() {
-    let order = |seed: u64| async move {
-        let cloud = Cloud::new();
-        cloud.interleave(seed);
-        let acts = ["a", "b", "c", "d"].map(|who| {
-            let cloud = &cloud;
-            async move {
-                for _ in 0..4 {
-                    put(cloud, who, "x").send().await.unwrap();
-                    put(cloud, who, "y").send().await.unwrap();
+    let order = |seed: u64| {
+        Box::pin(async move {
+            let cloud = Cloud::new();
+            cloud.interleave(seed);
+            let acts = ["a", "b", "c", "d"].map(|who| {
+                let cloud = &cloud;
+                async move {
+                    for _ in 0..4 {
+                        put(cloud, who, "x").send().await.unwrap();
+                        put(cloud, who, "y").send().await.unwrap();
+                    }
                 }
-            }
-        });
-        let [a, b, c, d] = acts;
-        tokio::join!(a, b, c, d);
-        cloud.stream_records().to_string()
+            });
+            let [a, b, c, d] = acts;
+            tokio::join!(a, b, c, d);
+            cloud.stream_records().to_string()
+        })
     };
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..8 {
