@@ -36,7 +36,7 @@ async fn paced(per_second: u32, per_day: u32) -> (World, LearnerId) {
 
 /// Owes `count` intents of `mails` each; the first is the oldest.
 async fn owe(world: &World, learner: LearnerId, count: usize, mails: usize) -> Vec<MailPlace> {
-    let begun = world.clock.now() - SignedDuration::from_hours(1);
+    let begun = world.clock.now() - SignedDuration::from_secs(i64::try_from(count).unwrap());
     for number in 0..count {
         let seconds = i64::try_from(number).unwrap();
         let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
