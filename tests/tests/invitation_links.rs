@@ -264,6 +264,8 @@ async fn a_full_pool_refuses_when_nobody_can_be_served() {
     assert_eq!(body["results"][1]["error"], "no-seats-left");
     let refused = house.invite(&json!({"emails": ["b@example.org"]})).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (409, &json!("no-seats-left")));
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("seats missing: 1."), "{detail}");
 }
 
 #[tokio::test]

@@ -219,7 +219,12 @@ impl From<InviteError> for Problem {
                 "With this role, leave out `delete_on`; an administrator of the client may set it.",
             ),
             InviteError::Term(error) => error.into(),
-            InviteError::NoSeatsLeft => no_seats_left(),
+            InviteError::NoSeatsLeft(missing) => Self::new(
+                ProblemCode::NoSeatsLeft,
+                format!(
+                    "No seat is left here; seats missing: {missing}. Release some, or ask the vendor for more."
+                ),
+            ),
             InviteError::Store(error) => error.into(),
         }
     }

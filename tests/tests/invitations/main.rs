@@ -13,6 +13,7 @@ use jiff::civil::date;
 use seatkeeper_domain::actions::accept_invitation::{
     AcceptInvitation, AcceptInvitationError, Accepted, accept_invitation,
 };
+use seatkeeper_domain::actions::add_group::add_group;
 use seatkeeper_domain::actions::close_invitation::{
     CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
     expire_invitation,
@@ -26,6 +27,7 @@ use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resen
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{Change, Presence, SeatLearner, Step, StoreError};
+use seatkeeper_domain::client::Group;
 use seatkeeper_domain::contract::{Contract, HoldOn, Policies};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
@@ -250,6 +252,41 @@ async fn each_address_gets_a_verdict_in_the_order_given() {
 }
 
 #[tokio::test]
+async fn someone_of_the_client_joins_the_groups_is_told_so_and_stays_one_account() {
+    let world = World::with_seats(2).await;
+    account_without_seat(&world, 1, PasswordChoice::Generated).await;
+    let before = learner(&world, 1).await.unwrap();
+    let group = Group {
+        group_id: GroupId::from_uuid(world.ids.uuid()),
+        name: "Paris".to_owned(),
+        created_at: world.clock.now(),
+    };
+    let client = &world.client;
+    add_group(&world.store, Actor::System, world.op(), client, &group).await.unwrap();
+    let grant = Grant { group_ids: BTreeSet::from([group.group_id]), ..Grant::default() };
+    let command = Invite { grant, ..wanted(&world, [1]) };
+    let answer = send(&world, world.op(), &command).await.unwrap();
+    assert_eq!(words(&answer), ["added"]);
+    let after = learner(&world, 1).await.unwrap();
+    assert!(after.profile.group_ids.contains(&group.group_id));
+    assert_eq!(
+        (after.learner_id, after.password_serial),
+        (before.learner_id, before.password_serial)
+    );
+    assert!(after.credential == before.credential, "the password stays");
+    let dump = world.cloud.dump();
+    let learners = dump.iter().filter(|item| item["kind"] == "learner");
+    assert_eq!(learners.count(), 1);
+    let told = dump.iter().find(|item| item["kind"] == "mail").unwrap();
+    assert_eq!(told["subjects"][0]["letter"], "added");
+    // With a live seat there, nothing moves and nothing is mailed.
+    let (stock, mailed) = (world.stock().await, mails(&world));
+    let again = send(&world, world.op(), &command).await.unwrap();
+    assert_eq!(words(&again), ["already_active"]);
+    assert_eq!((world.stock().await, mails(&world)), (stock, mailed));
+}
+
+#[tokio::test]
 async fn addresses_are_served_in_order_until_the_stock_ends() {
     let world = World::with_seats(2).await;
     let answer = invited(&world, 1..=4).await;
@@ -258,7 +295,7 @@ async fn addresses_are_served_in_order_until_the_stock_ends() {
     let again = invited(&world, [1, 3]).await;
     assert_eq!(words(&again), ["already_invited", "no_seats"]);
     let nobody = send(&world, world.op(), &wanted(&world, [3, 4])).await;
-    assert!(matches!(nobody, Err(InviteError::NoSeatsLeft)));
+    assert!(matches!(nobody, Err(InviteError::NoSeatsLeft(2))));
     world.assert_seats_are_conserved().await;
 }
 
@@ -328,7 +365,7 @@ async fn sixty_four_calls_at_once_hold_exactly_the_last_twenty_seats() {
             tokio::spawn(async move {
                 match send(&world, world.op(), &wanted(&world, numbers)).await {
                     Ok(answer) => words(&answer).iter().filter(|w| **w == "invited").count(),
-                    Err(InviteError::NoSeatsLeft) => 0,
+                    Err(InviteError::NoSeatsLeft(_)) => 0,
                     Err(error) => panic!("{error}"),
                 }
             })

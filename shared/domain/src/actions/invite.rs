@@ -124,9 +124,9 @@ pub enum InviteError {
     /// The dates do not go with the contract.
     #[error(transparent)]
     Term(#[from] TermError),
-    /// Not one address could be served.
+    /// Not one address could be served: there is no seat for any of these many.
     #[error("no seats left")]
-    NoSeatsLeft,
+    NoSeatsLeft(usize),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -159,7 +159,7 @@ pub async fn invite(
     let (outcomes, stock_before) = inviting.all(&list.unique).await?;
     let nobody = outcomes.iter().all(|outcome| *outcome == Outcome::NoSeats);
     if nobody && !outcomes.is_empty() {
-        return Err(InviteError::NoSeatsLeft);
+        return Err(InviteError::NoSeatsLeft(outcomes.len()));
     }
     let results = list.results(&outcomes, |email, outcome| {
         let learner_id = keys.learner_id(client, email);
