@@ -224,6 +224,55 @@ def from_mail_to_dashboard(visit: Visit) -> None:
     visit.stage.check("who arrived", email, arrived["learner"]["email"])
 
 
+def from_paper_to_dashboard(visit: Visit) -> None:
+    """Codes are printed, and somebody who holds one redeems it, on a phone, in French."""
+    slug, admin, contract = visit.client(visit.lms.url("/launch"))
+    base = f"/v1/clients/{slug}"
+    made = admin.call("POST", f"{base}/codes", {
+        "contract_id": contract, "kind": "redemption", "label": "Salle 4", "count": 12,
+    }, expects=201)
+    code, batch = made["codes"][0], made["batch"]["batch_id"]
+
+    sheet = admin.request("GET", f"{base}/codes/{batch}/download?format=html").body.decode()
+    with visit.page(DESK) as page:
+        page.set_content(sheet)
+        visit.stage.check("cards", 12, page.locator("svg").count())
+        visit.stage.check("the code in letters", True, code in page.locator("body").inner_text())
+        visit.judge(page, "the printed codes", "codes-sheet")
+        pages = page.pdf(format="A4", print_background=True)
+        visit.stage.check("as a document", b"%PDF", pages[:4])
+        if visit.shots:
+            (visit.shots / "codes-sheet.pdf").write_bytes(pages)
+
+    email = f"noe.{secrets.token_hex(3)}@example.fr"
+    with visit.page() as page:
+        page.goto(f"{visit.stack['page_url']}/{slug}")
+        visit.stage.check("heading", "Activer votre code", visit.text(page))
+        # As it comes out of a mail or a phone's note: other dashes, blanks, small letters, O for 0.
+        pasted = f"  {code.lower().replace('-', ' – ').replace('0', 'o')} "
+        page.locator("#code").focus()
+        page.keyboard.insert_text(pasted)
+        page.fill("#email", email)
+        page.fill("#first_name", "Noé")
+        page.fill("#last_name", "Petit")
+        page.fill("#password", PASSWORD)
+        page.click("button[type=submit]")
+        page.wait_for_url("**/launch?ticket=*")
+        visit.stage.check("landed on", "Tableau de bord", visit.text(page))
+        # The same code once more: the same person comes in, somebody else does not.
+        page.goto(f"{visit.stack['page_url']}/{slug}/{code}")
+        page.fill("#email", "autre@example.fr")
+        page.fill("#first_name", "Ana")
+        page.fill("#last_name", "Lo")
+        page.fill("#password", PASSWORD)
+        page.click("button[type=submit]")
+        visit.stage.check("a used code", 1, page.locator("#code-error").count())
+        visit.stage.check("what was typed stays", "autre@example.fr", page.input_value("#email"))
+        visit.judge(page, "a used code")
+    known = admin.call("GET", f"{base}/learners?email={email}")["items"]
+    visit.stage.check("who has a seat", ["code"], [seat["source"]["kind"] for one in known for seat in one["seats"]])
+
+
 def every_state(visit: Visit) -> None:
     """Every page and state there is, each judged on a phone."""
     slug, admin, contract = visit.client(visit.lms.url("/launch"))
@@ -438,6 +487,7 @@ def _expire(visit: Visit, slug: str, identity: str) -> None:
 
 STORIES: list[tuple[str, Callable[[Visit], None]]] = [
     ("From the mail to the dashboard, in French, on a phone", from_mail_to_dashboard),
+    ("From a printed code to the dashboard, in French, on a phone", from_paper_to_dashboard),
     ("Every page and state", every_state),
     ("Every language, light and dark, narrow and wide", languages_and_screens),
     ("By keyboard alone, and without scripts", by_keyboard_and_without_scripts),

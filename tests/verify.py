@@ -48,6 +48,7 @@ PROOFS = [
     Proof("pacing", in_tests("pacing")),
     Proof("bugs", in_tests("seeded_bugs")),
     Proof("crash points", in_tests("crash_points"), environment={"CRASH_POINTS": "all"}),
+    Proof("guesses", "package(seatkeeper-tests) & binary(codes) & test(guesses)"),
     # The functions that are killed are those of the local stack.
     Proof("kills", in_tests("end_to_end"), profile="dev"),
     Proof("fuzz", command=("make", "--no-print-directory", "fuzz")),

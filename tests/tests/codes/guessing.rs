@@ -1,6 +1,7 @@
 //! Guessing: limited by where it comes from and by whom it is aimed at; a slip of the pen is no guess.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use seatkeeper_domain::actions::redeem_code::{
@@ -13,6 +14,7 @@ use seatkeeper_domain::ports::{Clock as _, Counted, RefusedTries as _};
 use seatkeeper_domain::secrets::Keys;
 use seatkeeper_testkit::model::{Model, Ports};
 use seatkeeper_testkit::{SeededIds, VirtualClock};
+use seatkeeper_tests::runs;
 
 use crate::world::{PASSWORD, World};
 
@@ -76,11 +78,9 @@ async fn of_sixty_four_places_that_guess_at_once_twenty_use_up_the_clients_budge
         .expect("a good code is not held up");
 }
 
-/// How many guesses are simulated; `SEATKEEPER_MODEL=full` takes a million.
-#[expect(clippy::disallowed_methods, reason = "tells a test how far to go")]
+/// How many guesses are simulated: a million among the long proofs.
 fn guesses() -> i64 {
-    let full = std::env::var("SEATKEEPER_MODEL").is_ok_and(|text| text == "full");
-    if full { 1_000_000 } else { 40_000 }
+    if runs::long() { 1_000_000 } else { 40_000 }
 }
 
 /// Guesses, evenly over an hour, from so many places in turn; returns how many were heard.
@@ -117,9 +117,12 @@ async fn heard_in_an_hour(sources: i64) -> usize {
 
 #[tokio::test]
 async fn of_a_million_guesses_in_an_hour_exactly_the_budget_is_heard() {
+    let begun = Instant::now();
     // Six times ten minutes.
     assert_eq!(heard_in_an_hour(1).await, 6 * TRIES.most);
     assert_eq!(heard_in_an_hour(5_000).await, 6 * TRIES_FOR_ALL.most);
+    let heard = 6 * (TRIES.most + TRIES_FOR_ALL.most);
+    runs::write("guesses", 0, begun, serde_json::json!({"runs": 2 * guesses(), "heard": heard}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
