@@ -14,6 +14,9 @@ use seatkeeper_domain::actions::add_codes::{AddCodes, AddCodesError, More, add_c
 use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
 use seatkeeper_domain::actions::cancel_import::cancel_import;
 use seatkeeper_domain::actions::change_address::{ChangeAddressError, change_address};
+use seatkeeper_domain::actions::change_learner::{
+    ChangeLearner, ChangeLearnerError, change_learner,
+};
 use seatkeeper_domain::actions::close_invitation::{
     CancelInvitationError, DeclineInvitationError, cancel_invitation, decline_invitation,
 };
@@ -37,6 +40,7 @@ use seatkeeper_domain::actions::run_import::{ImportEnd, RowDefaults, RunImportEr
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::steer_batch::{SteerBatch, SteerBatchError, Target, steer_batch};
 use seatkeeper_domain::actions::stop_reminders::stop_reminders;
+use seatkeeper_domain::actions::transfer_seat::{TransferSeat, TransferSeatError, transfer_seat};
 use seatkeeper_domain::actions::undo_import::undo_import;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
@@ -45,7 +49,7 @@ use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ContractId, ImportId, InvitationId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
-use seatkeeper_domain::learner::Profile;
+use seatkeeper_domain::learner::{Profile, ProfileChange};
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{
     Clock as _, CodeBook as _, IdSource as _, ImportLog as _, PageRequest,
@@ -103,6 +107,9 @@ workflows! {
     Release = "release",
     ReleaseUsed = "release-used",
     ReleaseGuaranteed = "release-guaranteed",
+    Transfer = "transfer",
+    TransferWaiting = "transfer-waiting",
+    Reschedule = "reschedule",
     OpenContract = "open-contract",
     TopUp = "top-up",
     AddSublicense = "add-sublicense",
@@ -289,11 +296,16 @@ impl Scene {
             | Workflow::RevokeCodes
             | Workflow::ReleaseCodes
             | Workflow::AddCodes => scene.begin_batch().await,
-            Workflow::Release | Workflow::OpenCohort => {
+            Workflow::Release
+            | Workflow::OpenCohort
+            | Workflow::TransferWaiting
+            | Workflow::Reschedule => {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
             }
-            Workflow::ReleaseUsed => drop(mailroom::create(world, 1, None).await),
+            Workflow::ReleaseUsed | Workflow::Transfer => {
+                mailroom::create(world, 1, None).await;
+            }
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
                 let sublicense = scene.lyon();
@@ -468,6 +480,8 @@ impl Scene {
             Workflow::Release | Workflow::ReleaseUsed | Workflow::ReleaseGuaranteed => {
                 self.release(op).await
             }
+            Workflow::Transfer | Workflow::TransferWaiting => self.transfer(op).await,
+            Workflow::Reschedule => self.reschedule(op).await,
             Workflow::OpenContract => self.open_contract(op).await,
             Workflow::PauseCodes => self.steer(op, |c| c.state = Some(Target::Paused)).await,
             Workflow::RaiseMaximum => self.steer(op, |c| c.max_redemptions = Amend::Set(40)).await,
@@ -795,6 +809,45 @@ impl Scene {
         let place = (&world.client, &world.contract);
         let done = release_batch(store, clock, ids, actor, op, place, &batch, until).await;
         done.map(|done| format!("complete {}", done.complete)).map_err(|error| failure(true, error))
+    }
+
+    /// The first learner's seat goes to somebody new.
+    async fn transfer(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let command = TransferSeat {
+            client_id: world.client.clone(),
+            from: world.keys.learner_id(&world.client, &address(1)),
+            pool: None,
+            to: address(7),
+            profile: Profile::default(),
+            notify: true,
+        };
+        let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+        let caller = world.administrator();
+        match transfer_seat(store, clock, ids, keys, &caller, op, &command).await {
+            Ok(moved) => Ok(format!("{} has it", moved.to.learner_id)),
+            Err(TransferSeatError::Store(error)) => Err(Failure::Again(error.to_string())),
+            Err(refused) => Err(Failure::Refused(refused.to_string())),
+        }
+    }
+
+    /// The first learner's seat opens a week later.
+    async fn reschedule(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let command = ChangeLearner {
+            client_id: world.client.clone(),
+            learner_id: world.keys.learner_id(&world.client, &address(1)),
+            profile: ProfileChange::default(),
+            start_on: Some(date(2027, 3, 8)),
+            pool: None,
+            notify: true,
+        };
+        let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+        match change_learner(store, clock, ids, &world.administrator(), op, &command).await {
+            Ok(_) => Ok("another day".to_owned()),
+            Err(ChangeLearnerError::Store(error)) => Err(Failure::Again(error.to_string())),
+            Err(refused) => Err(Failure::Refused(refused.to_string())),
+        }
     }
 
     async fn release(&self, op: Op) -> Result<String, Failure> {
