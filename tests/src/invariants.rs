@@ -250,12 +250,17 @@ impl Seen {
             begun += usize::try_from(number(mail, "next")).unwrap_or(0);
             let copy = mail["copy_to"].is_string();
             for subject in mail["subjects"].as_array().into_iter().flatten() {
-                let once = said.insert(format!("{copy} {subject}"));
+                // A new password may be asked for again: that is another mail.
+                let again = subject["letter"] == "password_reset";
+                let key = if again { text(mail, "sk") } else { "" };
+                let once = said.insert(format!("{copy} {subject} {key}"));
                 demand("I4", once, || format!("owed twice: {subject}"))?;
                 let happened = match text(subject, "about") {
                     "seat" => ops.contains(text(subject, "op")),
+                    // A mail names the place where the invitation stood then.
                     "invitation" => self.kind("invitation").any(|invitation| {
-                        invitation["invitation_id"] == subject["invitation"]
+                        let of = subject["invitation"].as_str().unwrap_or_default();
+                        (invitation["invitation_id"] == of || text(invitation, "sk") == of)
                             && number(invitation, "version") >= number(subject, "version")
                     }),
                     _ => true,

@@ -19,6 +19,7 @@ mod desk;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
 mod point;
+mod random;
 mod repeats;
 mod scene;
 #[path = "../imports/stage.rs"]

@@ -93,7 +93,7 @@ impl Mode {
     pub(crate) const CORE: [Self; 5] =
         [Self::LoseReply, Self::Conflict, Self::KillAfter, Self::Late, Self::KillLate];
 
-    fn fault(self) -> Option<Fault> {
+    pub(crate) fn fault(self) -> Option<Fault> {
         Some(match self {
             Self::FailBefore => Fault::FailBefore,
             Self::LoseReply => Fault::LoseReply,

@@ -346,6 +346,45 @@ impl Scene {
         Arc::new(scene)
     }
 
+    /// A world of few seats in which several people can begin: two are invited, one is to start
+    /// later, a sublicense has two seats, a code can be redeemed, and a file lies in its bucket.
+    pub(crate) async fn crowded(seats: u64) -> Self {
+        let mut scene = Self {
+            workflow: Workflow::RedeemGuaranteed,
+            stage: Stage::with_seats(seats).await,
+            code: None,
+            batch: None,
+            event: None,
+            object: None,
+            import: None,
+            sublicense: None,
+            moment: None,
+            turns: AtomicU64::new(0),
+        };
+        let wanted = Wanted::Registration { own: None, max_redemptions: Some(2), guaranteed: true };
+        scene.code = Some(scene.issue_some(wanted).await);
+        scene.batch = Some(scene.only_batch().await);
+        scene.invite(scene.world().op(), 1..3).await.expect("free seats");
+        mailroom::create(scene.world(), 4, Some(date(2027, 3, 1))).await;
+        let sublicense = scene.lyon();
+        let world = scene.world();
+        let (store, client, op) = (&world.store, &world.client, world.op());
+        let made = add_sublicense(store, Actor::System, op, client, &sublicense, 2).await;
+        made.expect("free seats");
+        scene.sublicense = Some(sublicense);
+        let object = scene.stage.put("a.csv", people(2, |_| ""));
+        scene.import = Some(scene.stage.import_id(&object));
+        scene.object = Some(object);
+        mailroom::drain(scene.world()).await;
+        scene.moment = Some(scene.world().cloud.moment());
+        scene
+    }
+
+    /// Runs the import of the file, as its event asks.
+    pub(crate) async fn import(&self) -> Result<String, Failure> {
+        import_end(self.stage.run(self.object.as_ref().expect("a file")).await)
+    }
+
     /// Issues the codes that the workflow is about, and redeems one if that has been done before.
     async fn begin_batch(&mut self) {
         let up_to = |most, guaranteed| Wanted::Registration {
@@ -553,7 +592,7 @@ impl Scene {
         mailroom::create(self.world(), 99, None).await;
     }
 
-    async fn create(
+    pub(crate) async fn create(
         &self,
         op: Op,
         number: usize,
@@ -586,7 +625,11 @@ impl Scene {
         Ok(format!("new account {}, seated before {}", made.new_account, made.already_seated))
     }
 
-    async fn invite(&self, op: Op, numbers: std::ops::Range<usize>) -> Result<String, Failure> {
+    pub(crate) async fn invite(
+        &self,
+        op: Op,
+        numbers: std::ops::Range<usize>,
+    ) -> Result<String, Failure> {
         let world = self.world();
         let command = Invite {
             client_id: world.client.clone(),
@@ -613,7 +656,7 @@ impl Scene {
         Ok(format!("{verdicts:?}"))
     }
 
-    async fn resend(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn resend(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
         let (caller, client, id) = (world.administrator(), &world.client, self.invitation());
@@ -629,7 +672,7 @@ impl Scene {
         Ok(format!("version {}", sent.invitation.version))
     }
 
-    async fn change_address(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn change_address(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
         let (caller, client, id) = (world.administrator(), &world.client, self.invitation());
@@ -645,7 +688,7 @@ impl Scene {
         Ok(format!("version {}", moved.invitation.version))
     }
 
-    async fn remind(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn remind(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, caller) = (&world.store, &world.clock, world.administrator());
         let done = remind_invitations(store, clock, &caller, op, &world.client, None).await;
@@ -653,14 +696,14 @@ impl Scene {
         Ok(format!("reminded {}", done.reminded))
     }
 
-    async fn stop_reminders(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn stop_reminders(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, id) = (&world.store, &world.clock, self.invitation());
         let stopped = stop_reminders(store, clock, op, &world.client, id).await;
         stopped.map(|()| "stopped".to_owned()).map_err(|error| failure(true, error))
     }
 
-    async fn request_password(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn request_password(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
         let (client, email) = (&world.client, address(1));
@@ -670,7 +713,7 @@ impl Scene {
             .map_err(|error| failure(matches!(error, RequestPasswordError::Store(_)), error))
     }
 
-    async fn cancel(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn cancel(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
         let (caller, client, id) = (world.administrator(), &world.client, self.invitation());
@@ -680,7 +723,7 @@ impl Scene {
         Ok(format!("{:?}", ended.invitation.status))
     }
 
-    async fn decline(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn decline(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
         let ended =
@@ -690,7 +733,7 @@ impl Scene {
             .map_err(|error| failure(matches!(error, DeclineInvitationError::Store(_)), error))
     }
 
-    async fn accept(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn accept(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let command = AcceptInvitation {
             client_id: world.client.clone(),
@@ -707,7 +750,7 @@ impl Scene {
             .map_err(|error| failure(matches!(error, AcceptInvitationError::Store(_)), error))
     }
 
-    async fn issue(&self, op: Op, wanted: Wanted) -> Result<Vec<String>, Failure> {
+    pub(crate) async fn issue(&self, op: Op, wanted: Wanted) -> Result<Vec<String>, Failure> {
         let world = self.world();
         let order = IssueCodes {
             client_id: world.client.clone(),
@@ -743,7 +786,7 @@ impl Scene {
         codes[0].clone()
     }
 
-    async fn redeem(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn redeem(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let command = RedeemCode {
             client_id: world.client.clone(),
@@ -768,7 +811,11 @@ impl Scene {
         batches.items.first().expect("a batch").batch_id
     }
 
-    async fn steer(&self, op: Op, change: impl FnOnce(&mut SteerBatch)) -> Result<String, Failure> {
+    pub(crate) async fn steer(
+        &self,
+        op: Op,
+        change: impl FnOnce(&mut SteerBatch),
+    ) -> Result<String, Failure> {
         let world = self.world();
         let mut command = SteerBatch {
             client_id: world.client.clone(),
@@ -850,7 +897,7 @@ impl Scene {
         }
     }
 
-    async fn release(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn release(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let learner = world.keys.learner_id(&world.client, &address(1));
         let place = (&world.client, &world.contract);
@@ -864,7 +911,7 @@ impl Scene {
             .map_err(|error| failure(matches!(error, ReleaseSeatError::Store(_)), error))
     }
 
-    async fn top_up(&self, op: Op) -> Result<String, Failure> {
+    pub(crate) async fn top_up(&self, op: Op) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, contract) = (&world.store, &world.clock, &world.contract);
         let added = add_seats(store, clock, Actor::System, op, contract, "PO-7", 5).await;
@@ -895,7 +942,7 @@ impl Scene {
             .map_err(|error| failure(matches!(error, AllocateError::Store(_)), error))
     }
 
-    async fn allocate(&self, op: Op, add: i64) -> Result<String, Failure> {
+    pub(crate) async fn allocate(&self, op: Op, add: i64) -> Result<String, Failure> {
         let world = self.world();
         let (store, clock, client) = (&world.store, &world.clock, &world.client);
         let sublicense = self.sublicense.as_ref().expect("a sublicense");
