@@ -84,13 +84,13 @@ def tell() -> None:
     for path in sorted(COUNTS.glob("*.json")):
         told = json.loads(path.read_text())
         gate = gates.setdefault(told["gate"], Counter())
-        gate.update({name: told.get(name, 0) for name in ("runs", "breaks", "seconds")})
+        gate.update({name: told.get(name, 0) for name in ("runs", "left_out", "breaks", "seconds")})
         gate["faults"] += sum(told.get("faults", {}).values())
         faults.update(told.get("faults", {}))
         sites.update(told.get("sites", {}))
     table(
-        ("gate", "runs", "faults", "breaks", "seconds"),
-        [(name, *(f"{gate[column]:,.0f}" for column in ("runs", "faults", "breaks", "seconds"))) for name, gate in gates.items()],
+        ("gate", "runs", "left out", "faults", "breaks", "seconds"),
+        [(name, *(f"{gate[column]:,.0f}" for column in ("runs", "left_out", "faults", "breaks", "seconds"))) for name, gate in gates.items()],
     )
     table(("fault", "fired"), [(name, f"{count:,}") for name, count in faults.most_common()])
     table(("call site", "faults"), [(name, f"{count:,}") for name, count in sorted(sites.items())])

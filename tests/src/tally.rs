@@ -17,6 +17,8 @@ pub struct Tally {
     pub runs: u64,
     /// Runs that broke a promise.
     pub breaks: u64,
+    /// Runs that there are beyond those that were made.
+    pub left_out: u64,
     faults: BTreeMap<String, u64>,
     sites: BTreeMap<String, u64>,
 }
@@ -25,7 +27,7 @@ impl Tally {
     /// Nothing yet, for this gate.
     pub fn of(gate: &'static str) -> Self {
         let (faults, sites) = Default::default();
-        Self { gate, began: Instant::now(), runs: 0, breaks: 0, faults, sites }
+        Self { gate, began: Instant::now(), runs: 0, breaks: 0, left_out: 0, faults, sites }
     }
 
     /// A fault that fired.
@@ -50,7 +52,10 @@ impl Tally {
         let counts: Vec<_> = self.faults.iter().map(|(mode, n)| format!("{mode} {n}")).collect();
         println!("{gate}, {part}: {} runs, {faults} faults in {seconds:.1} s", self.runs);
         println!("    {}", counts.join(" · "));
-        let numbers = json!({"runs": self.runs, "faults": self.faults, "sites": self.sites});
+        if self.left_out > 0 {
+            println!("    {} left out", self.left_out);
+        }
+        let numbers = json!({"runs": self.runs, "left_out": self.left_out, "faults": self.faults, "sites": self.sites});
         let breaks = usize::try_from(self.breaks).unwrap_or(usize::MAX);
         runs::write_part(gate, part, breaks, self.began, numbers);
     }

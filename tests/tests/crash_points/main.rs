@@ -3,7 +3,7 @@
 //!
 //! Without more, a selection runs that is quick. `CRASH_POINTS=all`, or `SEATKEEPER_VERIFY` with a
 //! folder for the numbers, runs everything: one fault of each mode at each attempt, under every
-//! driver; all ordered pairs of the core modes; and schedules drawn by chance. A run that breaks
+//! driver; ordered pairs of the core modes; and schedules drawn by chance. A run that breaks
 //! says its name: `CRASH_POINTS=create-today/returns/kill-after/7` runs that one again.
 #![expect(
     clippy::expect_used,
@@ -179,8 +179,13 @@ fn one_fault(workflow: Workflow) {
     conclude(tally, &workflow.to_string(), &breaks);
 }
 
+/// The most pairs of faults of a case that are all run. Of more, each n-th is: a sweep has tens of
+/// thousands.
+const PAIRS: usize = 1_000;
+
 /// Two faults: each ordered pair of the core modes, the second at each attempt behind the first,
-/// those that only a recovery makes included. A quick run draws some.
+/// those that only a recovery makes included; of a case with more than [`PAIRS`] each n-th, and
+/// those that are left out are counted. A quick run draws some.
 fn two_faults(workflow: Workflow) {
     let choice = Choice::made();
     let quick = choice == Choice::Some;
@@ -196,32 +201,42 @@ fn two_faults(workflow: Workflow) {
         if quick && case.driver != Driver::Returns {
             continue;
         }
-        for mode in Mode::CORE {
-            if !draw.takes(0.4) {
+        let firsts = Mode::CORE.into_iter().flat_map(|mode| {
+            let points = references.points(case.driver, mode, quick);
+            points.into_iter().map(move |k| (mode, k))
+        });
+        let firsts = draw.some(firsts.collect(), 2);
+        // A run has about as many points behind its fault as before anything went wrong.
+        let every = match choice {
+            Choice::All => firsts.len().pow(2).div_ceil(PAIRS),
+            _ => 1,
+        };
+        let mut pairs = 0;
+        for (mode, k) in firsts {
+            let first = Point { case, faults: &[(mode, k)] };
+            if !choice.leads_to(&first.to_string()) {
                 continue;
             }
-            let points = references.points(case.driver, mode, quick);
-            for k in draw.some(points, 1) {
-                let first = Point { case, faults: &[(mode, k)] };
-                if !choice.leads_to(&first.to_string()) {
+            // What one fault breaks is told by the test of one fault.
+            let Ok(alone) = run(first, &references) else { continue };
+            let seconds = Mode::CORE.into_iter().flat_map(|mode| {
+                let points = alone.points_behind(k, mode, quick);
+                points.into_iter().map(move |k| (mode, k))
+            });
+            for second in draw.some(seconds.collect(), 2) {
+                let point = Point { case, faults: &[(mode, k), second] };
+                if !choice.takes(&point.to_string()) {
                     continue;
                 }
-                // What one fault breaks is told by the test of one fault.
-                let Ok(alone) = run(first, &references) else { continue };
-                let later = Mode::CORE.into_iter().flat_map(|mode| {
-                    let points = alone.points_behind(k, mode, quick);
-                    points.into_iter().map(move |k| (mode, k))
-                });
-                for second in draw.some(later.collect(), 2) {
-                    let point = Point { case, faults: &[(mode, k), second] };
-                    if !choice.takes(&point.to_string()) {
-                        continue;
-                    }
-                    tally.runs += 1;
-                    match run(point, &references) {
-                        Ok(ran) => ran.count_into(&mut tally, point),
-                        Err(why) => breaks.add(&point.to_string(), &why),
-                    }
+                pairs += 1;
+                if pairs % every != 0 {
+                    tally.left_out += 1;
+                    continue;
+                }
+                tally.runs += 1;
+                match run(point, &references) {
+                    Ok(ran) => ran.count_into(&mut tally, point),
+                    Err(why) => breaks.add(&point.to_string(), &why),
                 }
             }
         }

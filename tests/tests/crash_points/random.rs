@@ -155,7 +155,7 @@ impl Schedule {
             Mode::ALL.iter().copied().filter(|mode| mode.fault().is_some()).collect();
         let faults = (0..chance.random_range(0..=3))
             .map(|_| (*modes.choose(chance).expect("modes"), chance.random_range(1..=LAST)));
-        Self { seed, deeds, faults: faults.collect(), latest: seed % 2 == 0 }
+        Self { seed, deeds, faults: faults.collect(), latest: seed.is_multiple_of(2) }
     }
 }
 
