@@ -284,9 +284,6 @@ impl Scene {
             | Workflow::StopReminders => {
                 scene.invite(world.op(), 1..3).await.expect("free seats");
             }
-            Workflow::RequestPassword => {
-                mailroom::create(world, 1, None).await;
-            }
             Workflow::RedeemCode
             | Workflow::RedeemRegistration
             | Workflow::RedeemGuaranteed
@@ -303,7 +300,7 @@ impl Scene {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
             }
-            Workflow::ReleaseUsed | Workflow::Transfer => {
+            Workflow::ReleaseUsed | Workflow::Transfer | Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
             }
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
