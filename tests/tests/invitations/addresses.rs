@@ -219,6 +219,26 @@ async fn a_lost_reply_changes_an_address_once() {
     }
 }
 
+#[tokio::test]
+async fn who_changes_an_address_twice_at_once_hears_twice_that_it_is_changed() {
+    let mut met = 0;
+    for attempt in 1..=9 {
+        let world = Arc::new(World::with_seats(2).await);
+        invited(&world, [1]).await;
+        let id = id_of(&world, &address(1));
+        world.cloud.restart_trace();
+        let other = Arc::clone(&world);
+        world.cloud.let_first(When::attempt(attempt), move || async move {
+            move_to(&other, id, 2).await.expect("the first of both");
+        });
+        let moved = move_to(&world, id, 2).await.expect("the other one");
+        assert_eq!((moved.invitation.email, moved.invitation.version), (address(2), 2));
+        met += world.cloud.fired().len();
+        world.assert_seats_are_conserved().await;
+    }
+    assert!(met >= 7, "reads and the change: {met}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_changes_and_answers_at_once_the_seat_stays_one() {
     for _ in 0..5 {
