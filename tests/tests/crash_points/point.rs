@@ -116,9 +116,7 @@ impl Mode {
 
     /// Whether it makes sense for a workflow.
     pub(crate) fn suits(self, workflow: Workflow) -> bool {
-        // Who finds an address changed by somebody else may be told that it is invited already.
-        let natural = workflow.is_natural() && workflow != Workflow::ChangeAddress;
-        self != Self::SameFirst || natural
+        self != Self::SameFirst || workflow.is_natural()
     }
 
     /// Whether there is no workflow without an attempt that it befalls.
