@@ -333,8 +333,9 @@ impl Scene {
             }
             Workflow::ImportChunks => {
                 // Rows on dates of their own take more steps: fewer of them fit a chunk.
-                let list = quiet_people(50);
-                scene.object = Some(scene.stage.put("a.csv", list));
+                let object = scene.stage.put("a.csv", quiet_people(50));
+                scene.import = Some(scene.stage.import_id(&object));
+                scene.object = Some(object);
             }
         }
         mailroom::drain(scene.world()).await;
