@@ -71,7 +71,7 @@ lint: $(TOOLS)/.installed ## Check format, lints, template and licenses
 	$(TOOLS)/bin/sam validate --lint --region us-east-1
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; else echo 'cargo-deny is not installed: licenses and advisories were not checked'; fi
 
-verify: lint test browser proofs ## Everything that must hold before a release; takes more than an hour
+verify: lint test browser proofs ## Everything that must hold before a release; takes hours
 	@python3 local/stack.py down
 
 # In a profile of their own: they compute for an hour. The functions on the local stack stay as they are.
