@@ -361,10 +361,20 @@ impl Store {
             Step::AddCode { hash, record } => {
                 new().put(table, &keys::code(client, *hash), to_item("code", record)?)
             }
-            Step::RemoveCode { hash, batch_id } => Expression::new()
+            Step::RemoveCode { hash, batch_id, index } => Expression::new()
                 .if_absent_or(keys::PK, "batch_id", "=", s(batch_id))
+                .if_absent_or(keys::PK, "index", "=", n(index))
                 .if_absent("redeemed_by")
                 .delete(table, &keys::code(client, *hash)),
+            Step::LotIsOpen { batch_id, lot, lane } => {
+                new().check(table, &keys::barred_lot(client, *batch_id, *lot, *lane))
+            }
+            // It does not say by whom: what meets it was not applied, whoever barred the lot.
+            Step::BarLot { batch_id, lot, lane } => {
+                let item = Item::from([(keys::KIND.to_owned(), s("barred_lot"))]);
+                let key = keys::barred_lot(client, *batch_id, *lot, *lane);
+                Expression::new().put(table, &key, item)
+            }
             Step::AddSealedCodes { batch_id, run, sealed } => {
                 let mut item = owned_by("codes", batch_id, op);
                 let sealed = aws_sdk_dynamodb::primitives::Blob::new(sealed.clone());

@@ -237,6 +237,11 @@ pub fn sealed_codes(client: &ClientId, batch: BatchId, run: u32) -> Key {
     Key::new(batch_partition(client, batch), format!("{SEALED_CODES}{run:04}"))
 }
 
+/// The bar of one lane of a batch's lot.
+pub fn barred_lot(client: &ClientId, batch: BatchId, lot: u32, lane: u8) -> Key {
+    Key::new(batch_partition(client, batch), format!("BARRED#{lot:08}#{lane}"))
+}
+
 /// A redemption in its batch's list.
 pub fn redemption(client: &ClientId, batch: BatchId, at: Timestamp, learner: LearnerId) -> Key {
     Key::new(batch_partition(client, batch), format!("{REDEMPTIONS}{}#{learner}", sortable(at)))

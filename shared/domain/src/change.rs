@@ -381,12 +381,34 @@ pub enum Step {
         /// What is kept of it.
         record: CodeRecord,
     },
-    /// Removes a code of this batch that nobody redeemed; one that is not there is fine.
+    /// Removes a code that nobody redeemed from this place of this batch; one that is not there is
+    /// fine.
     RemoveCode {
         /// What stands for it.
         hash: CodeHash,
         /// Its batch.
         batch_id: BatchId,
+        /// Its place there.
+        index: u32,
+    },
+    /// The lot is not barred: its codes may still be written. Nothing is written; codes written at
+    /// once each look at another lane, so that they do not meet.
+    LotIsOpen {
+        /// The batch.
+        batch_id: BatchId,
+        /// The lot, 0 for the codes it was issued with.
+        lot: u32,
+        /// Which of the lot's lanes, below [`LANES`](crate::code::LANES).
+        lane: u8,
+    },
+    /// Bars a lane of a lot, for ever: a write of its codes that is still on its way is refused.
+    BarLot {
+        /// The batch.
+        batch_id: BatchId,
+        /// The lot.
+        lot: u32,
+        /// Which lane.
+        lane: u8,
     },
     /// The sealed texts of a run of a batch's codes, for its download.
     AddSealedCodes {

@@ -10,8 +10,8 @@ use seatkeeper_domain::actions::release_batch::{ReleasedBatch, release_batch};
 use seatkeeper_domain::actions::steer_batch::{SteerBatchError, Target};
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
-use seatkeeper_domain::change::{Change, Step};
-use seatkeeper_domain::code::{BatchState, Code};
+use seatkeeper_domain::change::{Change, Refused, Step};
+use seatkeeper_domain::code::{Adding, BatchState, Code, LANES};
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
 use seatkeeper_domain::ids::BatchId;
 use seatkeeper_domain::ports::{Clock as _, CodeBook as _, IdSource as _, Ledger as _};
@@ -404,23 +404,55 @@ async fn an_addition_that_nobody_takes_up_again_is_given_back_and_its_late_codes
     assert!(matches!(refusal, Err(RedeemCodeError::NotRedeemable)), "{refusal:?}");
     assert!(world.due().await.is_empty(), "it may still be running");
     let late = world.store.code(&world.client, code_hash(&world, "LOST CODE 00001")).await;
-    let late = late.expect("readable").expect("a code that was written");
+    let record = late.expect("readable").expect("a code that was written");
+    let lot = Adding::lot_of(record.index);
     world.clock.advance(SignedDuration::from_mins(6));
     assert_eq!(world.due().await, [batch]);
     assert!(world.tend(batch).await);
     assert!(world.due().await.is_empty());
     assert_eq!(world.proven_stock().await.held, 20);
     assert_eq!(world.items("code").len(), 20);
-    // The dead attempt writes on, and others add codes: what it wrote is still worth nothing.
-    let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
-    change.step(Step::AddCode { hash: code_hash(&world, "LOST CODE 00001"), record: late });
-    world.store.apply(&change).await.expect("written late");
-    let added = world.add(world.op(), batch, More::Generated(200)).await.expect("more codes");
-    let refusal = world.redeem(&world.visit("LOST CODE 00001", "lise@example.org")).await;
+    // What the dead attempt had on its way arrives, on every lane: it is refused.
+    for lane in 0..LANES {
+        let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
+        let hash = code_hash(&world, "LOST CODE 00001");
+        change.step(Step::AddCode { hash, record: record.clone() });
+        change.step(Step::LotIsOpen { batch_id: batch, lot, lane });
+        let late = world.store.apply(&change).await;
+        assert!(matches!(late, Err(Refused::Step(1))), "{late:?}");
+    }
+    assert_eq!(world.items("code").len(), 20);
+    // The same codes can be added again, and only those are worth something.
+    let again = own((0..2).map(|n| format!("lost code {n:05}")));
+    world.add(world.op(), batch, again).await.expect("codes that nobody has");
+    let refusal = world.redeem(&world.visit("LOST CODE 00002", "lise@example.org")).await;
     assert!(matches!(refusal, Err(RedeemCodeError::NotRedeemable)), "{refusal:?}");
-    let code = added.issued.codes[0].to_string();
-    world.redeem(&world.visit(&code, "lise@example.org")).await.expect("a seat");
-    assert_eq!(world.proven_stock().await.held, 219);
+    world.redeem(&world.visit("LOST CODE 00001", "lise@example.org")).await.expect("a seat");
+    assert_eq!(world.proven_stock().await.held, 21);
+}
+
+/// Who takes a lot back is slow to remove its codes; meanwhile another one does it whole, and the
+/// same codes are added anew: those stay.
+#[tokio::test(start_paused = true)]
+async fn a_slow_removal_leaves_codes_that_were_added_anew() {
+    let world = Arc::new(World::with_seats(300).await);
+    let batch = issue(&world, Wanted::Generated(20)).await.batch.batch_id;
+    let codes = || own((0..150).map(|n| format!("lost code {n:05}")));
+    cut_off(&world, 3);
+    world.add(world.op(), batch, codes()).await.expect_err("cut off");
+    world.cloud.clear_faults();
+    world.clock.advance(SignedDuration::from_mins(6));
+    world.cloud.restart_trace();
+    // The first transaction of the sweep bars the lot, the second one removes codes.
+    let other = Arc::clone(&world);
+    world.cloud.let_first(When::call("TransactWriteItems", 2), move || async move {
+        assert!(other.tend(batch).await);
+        other.add(other.op(), batch, codes()).await.expect("codes that nobody has");
+    });
+    world.tend(batch).await;
+    assert_eq!(world.items("code").len(), 170);
+    assert_eq!(world.proven_stock().await.held, 170);
+    world.redeem(&world.visit("LOST CODE 00149", "lise@example.org")).await.expect("a seat");
 }
 
 fn code_hash(world: &World, text: &str) -> seatkeeper_domain::code::CodeHash {

@@ -317,6 +317,7 @@ tests! {
     a_file_is_imported_once: Import,
     a_file_of_several_chunks_is_imported_once: ImportChunks,
     a_sweep_does_what_is_due_once: Sweep,
+    a_lot_of_codes_is_taken_back_once: TakeBackLot,
     an_uploaded_file_is_checked_once: CheckUpload,
     an_import_is_committed_once: CommitImport,
     an_import_is_cancelled_once: CancelImport,

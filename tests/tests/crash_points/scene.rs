@@ -122,6 +122,7 @@ workflows! {
     Import = "import",
     ImportChunks = "import-chunks",
     Sweep = "sweep",
+    TakeBackLot = "take-back-lot",
     CheckUpload = "check-upload",
     CommitImport = "commit-import",
     CancelImport = "cancel-import",
@@ -169,7 +170,8 @@ impl Workflow {
             | Self::Expire
             | Self::CheckUpload
             | Self::RunUndo
-            | Self::Sweep => Trigger::Event,
+            | Self::Sweep
+            | Self::TakeBackLot => Trigger::Event,
             _ => Trigger::Request,
         }
     }
@@ -216,6 +218,7 @@ impl Workflow {
                 | Self::SendMail
                 | Self::Expire
                 | Self::Sweep
+                | Self::TakeBackLot
                 | Self::RunUndo
         )
     }
@@ -292,7 +295,8 @@ impl Scene {
             | Workflow::RaiseMaximum
             | Workflow::RevokeCodes
             | Workflow::ReleaseCodes
-            | Workflow::AddCodes => scene.begin_batch().await,
+            | Workflow::AddCodes
+            | Workflow::TakeBackLot => scene.begin_batch().await,
             Workflow::Release
             | Workflow::OpenCohort
             | Workflow::TransferWaiting
@@ -392,7 +396,7 @@ impl Scene {
         };
         let (wanted, redeemed) = match self.workflow {
             Workflow::RedeemCode => (Wanted::Generated(3), false),
-            Workflow::AddCodes => (Wanted::Generated(20), false),
+            Workflow::AddCodes | Workflow::TakeBackLot => (Wanted::Generated(20), false),
             Workflow::RedeemRegistration => (up_to(9, false), false),
             Workflow::RedeemGuaranteed => (up_to(9, true), false),
             Workflow::ReleaseGuaranteed => (up_to(9, true), true),
@@ -459,15 +463,19 @@ impl Scene {
                 self.invite(world.op(), 1..2).await.expect("free seats");
                 mailroom::create(world, 2, Some(date(2026, 12, 1))).await;
                 // Somebody began to issue codes and is gone.
-                world.cloud.restart_trace();
-                world.cloud.inject(When::call("TransactWriteItems", 1), Fault::KillAfter);
-                let issue = world.cloud.until_killed(self.issue(world.op(), Wanted::Generated(3)));
-                assert!(issue.await.is_none(), "the issue is cut off");
+                self.cut_off(2, self.issue(world.op(), Wanted::Generated(3))).await;
                 mailroom::drain(world).await;
                 mailroom::create(world, 3, None).await;
                 // The stream brings nothing of all this: the sweep is alone.
                 world.cloud.stream_records();
                 world.clock.advance(SignedDuration::from_hours(24 * 16));
+                None
+            }
+            Workflow::TakeBackLot => {
+                // Somebody began to add codes and is gone, with one of their chunks written.
+                self.cut_off(2, self.add_codes(world.op())).await;
+                world.cloud.stream_records();
+                world.clock.advance(SignedDuration::from_mins(10));
                 None
             }
             Workflow::RunUndo => {
@@ -476,6 +484,14 @@ impl Scene {
             }
             _ => None,
         }
+    }
+
+    /// Somebody does it and goes missing after their `nth` transaction.
+    async fn cut_off<T>(&self, nth: u64, work: impl Future<Output = T>) {
+        let cloud = &self.world().cloud;
+        cloud.restart_trace();
+        cloud.inject(When::call("TransactWriteItems", nth), Fault::KillAfter);
+        assert!(cloud.until_killed(work).await.is_none(), "the work is cut off");
     }
 
     pub(crate) fn world(&self) -> &World {
@@ -574,7 +590,7 @@ impl Scene {
             Workflow::Remind => self.remind(op).await,
             Workflow::StopReminders => self.stop_reminders(op).await,
             Workflow::RequestPassword => self.request_password(op).await,
-            Workflow::Expire | Workflow::Sweep => {
+            Workflow::Expire | Workflow::Sweep | Workflow::TakeBackLot => {
                 let swept = mailroom::run_sweep(self.world(), 500 + self.turn()).await;
                 if swept.troubles.is_empty() {
                     Ok("swept".to_owned())

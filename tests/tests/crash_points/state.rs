@@ -90,6 +90,7 @@ pub(crate) async fn assert_invariants(scene: &Scene) {
     world.assert_seats_are_conserved().await;
     let dump = world.cloud.dump();
     assert_codes_are_used_once(&dump);
+    assert_codes_belong(&dump);
     assert_people_are_single(&dump);
     assert_mails_went_out_once(scene, &dump);
     let now = world.clock.now().to_string();
@@ -126,6 +127,16 @@ fn assert_codes_are_used_once(dump: &[Value]) {
             }
         };
         assert_eq!(listed, counted, "I2: redemptions of a batch");
+    }
+}
+
+/// A batch has its codes, all of them and no others. One that never became active has none.
+fn assert_codes_belong(dump: &[Value]) {
+    for batch in items(dump, "batch") {
+        let codes = of_batch(dump, "code", batch).len();
+        let count = batch["count"].as_u64().and_then(|count| usize::try_from(count).ok());
+        let none = batch["state"] == "revoked" && codes == 0;
+        assert!(none || Some(codes) == count, "I13: {codes} codes of a batch of {count:?}");
     }
 }
 

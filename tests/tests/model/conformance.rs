@@ -68,7 +68,9 @@ enum Bit {
     Reminder(u32, u32, u32),
     NoReminders(u32, u32),
     Code(u32, u8),
-    RemoveCode(u32, u8),
+    RemoveCode(u32, u8, u32),
+    LotIsOpen(u8, u8),
+    BarLot(u8, u8),
     UseCode(u32, u32),
     CountRedemption(u8, u32, Option<u32>),
     ListRedemption(u8, u32),
@@ -146,7 +148,10 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         2 => (0..2_u8, 0..4_u8).prop_map(|(batch, state)| Bit::Batch(batch, state)),
         2 => (0..2_u8, 0..3_u8, 0..4_u8).prop_map(|(batch, seen, to)| Bit::Steer(batch, seen, to)),
         2 => (0..2_u32, 0..2_u8).prop_map(|(code, batch)| Bit::Code(code, batch)),
-        1 => (0..2_u32, 0..2_u8).prop_map(|(code, batch)| Bit::RemoveCode(code, batch)),
+        1 => (0..2_u32, 0..2_u8, 0..2_u32)
+            .prop_map(|(code, batch, index)| Bit::RemoveCode(code, batch, index)),
+        1 => (0..2_u8, 0..2_u8).prop_map(|(batch, lane)| Bit::LotIsOpen(batch, lane)),
+        1 => (0..2_u8, 0..2_u8).prop_map(|(batch, lane)| Bit::BarLot(batch, lane)),
         2 => (0..2_u32, learner.clone()).prop_map(|(code, who)| Bit::UseCode(code, who)),
         2 => (0..2_u8, 0..2_u32, option(3))
             .prop_map(|(batch, seen, max)| Bit::CountRedemption(batch, seen, max)),
@@ -441,9 +446,13 @@ impl Both {
                     op,
                 },
             },
-            Bit::RemoveCode(number, batch) => {
-                Step::RemoveCode { hash: self.code(number), batch_id: batch_id(batch) }
+            Bit::RemoveCode(number, batch, index) => {
+                Step::RemoveCode { hash: self.code(number), batch_id: batch_id(batch), index }
             }
+            Bit::LotIsOpen(batch, lane) => {
+                Step::LotIsOpen { batch_id: batch_id(batch), lot: 0, lane }
+            }
+            Bit::BarLot(batch, lane) => Step::BarLot { batch_id: batch_id(batch), lot: 0, lane },
             Bit::UseCode(number, who) => {
                 Step::UseCode { hash: self.code(number), learner_id: self.learner(who) }
             }

@@ -37,6 +37,7 @@ const MAIL: Kind = ("MAIL#", "");
 const AUDIT: Kind = ("AUDIT#", "");
 const CODE: Kind = ("CODE#", "");
 const BATCH: Kind = ("BATCHES#", "");
+const BAR: Kind = ("BATCH#", "BARRED#");
 const REDEMPTION: Kind = ("BATCH#", "REDEEMED#");
 const IMPORT: Kind = ("IMPORT#", "IMPORT");
 const CHUNK: Kind = ("IMPORT#", "CHUNK#");
@@ -247,6 +248,8 @@ bugs! {
     "I2" 3 own_code_issued_twice "a code written over another": Wire(|o| free(o, CODE));
     "I2" 3 own_code_given_back "a code of another batch removed": Wire(|o| relax(o, CODE, "batch_id"));
     "I14" 3 issue_ended_late "a batch made active though given back": Wire(|o| free(o, BATCH));
+    "I14" 3 codes_written_late "codes are written though their lot is barred": Wire(|o| free(o, BAR));
+    "I14" 3 codes_written_late "a lot is not barred before its codes are removed": Wire(|o| forget(o, BAR));
     "I11" 3 password_set_twice "a password link works twice": Wire(|o| relax(o, LEARNER, "password_serial"));
     "I11" 3 client_made_again "a client made over another": Wire(|o| free(o, CLIENT));
     "I14" 16 closed_late "an import closed by a worker that was replaced": Wire(|o| {

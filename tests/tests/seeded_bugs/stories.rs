@@ -307,6 +307,15 @@ pub(crate) async fn issue_ended_late(p: Arc<Play>) -> End {
     p.settle().await
 }
 
+/// The codes of an issue arrive after the sweep gave everything back.
+pub(crate) async fn codes_written_late(p: Arc<Play>) -> End {
+    p.faulty(IssueThree, TRANSACTION, 2, Fault::KillLate).await;
+    p.wait(minutes(10));
+    p.settle().await?;
+    p.arrive()?;
+    p.settle().await
+}
+
 // Requests under an idempotency key.
 
 /// A request is made, and the caller who got no answer makes it again.

@@ -2,7 +2,8 @@
 //!
 //! The opening change sets the seats aside, keeps the sealed list and notes the lot; then the codes
 //! are written; the closing change makes the lot one of the batch's. A code of a lot that is not the
-//! batch's cannot be redeemed, so that whatever a dead attempt still writes is worth nothing.
+//! batch's cannot be redeemed. A lot that cannot become whole is barred before its codes are removed,
+//! so that whatever a dead attempt still writes is refused.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,7 +12,7 @@ use crate::actions::issue_codes::{Issue, IssuedCodes, RUN, Written, batch_codes,
 use crate::actions::steer_batch::{BatchNow, batch_now};
 use crate::actions::{Met, ROUNDS, gave_up, met, set_aside};
 use crate::audit::Actor;
-use crate::change::{Change, StoreError};
+use crate::change::{Change, Step, StoreError};
 use crate::code::{Adding, Batch, BatchState, Code, CodeKind};
 use crate::idempotency::Op;
 use crate::ids::{BatchId, ClientId};
@@ -104,14 +105,16 @@ pub async fn add_codes(
     let codes = lot_codes(keys, command, lot);
     if receipts.len() < 2 {
         let batch = known(ports, client, command.batch_id).await?;
-        if let Some(adding) = batch.steering.adding.clone().filter(|adding| adding.lot == lot) {
-            if issue.write(&batch, Adding::place_in(adding.lot, 0), &codes).await? == Written::Taken
-            {
+        if batch.steering.adding.as_ref().is_some_and(|adding| adding.lot == lot) {
+            let mut written = issue.write(&batch, lot, &codes).await?;
+            if written == Written::All {
+                written = issue.close_lot(command.batch_id, lot).await?;
+            }
+            if written == Written::Refused {
                 let taken = issue.taken(&codes).await?;
                 issue.give_back_lot(command.batch_id, lot, &codes).await?;
-                return Err(AddCodesError::CodesExist(taken));
+                return Err(not_written(taken));
             }
-            issue.close_lot(command.batch_id, lot).await?;
         }
     }
     let now = batch_now(ports, client, command.batch_id).await?;
@@ -209,12 +212,12 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         Ok(change)
     }
 
-    /// Makes a lot one of the batch's.
-    async fn close_lot(&self, batch: BatchId, lot: u32) -> Result<(), AddCodesError> {
+    /// Makes a lot one of the batch's, unless it is barred.
+    async fn close_lot(&self, batch: BatchId, lot: u32) -> Result<Written, AddCodesError> {
         for _ in 0..ROUNDS {
             let mut to = known(self.ports, self.client, batch).await?;
             let Some(adding) = to.steering.adding.take_if(|adding| adding.lot == lot) else {
-                return Ok(());
+                return Ok(Written::All);
             };
             to.count += adding.count;
             to.steering.lots.insert(lot);
@@ -222,8 +225,10 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
             change.part = 1;
             change.receipt = json!({"batch_id": batch, "lot": lot});
             change.step(steered(to, 0));
+            let gate = change.step(Step::LotIsOpen { batch_id: batch, lot, lane: 0 });
             match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
-                Ok(()) | Err(Met::Repeated) => return Ok(()),
+                Ok(()) | Err(Met::Repeated) => return Ok(Written::All),
+                Err(Met::Raced(place)) if place == gate => return Ok(Written::Refused),
                 Err(Met::Raced(_) | Met::NoSeats) => {}
                 Err(Met::Failed(error)) => return Err(error.into()),
             }
@@ -231,7 +236,7 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         Err(gave_up().into())
     }
 
-    /// Takes back a lot that cannot become whole: its seats return, its codes are removed.
+    /// Takes back a lot that cannot become whole: its codes are removed, its seats return.
     async fn give_back_lot(
         &self,
         batch_id: BatchId,
@@ -239,19 +244,21 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         codes: &[Code],
     ) -> Result<bool, StoreError> {
         for _ in 0..ROUNDS {
-            let Some(batch) = self.ports.batch(self.client, batch_id).await? else {
+            let batch = self.ports.batch(self.client, batch_id).await?;
+            let adding = |batch: &Batch| batch.steering.adding.clone().filter(|of| of.lot == lot);
+            let Some((adding, batch)) = batch.and_then(|batch| Some((adding(&batch)?, batch)))
+            else {
                 return Ok(false);
             };
+            let Some(batch) = self.take_out(batch, lot, codes).await? else { continue };
             let mut to = batch.clone();
-            let Some(adding) = to.steering.adding.take_if(|adding| adding.lot == lot) else {
-                return Ok(false);
-            };
+            to.steering.adding = None;
             let mut change = Change::new(self.client, self.op, self.actor.clone(), self.now);
             change.part = 1;
             change.receipt = json!({"batch_id": batch_id, "lot": lot});
             change.step(steered(to.clone(), 0));
             for run in adding.first_run..adding.first_run + adding.runs {
-                change.step(crate::change::Step::RemoveSealedCodes { batch_id, run });
+                change.step(Step::RemoveSealedCodes { batch_id, run });
             }
             if !batch.steering.returned {
                 let blocks = set_aside::blocks_of(self.ports, self.client, &batch).await?;
@@ -261,16 +268,18 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
                 }
             }
             match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
-                Ok(()) | Err(Met::Repeated) => {
-                    self.remove(&batch, codes).await?;
-                    return Ok(true);
-                }
+                Ok(()) | Err(Met::Repeated) => return Ok(true),
                 Err(Met::Raced(_) | Met::NoSeats) => {}
                 Err(Met::Failed(error)) => return Err(error),
             }
         }
         Err(gave_up())
     }
+}
+
+/// The refusal of codes that were not written: others have some of them, or the lot is barred.
+fn not_written(taken: Vec<usize>) -> AddCodesError {
+    if taken.is_empty() { AddCodesError::GivenUp } else { AddCodesError::CodesExist(taken) }
 }
 
 fn check(batch: &Batch, wanted: u32, now: Timestamp) -> Result<(), AddCodesError> {

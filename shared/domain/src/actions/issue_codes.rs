@@ -3,7 +3,8 @@
 //! The opening change sets the seats aside and keeps the sealed list of codes; then the codes are
 //! written in chunks; the closing change makes the batch active. Codes and batch id derive from
 //! the operation, so an attempt that is made again writes the same and finds what is there. If it
-//! cannot end, closing goes the other way: the seats go back and the codes are removed.
+//! cannot end, closing goes the other way: the lot of codes is barred, so that none is written from
+//! then on, whatever is still on its way; the codes are removed; and the seats go back.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ use crate::actions::steer_batch::settle;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::Actor;
 use crate::change::{Change, Refused, Step, StoreError};
-use crate::code::{Batch, BatchState, Code, CodeKind, CodeRecord, Steering, shards};
+use crate::code::{Adding, Batch, BatchState, Code, CodeKind, CodeRecord, LANES, Steering, shards};
 use crate::dates::{end_of, instant_of};
 use crate::idempotency::Op;
 use crate::ids::{BatchId, ClientId, ContractId, GroupId, PoolId, SublicenseId};
@@ -34,8 +35,6 @@ use crate::stock::Stock;
 pub(super) const RUN: usize = 1_000;
 /// Codes of one chunk.
 const CHUNK: usize = 99;
-/// Chunks written at once: some 1,600 write units, well below what a new table takes a second.
-const AT_ONCE: usize = 8;
 
 /// Which codes are wanted.
 #[derive(Debug, Clone)]
@@ -196,8 +195,10 @@ pub async fn issue_codes(
         issue.open(ids, &batch, &codes).await?;
     }
     if applied < 2 {
-        if let Written::Taken = issue.write(&batch, 0, &codes).await? {
-            return Err(issue.collided(&batch, &codes).await?);
+        if let Written::Refused = issue.write(&batch, 0, &codes).await? {
+            let taken = issue.taken(&codes).await?;
+            issue.give_back(batch.batch_id, &codes).await?;
+            return Err(not_written(taken));
         }
         issue.activate(&batch).await?;
     }
@@ -303,8 +304,8 @@ pub(super) fn seal(
 pub(super) enum Written {
     /// They are all there.
     All,
-    /// Another batch took one of them in between.
-    Taken,
+    /// They are not: another batch took one of them in between, or the lot is barred.
+    Refused,
 }
 
 /// What a sealed run belongs to, so that it cannot be moved to another batch or place.
@@ -355,30 +356,34 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         }
     }
 
-    /// Writes codes from this place on, several chunks at once. None can be redeemed before the batch
-    /// is active, or its lot is whole.
+    /// Writes the codes of a lot, several chunks at once. None can be redeemed before the batch is
+    /// active, or its lot is whole.
     pub(super) async fn write(
         &self,
         batch: &Batch,
-        first: u32,
+        lot: u32,
         codes: &[Code],
     ) -> Result<Written, StoreError> {
-        let changes: Vec<Change> = self.chunks(codes, |offset, code| Step::AddCode {
+        let batch_id = batch.batch_id;
+        let mut changes = self.chunks(codes, |offset, code| Step::AddCode {
             hash: code.hash(self.keys, self.client),
             record: CodeRecord {
-                batch_id: batch.batch_id,
-                index: first + offset,
+                batch_id,
+                index: Adding::place_in(lot, offset),
                 last4: code.last4(),
                 redeemed_by: None,
                 op: self.op.id,
             },
         });
-        for wave in changes.chunks(AT_ONCE) {
+        for (change, lane) in changes.iter_mut().zip((0..LANES).cycle()) {
+            change.step(Step::LotIsOpen { batch_id, lot, lane });
+        }
+        for wave in changes.chunks(usize::from(LANES)) {
             let outcomes = join_all(wave.iter().map(|change| self.ports.apply(change))).await;
             for outcome in outcomes {
                 match outcome {
                     Ok(()) | Err(Refused::Repeated) => {}
-                    Err(Refused::Step(_)) => return Ok(Written::Taken),
+                    Err(Refused::Step(_)) => return Ok(Written::Refused),
                     Err(Refused::Overtaken) => return Err(gave_up()),
                     Err(Refused::Store(error)) => return Err(error),
                 }
@@ -404,17 +409,6 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         changes
     }
 
-    /// Another batch took one of the codes since they were checked: nothing of this one remains.
-    async fn collided(
-        &self,
-        batch: &Batch,
-        codes: &[Code],
-    ) -> Result<IssueCodesError, IssueCodesError> {
-        let taken = self.taken(codes).await?;
-        self.give_back(batch, codes).await?;
-        Ok(IssueCodesError::CodesExist(taken))
-    }
-
     async fn activate(&self, batch: &Batch) -> Result<(), IssueCodesError> {
         let mut change = Change::new(self.client, self.op, self.actor.clone(), self.now);
         change.part = 1;
@@ -431,47 +425,75 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         }
     }
 
-    /// Closes the batch the other way: its seats go back, its codes are removed.
-    async fn give_back(&self, batch: &Batch, codes: &[Code]) -> Result<(), StoreError> {
+    /// Closes the batch the other way: its codes are removed, its seats go back.
+    async fn give_back(&self, batch_id: BatchId, codes: &[Code]) -> Result<(), StoreError> {
         for _ in 0..ROUNDS {
+            let batch = self.ports.batch(self.client, batch_id).await?;
+            let Some(batch) = batch.filter(|batch| batch.state == BatchState::Issuing) else {
+                return Ok(());
+            };
+            let Some(batch) = self.take_out(batch, 0, codes).await? else { continue };
             let mut change = Change::new(self.client, self.op, self.actor.clone(), self.now);
             change.part = 1;
-            change.receipt = json!({"batch_id": batch.batch_id});
+            change.receipt = json!({"batch_id": batch_id});
             let mut revoked = Batch { state: BatchState::Revoked, ..batch.clone() };
             revoked.steering.returned = true;
             change.step(steered(revoked, 0));
-            let blocks = set_aside::blocks_of(self.ports, self.client, batch).await?;
-            set_aside::close(&mut change, batch, blocks);
-            let Err(refused) = self.ports.apply(&change).await else {
-                return self.remove(batch, codes).await;
-            };
-            match met(&change, refused) {
-                Met::Repeated => return self.remove(batch, codes).await,
-                Met::Raced(0) => return Ok(()),
-                Met::Raced(_) | Met::NoSeats => {}
-                Met::Failed(error) => return Err(error),
+            let blocks = set_aside::blocks_of(self.ports, self.client, &batch).await?;
+            set_aside::close(&mut change, &batch, blocks);
+            match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+                Ok(()) | Err(Met::Repeated) => return Ok(()),
+                Err(Met::Raced(_) | Met::NoSeats) => {}
+                Err(Met::Failed(error)) => return Err(error),
             }
         }
         Err(gave_up())
     }
 
-    pub(super) async fn remove(&self, batch: &Batch, codes: &[Code]) -> Result<(), StoreError> {
-        // One by one where a chunk is refused: it holds a code of another batch, which stays.
-        let removal = |_, code: &Code| Step::RemoveCode {
+    /// Bars a lot that cannot become whole, so that none of its codes is written from here on, and
+    /// removes those that were. Returns the batch as it is then, or nothing if it was steered
+    /// meanwhile.
+    pub(super) async fn take_out(
+        &self,
+        mut batch: Batch,
+        lot: u32,
+        codes: &[Code],
+    ) -> Result<Option<Batch>, StoreError> {
+        let op = Op { id: self.op.id, guard: None };
+        let mut change = Change::new(self.client, op, self.actor.clone(), self.now);
+        let batch_id = batch.batch_id;
+        change.step(steered(batch.clone(), 0));
+        batch.steering.version += 1;
+        for lane in 0..LANES {
+            change.step(Step::BarLot { batch_id, lot, lane });
+        }
+        match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+            Ok(()) => {}
+            Err(Met::Repeated | Met::Raced(_) | Met::NoSeats) => return Ok(None),
+            Err(Met::Failed(error)) => return Err(error),
+        }
+        self.remove(&batch, lot, codes).await?;
+        Ok(Some(batch))
+    }
+
+    async fn remove(&self, batch: &Batch, lot: u32, codes: &[Code]) -> Result<(), StoreError> {
+        let removals = self.chunks(codes, |offset, code| Step::RemoveCode {
             hash: code.hash(self.keys, self.client),
             batch_id: batch.batch_id,
-        };
-        for (chunk, codes) in self.chunks(codes, removal).iter().zip(codes.chunks(CHUNK)) {
-            match self.ports.apply(chunk).await {
+            index: Adding::place_in(lot, offset),
+        });
+        for mut removal in removals {
+            match self.ports.apply(&removal).await {
                 Ok(()) | Err(Refused::Repeated) => continue,
                 Err(Refused::Step(_)) => {}
                 Err(Refused::Overtaken) => return Err(gave_up()),
                 Err(Refused::Store(error)) => return Err(error),
             }
-            for code in codes {
-                let single = self.chunks(std::slice::from_ref(code), removal);
-                let Some(change) = single.first() else { continue };
-                if let Err(Refused::Store(error)) = self.ports.apply(change).await {
+            // One by one: among them is a code that stays, for it is another batch's or lot's.
+            for step in std::mem::take(&mut removal.steps) {
+                let mut single = removal.clone();
+                single.step(step);
+                if let Err(Refused::Store(error)) = self.ports.apply(&single).await {
                     return Err(error);
                 }
             }
@@ -494,6 +516,11 @@ impl<P: Ledger + CodeBook> Issue<'_, P> {
         let blocks = self.ports.blocks(self.client, pool).await?;
         Ok(IssuedCodes { redeemed: batch.redeemed_with(&blocks), batch, codes, stock })
     }
+}
+
+/// The refusal of codes that were not written: others have some of them, or the lot is barred.
+fn not_written(taken: Vec<usize>) -> IssueCodesError {
+    if taken.is_empty() { IssueCodesError::GivenUp } else { IssueCodesError::CodesExist(taken) }
 }
 
 /// The step that steers a batch to these terms, with what its closing blocks had given.
@@ -523,7 +550,7 @@ pub async fn tend_batch(
     if batch.state == BatchState::Issuing {
         let codes = batch_codes(ports, keys, client, batch.batch_id).await?;
         let issue = Issue { ports, keys, client, op, actor: Actor::System, now };
-        issue.give_back(&batch, &codes).await?;
+        issue.give_back(batch.batch_id, &codes).await?;
         return Ok(true);
     }
     if give_back_unfinished_lot(ports, keys, op, client, &batch, now).await? {

@@ -13,7 +13,7 @@ mod ports;
 mod rules;
 mod schedule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -113,6 +113,7 @@ struct Tenant {
     batches: BTreeMap<BatchId, Marked<Batch>>,
     codes: BTreeMap<String, CodeRecord>,
     sealed_codes: BTreeMap<(BatchId, u32), Marked<Vec<u8>>>,
+    barred_lots: BTreeSet<(BatchId, u32, u8)>,
     redemptions: BTreeMap<(BatchId, Timestamp, LearnerId), Marked<Redemption>>,
     imports: BTreeMap<ImportId, Marked<ImportRun>>,
     import_list: BTreeMap<(Timestamp, ImportId), Uuid>,

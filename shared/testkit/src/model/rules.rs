@@ -69,6 +69,9 @@ fn target(place: usize, step: &Step) -> String {
         Step::AddCode { hash, .. } | Step::RemoveCode { hash, .. } | Step::UseCode { hash, .. } => {
             format!("code {hash}")
         }
+        Step::LotIsOpen { batch_id, lot, lane } | Step::BarLot { batch_id, lot, lane } => {
+            format!("lot {batch_id} {lot} {lane}")
+        }
         Step::AddSealedCodes { batch_id, run, .. } | Step::RemoveSealedCodes { batch_id, run } => {
             format!("sealed {batch_id} {run}")
         }
@@ -227,10 +230,15 @@ impl Model {
                 })
             }
             Step::AddCode { hash, .. } => !of.codes.contains_key(&hash.to_string()),
-            Step::RemoveCode { hash, batch_id } => of
-                .codes
-                .get(&hash.to_string())
-                .is_none_or(|code| code.batch_id == *batch_id && code.redeemed_by.is_none()),
+            Step::RemoveCode { hash, batch_id, index } => {
+                of.codes.get(&hash.to_string()).is_none_or(|code| {
+                    let there = (code.batch_id, code.index) == (*batch_id, *index);
+                    there && code.redeemed_by.is_none()
+                })
+            }
+            Step::LotIsOpen { batch_id, lot, lane } => {
+                !of.barred_lots.contains(&(*batch_id, *lot, *lane))
+            }
             Step::AddSealedCodes { batch_id, run, .. } => {
                 !of.sealed_codes.contains_key(&(*batch_id, *run))
             }
@@ -256,9 +264,10 @@ impl Model {
             Step::ListImport { import_id, created_at } => {
                 !of.import_list.contains_key(&(*created_at, *import_id))
             }
-            Step::PutChunk(_) | Step::PointInvitation { .. } | Step::RemoveSealedCodes { .. } => {
-                true
-            }
+            Step::PutChunk(_)
+            | Step::PointInvitation { .. }
+            | Step::BarLot { .. }
+            | Step::RemoveSealedCodes { .. } => true,
             Step::Mail(intent) => !of.mails.contains_key(&intent.key) || left_out(Rule::MailInside),
             Step::Audit(record) => {
                 let key = (record.pool, record.at, change.op.id, change.part, place);
@@ -337,6 +346,8 @@ impl Model {
             Step::NoLiveSeat { .. }
             | Step::UpdateProfile { .. }
             | Step::SetPassword { .. }
+            | Step::LotIsOpen { .. }
+            | Step::BarLot { .. }
             | Step::PutChunk(_)
             | Step::Mail(_) => None,
         }
@@ -543,6 +554,7 @@ impl Tenant {
             | Step::ReplaceClient(_)
             | Step::NoLiveSeat { .. }
             | Step::NoLiveInvitation { .. }
+            | Step::LotIsOpen { .. }
             | Step::CohortHasOpened { .. } => {}
             Step::AddBatch(batch) => {
                 self.batches.insert(batch.batch_id, Marked::by(change, (**batch).clone()));
@@ -569,6 +581,9 @@ impl Tenant {
             Step::AddSealedCodes { batch_id, run, sealed } => {
                 let sealed = Marked::by(change, sealed.clone());
                 self.sealed_codes.insert((*batch_id, *run), sealed);
+            }
+            Step::BarLot { batch_id, lot, lane } => {
+                self.barred_lots.insert((*batch_id, *lot, *lane));
             }
             Step::RemoveSealedCodes { batch_id, run } => {
                 self.sealed_codes.remove(&(*batch_id, *run));
