@@ -36,7 +36,7 @@ use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
 use seatkeeper_domain::code::Code;
 use seatkeeper_domain::cohort::CohortKey;
-use seatkeeper_domain::contract::{Contract, Policies, Sublicense};
+use seatkeeper_domain::contract::{Contract, Policies, Sublicense, Warned};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore, Op};
 use seatkeeper_domain::ids::{BatchId, ClientId, ContractId, LearnerId, PoolId, SublicenseId};
@@ -118,6 +118,7 @@ impl Setting {
             time_zone: Zone::parse("Europe/Paris").expect("a zone"),
             launch_url: HttpsUrl::parse("https://lms.example.com/launch").expect("an address"),
             branding: Branding::default(),
+            alerts_to: Vec::new(),
             status: ClientStatus::Active,
             created_at: start,
         };
@@ -130,6 +131,7 @@ impl Setting {
             ends_on: Some(Date::constant(2028, 12, 31)),
             modules: BTreeSet::new(),
             policies: Policies::default(),
+            warned: Warned::default(),
             version: 1,
             created_at: start,
         };

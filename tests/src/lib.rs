@@ -21,7 +21,7 @@ use seatkeeper_domain::actions::add_client::add_client;
 use seatkeeper_domain::actions::open_contract::open_contract;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
-use seatkeeper_domain::contract::{Contract, Policies};
+use seatkeeper_domain::contract::{Contract, Policies, Warned};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, ContractId, PoolId};
@@ -74,6 +74,7 @@ impl World {
             time_zone: Zone::parse("Europe/Paris").expect("a zone"),
             launch_url: HttpsUrl::parse("https://lms.example.com/launch").expect("an address"),
             branding: Branding::default(),
+            alerts_to: Vec::new(),
             status: ClientStatus::Active,
             created_at: clock.now(),
         };
@@ -87,6 +88,7 @@ impl World {
             ends_on: Some(Date::constant(2028, 12, 31)),
             modules: BTreeSet::new(),
             policies,
+            warned: Warned::default(),
             version: 1,
             created_at: clock.now(),
         };

@@ -24,7 +24,7 @@ use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{Change, Step};
 use seatkeeper_domain::client::Group;
 use seatkeeper_domain::cohort::CohortKey;
-use seatkeeper_domain::contract::{Contract, Policies};
+use seatkeeper_domain::contract::{Contract, Policies, Warned};
 use seatkeeper_domain::ids::{ContractId, LearnerId};
 use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::link::Link;
@@ -296,6 +296,7 @@ async fn house() -> House {
         ends_on: None,
         modules: BTreeSet::new(),
         policies: Policies::default(),
+        warned: Warned::default(),
         version: 1,
         created_at: now(),
     };

@@ -3,11 +3,12 @@
 
 use axum::extract::State;
 use seatkeeper_aws::Store;
+use seatkeeper_domain::actions::address_list::AddressResult;
 use seatkeeper_domain::actions::change_address::change_address;
 use seatkeeper_domain::actions::close_invitation::cancel_invitation;
 use seatkeeper_domain::actions::invitations::InvitationNow;
 use seatkeeper_domain::actions::invite::{
-    ADDRESSES_MAX, AddressResult, Invite, Invited, Verdict, invite as invite_all, split_addresses,
+    ADDRESSES_MAX, Invite, Invited, Verdict, invite as invite_all,
 };
 use seatkeeper_domain::actions::remind_invitations::remind_invitations;
 use seatkeeper_domain::actions::resend_invitation::resend_invitation;
@@ -16,17 +17,13 @@ use seatkeeper_domain::ids::{ClientId, InvitationId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::link::Link;
 use seatkeeper_domain::ports::{Clock as _, IdSource as _};
-use seatkeeper_http::body::{
-    Fields, Given, Payload, Refusal, date, flag, lines, parsed, text_or_texts,
-};
+use seatkeeper_http::body::{Fields, Payload, date, flag, lines, parsed};
 use seatkeeper_http::caller::INVITATIONS;
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, person, views};
 use serde_json::{Value, json};
 
-/// Most characters of all addresses together: more than so many addresses can have.
-const ADDRESSES_LENGTH: usize = 320 * ADDRESSES_MAX;
 /// Most characters of a personal message.
 const MESSAGE_MAX: usize = 2_000;
 
@@ -143,7 +140,7 @@ fn read(
 ) -> Result<Invite, Problem> {
     let mut fields = Fields::of(payload)?;
     let (contract_id, sublicense_id) = person::pool(&mut fields);
-    let addresses = fields.required("emails", addresses);
+    let addresses = fields.required("emails", person::addresses(ADDRESSES_MAX));
     let grant = Grant {
         roles: person::roles(&mut fields),
         group_ids: person::groups(&mut fields),
@@ -178,26 +175,10 @@ fn read(
     })
 }
 
-/// `emails`: one text of many addresses, or a list with one in each item.
-fn addresses(given: Given<'_>) -> Result<Vec<String>, Refusal> {
-    let texts = text_or_texts(ADDRESSES_LENGTH)(given)?;
-    let addresses = match given.as_text() {
-        Ok(text) => split_addresses(text),
-        Err(_) => texts,
-    };
-    match addresses.len() {
-        0 => Err(Refusal::new("too-few", "Give at least one address.")),
-        1..=ADDRESSES_MAX => Ok(addresses),
-        _ => {
-            let detail = format!("At most {ADDRESSES_MAX} addresses; send several calls.");
-            Err(Refusal::new("too-many", detail))
-        }
-    }
-}
-
 fn answer(app: &App<Store>, wanted: &Invite, invited: &Invited) -> Answer {
-    let view =
-        |result: &AddressResult| views::invited_address(result, link(app, wanted, result.verdict));
+    let view = |result: &AddressResult<Verdict>| {
+        views::invited_address(result, link(app, wanted, result.verdict))
+    };
     let results: Vec<Value> = invited.results.iter().map(view).collect();
     let stock = views::stock(invited.stock);
     let before = invited.stock_before.map_or_else(|| stock.clone(), views::stock);

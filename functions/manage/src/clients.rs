@@ -4,10 +4,11 @@ use axum::extract::State;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::add_client::{AddClientError, add_client, replace_client};
 use seatkeeper_domain::audit::Actor;
-use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
+use seatkeeper_domain::client::{AlertRecipient, Branding, Client, ClientStatus, HttpsUrl, Zone};
 use seatkeeper_domain::color::Color;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::ClientId;
+use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _};
 use seatkeeper_http::body::{Fields, Payload, parsed, text};
 use seatkeeper_http::caller::{READS, VENDOR};
@@ -17,6 +18,8 @@ use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, perso
 
 /// Most characters of a client's name.
 const NAME_MAX: usize = 200;
+/// Most people who are told of a client's stock and contracts.
+const ALERTS_MAX: usize = 10;
 
 /// The client of a path, or 404.
 pub(crate) async fn known(app: &App<Store>, client: &ClientId) -> Result<Client, Problem> {
@@ -39,6 +42,7 @@ pub(crate) async fn add(
     let time_zone = fields.required("time_zone", parsed("unknown-time-zone", Zone::parse));
     let launch_url = fields.required("launch_url", parsed("invalid-url", HttpsUrl::parse));
     let branding = fields.optional_object("branding", branding).unwrap_or_default();
+    let alerts_to = alerts_to(&app.edge.languages, &mut fields);
     let client = fields.finish(|| {
         Some(Client {
             client_id: client_id?,
@@ -47,6 +51,7 @@ pub(crate) async fn add(
             time_zone: time_zone?,
             launch_url: launch_url?,
             branding,
+            alerts_to: alerts_to.unwrap_or_default(),
             status: ClientStatus::Active,
             created_at: app.clock.now(),
         })
@@ -93,12 +98,14 @@ pub(crate) async fn change(
         let from = fields.change("from_name", text(1..=NAME_MAX));
         Some((logo, color, from))
     });
+    let alerts_to = alerts_to(&app.edge.languages, &mut fields);
     fields.finish(|| Some(()))?;
     let mut changed = known(&app, &client).await?;
     changed.name = name.unwrap_or(changed.name);
     changed.default_language = language.unwrap_or(changed.default_language);
     changed.time_zone = zone.unwrap_or(changed.time_zone);
     changed.launch_url = launch.unwrap_or(changed.launch_url);
+    changed.alerts_to = alerts_to.unwrap_or(changed.alerts_to);
     if let Some((logo, color, from)) = look {
         changed.branding.logo_url = logo.of(changed.branding.logo_url);
         changed.branding.color = color.of(changed.branding.color);
@@ -108,6 +115,10 @@ pub(crate) async fn change(
     let actor = Actor::Caller(signed_in.subject.clone());
     replace_client(&app.store, &app.clock, actor, op, &changed).await?;
     Ok(Answer::ok(&views::client(&changed)))
+}
+
+fn alerts_to(languages: &Languages, fields: &mut Fields) -> Option<Vec<AlertRecipient>> {
+    fields.optional_list("alerts_to", 0..=ALERTS_MAX, person::alert_recipient(languages))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the reader of a nested object")]

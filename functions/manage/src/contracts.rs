@@ -13,7 +13,7 @@ use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::client::Client;
 use seatkeeper_domain::contract::{
-    ClockStart, Contract, HoldOn, OnEnd, OnHardBounce, Policies, StockKind, parse_opens_at,
+    ClockStart, Contract, HoldOn, OnEnd, OnHardBounce, Policies, StockKind, Warned, parse_opens_at,
 };
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, ContractId, PoolId};
@@ -97,6 +97,7 @@ pub(crate) async fn open(
             ends_on,
             modules,
             policies,
+            warned: Warned::default(),
             version: 1,
             created_at: app.clock.now(),
         };

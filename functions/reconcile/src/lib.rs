@@ -55,6 +55,7 @@ fn counts(swept: &Swept, proven: &RecordsProven) -> Value {
         "imports_woken": swept.imports_woken,
         "blocks_returned": swept.blocks_returned,
         "imports_cancelled": swept.imports_cancelled,
+        "warnings_owed": swept.warnings_owed,
         "pools": {
             "proven": swept.pools_proven,
             "busy": swept.pools_busy,

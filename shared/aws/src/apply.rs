@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteItem};
 use jiff::civil::Date;
+use seatkeeper_domain::actions::warn_client::LOOK_EVERY;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::change::{
     BlockCursor, BlockKey, Change, Presence, Refused, SeatChange, SeatLearner, Step, StoreError,
@@ -137,11 +138,17 @@ impl Store {
                 &keys::client(client),
                 with_op(to_item("client", record)?, op),
             ),
-            Step::AddContract(record) => new().put(
-                table,
-                &keys::contract(client, record.contract_id),
-                with_op(to_item("contract", record)?, op),
-            ),
+            Step::AddContract(record) => {
+                let mut item = with_op(to_item("contract", record)?, op);
+                due(&mut item, "contract", change.at + LOOK_EVERY);
+                new().put(table, &keys::contract(client, record.contract_id), item)
+            }
+            Step::NoteWarned { contract_id, seen, warned, again_at } => {
+                due_or_not(Expression::new(), "contract", *again_at)
+                    .set("warned", to_value(warned)?)
+                    .if_equal("warned.version", n(seen))
+                    .update(table, &keys::contract(client, *contract_id))
+            }
             Step::TakeReference { reference, contract_id } => {
                 let item = owned_by("reference", contract_id, op);
                 new().put(table, &keys::reference(client, reference), item)
@@ -381,6 +388,11 @@ impl Store {
                 item.insert("sealed".to_owned(), AttributeValue::B(sealed));
                 new().put(table, &keys::sealed_codes(client, *batch_id, *run), item)
             }
+            Step::ListMailed { batch_id, first, to } => {
+                let mut item = owned_by("mailed_codes", batch_id, op);
+                item.insert("to".to_owned(), to_value(to)?);
+                new().put(table, &keys::mailed_codes(client, *batch_id, *first), item)
+            }
             Step::RemoveSealedCodes { batch_id, run } => {
                 Expression::new().delete(table, &keys::sealed_codes(client, *batch_id, *run))
             }
@@ -483,7 +495,7 @@ fn due_or_not(expression: Expression, what: &str, at: Option<jiff::Timestamp>) -
 
 /// The terms of a batch. What it counts itself goes on being counted meanwhile.
 fn steered(batch: &Batch, seen: u32, settled: u64) -> Result<Expression, StoreError> {
-    let Steering { version, epoch, shards, returned, lots, adding } = &batch.steering;
+    let Steering { version, epoch, shards, returned, lots, adding, mailed } = &batch.steering;
     let adding = adding.as_ref().map(to_value).transpose()?;
     let until = batch.valid_until.map(|until| to_value(&until)).transpose()?;
     let mut expression = due_or_not(Expression::new(), "batch", batch.due_at())
@@ -497,6 +509,7 @@ fn steered(batch: &Batch, seen: u32, settled: u64) -> Result<Expression, StoreEr
         .set("returned", AttributeValue::Bool(*returned))
         .set("lots", to_value(lots)?)
         .set_or_remove("adding", adding)
+        .set("mailed", n(mailed))
         .if_equal("version", n(seen));
     if settled > 0 {
         expression = expression.add("redeemed", n(settled));

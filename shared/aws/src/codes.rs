@@ -1,11 +1,11 @@
 //! Batches of codes on DynamoDB.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::code::{Batch, CodeHash, CodeRecord, Redemption};
-use seatkeeper_domain::ids::{BatchId, ClientId};
+use seatkeeper_domain::ids::{BatchId, ClientId, LearnerId};
 use seatkeeper_domain::ports::{CodeBook, Page, PageRequest};
 
 use crate::expression::Item;
@@ -60,12 +60,34 @@ impl CodeBook for Store {
     ) -> Result<Vec<Vec<u8>>, StoreError> {
         let partition = keys::batch_partition(client, batch);
         let items = self.partition(&partition, keys::SEALED_CODES).await?;
-        let sealed = |item: &Item| {
-            let blob = item.get("sealed").and_then(|value| value.as_b().ok());
-            blob.map(|blob| blob.as_ref().to_vec())
-                .ok_or_else(|| StoreError::Broken("a run of codes without its texts".to_owned()))
-        };
         items.iter().map(sealed).collect()
+    }
+
+    async fn sealed_run(
+        &self,
+        client: &ClientId,
+        batch: BatchId,
+        run: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let item = self.get(&keys::sealed_codes(client, batch, run)).await?;
+        item.as_ref().map(sealed).transpose()
+    }
+
+    async fn mailed_to(
+        &self,
+        client: &ClientId,
+        batch: BatchId,
+    ) -> Result<BTreeSet<LearnerId>, StoreError> {
+        let partition = keys::batch_partition(client, batch);
+        let mut all = BTreeSet::new();
+        for mut item in self.partition(&partition, keys::MAILED_CODES).await? {
+            let unread = || StoreError::Broken("a list of mailed codes cannot be read".to_owned());
+            let to = item.remove("to").ok_or_else(unread)?;
+            let to: Vec<LearnerId> =
+                serde_dynamo::from_attribute_value(to).map_err(|_| unread())?;
+            all.extend(to);
+        }
+        Ok(all)
     }
 
     async fn redemptions(
@@ -86,6 +108,12 @@ impl CodeBook for Store {
         let due = self.due("batch", now, UNFINISHED_MAX).await?;
         Ok(due.iter().filter_map(keys::read_batch).collect())
     }
+}
+
+fn sealed(item: &Item) -> Result<Vec<u8>, StoreError> {
+    let blob = item.get("sealed").and_then(|value| value.as_b().ok());
+    blob.map(|blob| blob.as_ref().to_vec())
+        .ok_or_else(|| StoreError::Broken("a run of codes without its texts".to_owned()))
 }
 
 fn read_page<T: serde::de::DeserializeOwned>(page: Page<Item>) -> Result<Page<T>, StoreError> {

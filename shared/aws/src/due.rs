@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::cohort::CohortKey;
-use seatkeeper_domain::ids::{ClientId, ImportId, InvitationId, PoolId};
+use seatkeeper_domain::ids::{ClientId, ContractId, ImportId, InvitationId, PoolId};
 use seatkeeper_domain::outbox::MailPlace;
 use seatkeeper_domain::ports::{Due, Page, PageRequest, PoolStanding, Proof, Proofs, Wake};
 
@@ -57,6 +57,15 @@ impl Due for Store {
     ) -> Result<Vec<(ClientId, ImportId)>, StoreError> {
         let found = self.due("import_waiting", now, limit.into()).await?;
         Ok(found.iter().filter_map(keys::import_at).collect())
+    }
+
+    async fn due_contracts(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<(ClientId, ContractId)>, StoreError> {
+        let found = self.due("contract", now, limit.into()).await?;
+        Ok(found.iter().filter_map(keys::contract_at).collect())
     }
 
     async fn due_pools(

@@ -229,12 +229,19 @@ pub fn batch_partition(client: &ClientId, batch: BatchId) -> String {
 
 /// Sort key prefix of a batch's sealed codes.
 pub const SEALED_CODES: &str = "CODES#";
+/// Sort key prefix of lists of whom a batch's codes were mailed to.
+pub const MAILED_CODES: &str = "MAILED#";
 /// Sort key prefix of a batch's redemptions.
 pub const REDEMPTIONS: &str = "REDEEMED#";
 
 /// A run of a batch's sealed codes.
 pub fn sealed_codes(client: &ClientId, batch: BatchId, run: u32) -> Key {
     Key::new(batch_partition(client, batch), format!("{SEALED_CODES}{run:04}"))
+}
+
+/// A list of whom a batch's codes were mailed to, from the `first` on.
+pub fn mailed_codes(client: &ClientId, batch: BatchId, first: u32) -> Key {
+    Key::new(batch_partition(client, batch), format!("{MAILED_CODES}{first:08}"))
 }
 
 /// The bar of one lane of a batch's lot.
@@ -332,6 +339,12 @@ pub fn cohort_at(key: &Key) -> Option<CohortKey> {
 pub fn invitation_at(key: &Key) -> Option<(ClientId, InvitationId)> {
     let (client, _) = owned(&key.pk, "I#")?;
     Some((client, key.sk.parse().ok()?))
+}
+
+/// The contract that stands here.
+pub fn contract_at(key: &Key) -> Option<(ClientId, ContractId)> {
+    let client = key.pk.strip_prefix("CLIENT#")?.parse().ok()?;
+    Some((client, key.sk.strip_prefix(CONTRACTS)?.parse().ok()?))
 }
 
 /// The import that stands here.

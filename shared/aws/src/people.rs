@@ -45,6 +45,18 @@ impl Catalog for Store {
         self.get(&keys::sublicense(client, sublicense)).await?.map(from_item).transpose()
     }
 
+    async fn sublicenses_of(
+        &self,
+        client: &ClientId,
+        contract: ContractId,
+    ) -> Result<Vec<Sublicense>, StoreError> {
+        let items = self.partition(&keys::client_partition(client), keys::SUBLICENSES).await?;
+        let all: Result<Vec<Sublicense>, _> = items.into_iter().map(from_item).collect();
+        let mut own = all?;
+        own.retain(|sublicense| sublicense.contract_id == contract);
+        Ok(own)
+    }
+
     async fn groups(&self, client: &ClientId) -> Result<Vec<Group>, StoreError> {
         let items = self.partition(&keys::client_partition(client), keys::GROUPS).await?;
         items.into_iter().map(from_item).collect()

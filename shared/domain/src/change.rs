@@ -16,7 +16,7 @@ use crate::audit::{Action, Actor, AuditRecord};
 use crate::client::{Client, Group};
 use crate::code::{Batch, CodeHash, CodeRecord, Redemption};
 use crate::cohort::CohortKey;
-use crate::contract::{Contract, Sublicense};
+use crate::contract::{Contract, Sublicense, Warned};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
 use crate::ids::{
@@ -138,6 +138,17 @@ pub enum Step {
         reference: String,
         /// Who takes it.
         contract_id: ContractId,
+    },
+    /// Notes what a client was warned of, if it is as seen.
+    NoteWarned {
+        /// The contract.
+        contract_id: ContractId,
+        /// The version seen.
+        seen: u32,
+        /// What it was warned of.
+        warned: Warned,
+        /// When the contract is looked at again; `None`: it has ended.
+        again_at: Option<Timestamp>,
     },
     /// Adds modules to a contract.
     AddModules {
@@ -380,6 +391,15 @@ pub enum Step {
         hash: CodeHash,
         /// What is kept of it.
         record: CodeRecord,
+    },
+    /// Lists whom a batch's codes were mailed to, so that nobody is sent two.
+    ListMailed {
+        /// The batch.
+        batch_id: BatchId,
+        /// How many of its codes had been mailed or passed over before.
+        first: u32,
+        /// Whom to, by the ids that learners of their addresses have.
+        to: Vec<LearnerId>,
     },
     /// Removes a code that nobody redeemed from this place of this batch; one that is not there is
     /// fine.

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::color::Color;
+use crate::email::EmailAddress;
 use crate::ids::{ClientId, GroupId};
 use crate::language::Language;
 
@@ -25,10 +26,22 @@ pub struct Client {
     pub launch_url: HttpsUrl,
     /// How its pages and mails look.
     pub branding: Branding,
+    /// Who is told when a stock runs low or a contract ends.
+    #[serde(default)]
+    pub alerts_to: Vec<AlertRecipient>,
     /// Whether it is served.
     pub status: ClientStatus,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// Somebody who looks after a client's contracts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertRecipient {
+    /// Their address.
+    pub email: EmailAddress,
+    /// Their language, if it is not the client's.
+    pub language: Option<Language>,
 }
 
 /// Whether a client is served.

@@ -308,6 +308,10 @@ pub struct Steering {
     /// The lot that is being added.
     #[serde(default)]
     pub adding: Option<Adding>,
+    /// How many codes were mailed, those passed over because they had been redeemed included: of
+    /// redemption codes, the next one to mail is at this place of the list.
+    #[serde(default)]
+    pub mailed: u32,
 }
 
 /// Codes that are being added to a batch. None of them can be redeemed yet.

@@ -28,10 +28,28 @@ pub struct Contract {
     pub modules: BTreeSet<String>,
     /// Its terms.
     pub policies: Policies,
+    /// What the client was warned of.
+    #[serde(default)]
+    pub warned: Warned,
     /// Grows with every change of the contract itself.
     pub version: u64,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// Days before a contract's last one at which its client is reminded of the end.
+pub const ENDING_DAYS: [u16; 3] = [90, 60, 30];
+
+/// What a client was warned of by mail, so that it is told each thing once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Warned {
+    /// Grows whenever this changes: nothing is written over what was not seen.
+    pub version: u32,
+    /// The number of available seats, of the policy `low_stock`, that was reached. It is forgotten
+    /// when there are more again, so that the same number is told of anew.
+    pub low: Option<u64>,
+    /// Of [`ENDING_DAYS`], the last that was told of.
+    pub ending: Option<u16>,
 }
 
 /// Whether a contract gives seats at a moment.
@@ -225,6 +243,23 @@ impl Contract {
         } else {
             ContractStatus::Active
         }
+    }
+
+    /// The lowest number of its policy `low_stock` that `available` seats have reached. A number that
+    /// is not below the `total` says nothing: such a contract was never fuller.
+    pub fn low_at(&self, available: u64, total: u64) -> Option<u64> {
+        let numbers = self.policies.low_stock.iter().copied();
+        numbers.filter(|number| available <= *number && *number < total).min()
+    }
+
+    /// Of [`ENDING_DAYS`], the last one that has come; none that had come when the contract was
+    /// made, and none when it has ended.
+    pub fn ending_at(&self, now: Timestamp, zone: &TimeZone) -> Option<u16> {
+        let last = self.ends_on?;
+        let left = |from: Timestamp| (last - local_date(from, zone)).get_days();
+        let (left, at_first) = (left(now), left(self.created_at));
+        let come = |days: &u16| left <= i32::from(*days) && i32::from(*days) < at_first;
+        ENDING_DAYS.into_iter().filter(come).min().filter(|_| left >= 0)
     }
 
     /// The first day a seat can open: a start that is past, or before the contract, becomes the

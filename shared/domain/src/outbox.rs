@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::client::AlertRecipient;
 use crate::email::EmailAddress;
-use crate::ids::{ClientId, ImportId, InvitationId, LearnerId, PoolId};
+use crate::ids::{BatchId, ClientId, ContractId, ImportId, InvitationId, LearnerId, PoolId};
 use crate::import_run::ImportRun;
 
 /// What a mail says.
@@ -31,7 +32,7 @@ pub enum Letter {
 }
 
 /// Whom or what one mail of an intent is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum Subject {
     /// A learner, because of the seat that the operation `op` gave; the mail lapses when that
@@ -67,6 +68,35 @@ pub enum Subject {
     Import {
         /// Which.
         import: ImportId,
+    },
+    /// A code to redeem; the mail lapses when it was redeemed or its batch has ended.
+    Code {
+        /// Its batch.
+        batch: BatchId,
+        /// The sealed run it stands in, from 0.
+        run: u32,
+        /// Its place there, from 0.
+        place: u32,
+        /// Whom it goes to.
+        to: EmailAddress,
+    },
+    /// A contract's stock that runs low; the mail lapses when there are more seats again.
+    StockLow {
+        /// The contract.
+        contract: ContractId,
+        /// The number of available seats that was reached.
+        at: u64,
+        /// Who looks after it.
+        to: AlertRecipient,
+    },
+    /// A contract that comes to its end; the mail lapses when it has ended.
+    ContractEnding {
+        /// The contract.
+        contract: ContractId,
+        /// How many days before.
+        days: u16,
+        /// Who looks after it.
+        to: AlertRecipient,
     },
     /// A learner's account, apart from any seat.
     Account {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::audit::AuditRecord;
 use crate::change::{Block, Change, Refused, StoreError, shown_stock};
-use crate::client::{Client, Group};
-use crate::code::{Batch, CodeHash, CodeRecord, Redemption};
+use crate::client::{AlertRecipient, Client, Group};
+use crate::code::{Batch, Code, CodeHash, CodeRecord, Redemption};
 use crate::cohort::{Cohort, CohortKey};
 use crate::contract::{Contract, Sublicense};
 use crate::email::EmailAddress;
@@ -102,6 +102,12 @@ pub trait Catalog {
         client: &ClientId,
         sublicense: SublicenseId,
     ) -> Result<Option<Sublicense>, StoreError>;
+    /// The sublicenses of a contract.
+    async fn sublicenses_of(
+        &self,
+        client: &ClientId,
+        contract: ContractId,
+    ) -> Result<Vec<Sublicense>, StoreError>;
     /// All groups of a client.
     async fn groups(&self, client: &ClientId) -> Result<Vec<Group>, StoreError>;
     /// Those of these groups that exist.
@@ -210,6 +216,19 @@ pub trait CodeBook {
         client: &ClientId,
         batch: BatchId,
     ) -> Result<Vec<Vec<u8>>, StoreError>;
+    /// One sealed run of a batch's codes.
+    async fn sealed_run(
+        &self,
+        client: &ClientId,
+        batch: BatchId,
+        run: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Whom a batch's codes were mailed to.
+    async fn mailed_to(
+        &self,
+        client: &ClientId,
+        batch: BatchId,
+    ) -> Result<BTreeSet<LearnerId>, StoreError>;
     /// The redemptions of a batch, newest first.
     async fn redemptions(
         &self,
@@ -421,6 +440,44 @@ pub enum About<'a> {
         /// Who uploaded its file.
         to: &'a EmailAddress,
     },
+    /// A code to redeem.
+    Code {
+        /// Its batch.
+        batch: &'a Batch,
+        /// The code.
+        code: &'a Code,
+        /// Whom it goes to.
+        to: &'a EmailAddress,
+    },
+    /// A contract's stock that runs low.
+    StockLow {
+        /// The contract.
+        contract: &'a Contract,
+        /// What is left of it.
+        left: SeatsLeft,
+        /// Who looks after it.
+        to: &'a AlertRecipient,
+    },
+    /// A contract that comes to its end.
+    ContractEnding {
+        /// The contract.
+        contract: &'a Contract,
+        /// What is left of it.
+        left: SeatsLeft,
+        /// Who looks after it.
+        to: &'a AlertRecipient,
+    },
+}
+
+/// What is left of a contract, its sublicenses included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeatsLeft {
+    /// Seats bought.
+    pub total: u64,
+    /// Seats that nobody holds.
+    pub available: u64,
+    /// Seats in use.
+    pub used: u64,
 }
 
 /// Who reads a mail.
@@ -525,6 +582,12 @@ pub trait Due {
         now: Timestamp,
         limit: u16,
     ) -> Result<Vec<(ClientId, ImportId)>, StoreError>;
+    /// Contracts that are to be looked at: whether their stock runs low, or they end soon.
+    async fn due_contracts(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<(ClientId, ContractId)>, StoreError>;
     /// Pools whose counters are to be proved.
     async fn due_pools(
         &self,

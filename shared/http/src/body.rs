@@ -150,6 +150,17 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// The fields if it is an object.
+    pub fn as_object(&self) -> Option<&'a serde_json::Map<String, Value>> {
+        self.value.as_object()
+    }
+
+    /// A part of it.
+    #[must_use]
+    pub fn of(&self, part: &'a Value) -> Self {
+        Self { value: part, ..*self }
+    }
+
     /// The items if it is a list; a single text in a form or query is a list of one.
     fn as_list(&self) -> Result<&'a [Value], Refusal> {
         match self.value {

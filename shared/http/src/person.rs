@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use seatkeeper_domain::actions::address_list::split_addresses;
+use seatkeeper_domain::client::AlertRecipient;
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::{ContractId, GroupId, SublicenseId};
 use seatkeeper_domain::language::{Language, Languages};
@@ -9,7 +11,9 @@ use seatkeeper_domain::learner::{Profile, ProfileChange};
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::role::{Caller, Role};
 
-use crate::body::{Fields, Given, Refusal, date, lines, parsed, text};
+use serde_json::Value;
+
+use crate::body::{Fields, Given, Refusal, date, lines, parsed, text, text_or_texts};
 
 /// Most characters of a name.
 pub const NAME_MAX: usize = 100;
@@ -17,12 +21,52 @@ pub const NAME_MAX: usize = 100;
 pub const LABEL_MAX: usize = 100;
 /// Most groups, labels or roles of one person.
 pub const SET_MAX: usize = 100;
+/// Characters of an address and what parts it from the next one.
+const ADDRESS_LENGTH: usize = 320;
 /// Most characters of the additional information.
 pub const INFO_MAX: usize = 2_000;
 
 /// An e-mail address, normalized.
 pub fn email(given: Given<'_>) -> Result<EmailAddress, Refusal> {
     parsed("invalid-email", EmailAddress::parse)(given)
+}
+
+/// Many addresses in one text, or a list with one in each item; at most `most` of them.
+pub fn addresses(most: usize) -> impl Fn(Given<'_>) -> Result<Vec<String>, Refusal> {
+    move |given| {
+        let texts = text_or_texts(ADDRESS_LENGTH * most)(given)?;
+        let addresses = match given.as_text() {
+            Ok(text) => split_addresses(text),
+            Err(_) => texts,
+        };
+        match addresses.len() {
+            0 => Err(Refusal::new("too-few", "Give at least one address.")),
+            given if given <= most => Ok(addresses),
+            _ => {
+                let detail = format!("At most {most} addresses; send several calls.");
+                Err(Refusal::new("too-many", detail))
+            }
+        }
+    }
+}
+
+/// Who is told of a contract's end: an address, or `{email, language}`.
+pub fn alert_recipient(
+    languages: &Languages,
+) -> impl Fn(Given<'_>) -> Result<AlertRecipient, Refusal> + '_ {
+    move |given| {
+        let Some(fields) = given.as_object() else {
+            return Ok(AlertRecipient { email: email(given)?, language: None });
+        };
+        if fields.keys().any(|name| !["email", "language"].contains(&name.as_str())) {
+            return Err(Refusal::new("unknown-field", "Give email and language only."));
+        }
+        let spoken = fields.get("language").filter(|value| !value.is_null());
+        Ok(AlertRecipient {
+            email: email(given.of(fields.get("email").unwrap_or(&Value::Null)))?,
+            language: spoken.map(|tag| language(languages)(given.of(tag))).transpose()?,
+        })
+    }
 }
 
 /// One of the stack's languages; a region is dropped.

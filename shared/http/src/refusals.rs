@@ -16,6 +16,7 @@ use seatkeeper_domain::actions::redeem_code::RedeemCodeError;
 use seatkeeper_domain::actions::remind_invitations::RemindError;
 use seatkeeper_domain::actions::resend_invitation::ResendInvitationError;
 use seatkeeper_domain::actions::seating::TermError;
+use seatkeeper_domain::actions::send_codes::SendCodesError;
 use seatkeeper_domain::actions::steer_batch::SteerBatchError;
 use seatkeeper_domain::actions::transfer_seat::TransferSeatError;
 use seatkeeper_domain::contract::WindowError;
@@ -413,6 +414,26 @@ impl From<AddCodesError> for Problem {
             AddCodesError::NoSeatsLeft => too_few_for_codes(),
             AddCodesError::GivenUp => given_up(),
             AddCodesError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SendCodesError> for Problem {
+    fn from(error: SendCodesError) -> Self {
+        match error {
+            SendCodesError::NotFound => Self::not_found(),
+            SendCodesError::Ended => Self::new(
+                ProblemCode::Conflict,
+                "The batch was revoked or is over; extend it, or issue a new one.",
+            ),
+            SendCodesError::TooFew { left, needed } => Self::new(
+                ProblemCode::Conflict,
+                format!(
+                    "{needed} codes are needed and {left} were neither mailed nor redeemed; nothing \
+                     was sent. Add codes to the batch, or send to fewer addresses."
+                ),
+            ),
+            SendCodesError::Store(error) => error.into(),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use seatkeeper_domain::actions::invite::{AddressResult, Verdict};
+use seatkeeper_domain::actions::address_list::AddressResult;
+use seatkeeper_domain::actions::invite::Verdict;
+use seatkeeper_domain::actions::send_codes::CodeVerdict;
 use seatkeeper_domain::actions::steer_batch::BatchNow;
 use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::client::{Client, Group};
@@ -37,8 +39,8 @@ pub fn client(client: &Client) -> Value {
     json!({
         "client_id": client.client_id, "name": client.name,
         "default_language": client.default_language, "time_zone": client.time_zone,
-        "launch_url": client.launch_url, "branding": client.branding, "status": client.status,
-        "created_at": client.created_at,
+        "launch_url": client.launch_url, "branding": client.branding,
+        "alerts_to": client.alerts_to, "status": client.status, "created_at": client.created_at,
     })
 }
 
@@ -124,7 +126,7 @@ pub fn invitation(invitation: &Invitation, now: Timestamp) -> Value {
 }
 
 /// What came of one address of an invitation call. `link` is shown where no mail carries it.
-pub fn invited_address(result: &AddressResult, link: Option<String>) -> Value {
+pub fn invited_address(result: &AddressResult<Verdict>, link: Option<String>) -> Value {
     let email = &result.email;
     let mut view = match result.verdict {
         Verdict::Invited { invitation_id, .. } => {
@@ -153,6 +155,24 @@ pub fn invited_address(result: &AddressResult, link: Option<String>) -> Value {
         view["link"] = json!(link);
     }
     view
+}
+
+/// What came of mailing a code to one address.
+pub fn mailed_code(result: &AddressResult<CodeVerdict>) -> Value {
+    let email = &result.email;
+    match result.verdict {
+        CodeVerdict::Sent => json!({"email": email, "outcome": "sent"}),
+        CodeVerdict::AlreadySent => json!({"email": email, "outcome": "already_sent"}),
+        CodeVerdict::Duplicate => json!({"email": email, "outcome": "duplicate"}),
+        CodeVerdict::ForeignDomain => json!({
+            "email": email, "outcome": "rejected", "error": "domain-not-allowed",
+            "detail": "The codes of this batch are for addresses of other domains.",
+        }),
+        CodeVerdict::Invalid(error) => json!({
+            "email": email, "outcome": "rejected", "error": "invalid-email",
+            "detail": crate::body::sentence(&error),
+        }),
+    }
 }
 
 /// A batch of codes; `redeemed` counts what its blocks gave, too.

@@ -3,9 +3,12 @@
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use seatkeeper_domain::client::{Client, HttpsUrl};
+use seatkeeper_domain::client::{AlertRecipient, Client, HttpsUrl};
+use seatkeeper_domain::code::{Batch, Code};
 use seatkeeper_domain::color::Color;
+use seatkeeper_domain::contract::OnEnd;
 use seatkeeper_domain::dates::local_date;
+use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::import_run::{ImportRun, ImportStatus};
 use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::language::Language;
@@ -127,6 +130,22 @@ impl LetterWriter {
         rendered(&letter, language, client)
     }
 
+    fn with_code(
+        &self,
+        client: &Client,
+        batch: &Batch,
+        code: &Code,
+        to: &EmailAddress,
+        audience: Audience,
+    ) -> Result<Rendered, Unwritable> {
+        let code = code.to_string();
+        let url = format!("{}/{}/{code}", self.page_base_url, client.client_id);
+        let redeem_until = batch.valid_until.map(|until| last_day(until, client));
+        let kind = LetterKind::CodeSent { code: &code, url: &url, redeem_until };
+        let letter = blank(kind, client, to.as_str(), audience);
+        rendered(&letter, batch.language.as_ref().map(Language::as_str), client)
+    }
+
     fn to_invited(
         &self,
         client: &Client,
@@ -176,9 +195,40 @@ impl Writer for LetterWriter {
             About::Invitation(invitation) => self.to_invited(client, invitation, reader, false),
             About::Reminder(invitation) => self.to_invited(client, invitation, reader, true),
             About::Import { run, to } => to_uploader(client, run, to.as_str(), reader),
+            About::Code { batch, code, to } => self.with_code(client, batch, code, to, reader),
+            About::StockLow { contract, left, to } => {
+                let kind = LetterKind::StockLow {
+                    contract: &contract.reference,
+                    available: left.available,
+                    total: left.total,
+                };
+                warning(client, kind, to, reader)
+            }
+            About::ContractEnding { contract, left, to } => {
+                let ends_on = contract.ends_on.ok_or_else(|| Unwritable("no last day".into()))?;
+                let kind = LetterKind::ContractEnding {
+                    contract: &contract.reference,
+                    ends_on,
+                    stops_access: contract.policies.on_end == OnEnd::StopAccess,
+                    used: left.used,
+                    total: left.total,
+                };
+                warning(client, kind, to, reader)
+            }
         }?;
         Ok(WrittenMail { from_name, subject, text, html, unsubscribe_url })
     }
+}
+
+/// A warning, in the language of whoever looks after the contract.
+fn warning(
+    client: &Client,
+    kind: LetterKind<'_>,
+    to: &AlertRecipient,
+    audience: Audience,
+) -> Result<Rendered, Unwritable> {
+    let letter = blank(kind, client, to.email.as_str(), audience);
+    rendered(&letter, to.language.as_ref().map(Language::as_str), client)
 }
 
 /// What became of a file, in the language its uploader had then.

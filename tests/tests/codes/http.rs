@@ -249,6 +249,16 @@ async fn call(world: &World, method: &str, path: &str, body: Option<&Value>) -> 
     .await
 }
 
+/// The same without an idempotency key.
+async fn post(world: &World, path: &str, body: &Value) -> Reply {
+    play(administration(world), "manage/issue_codes.json", |event| {
+        put_path(event, path);
+        event["body"] = json!(body.to_string());
+        event["headers"].as_object_mut().expect("headers").remove("idempotency-key");
+    })
+    .await
+}
+
 const CODES: &str = "/v1/clients/acme/codes";
 
 #[tokio::test]
@@ -470,6 +480,48 @@ async fn what_is_wrong_with_steering_is_named() {
         assert_eq!(answer.status, 404, "{call_of_batch}");
     }
     assert_eq!(world.proven_stock().await.held, 3);
+}
+
+#[tokio::test]
+async fn codes_are_mailed_to_a_pasted_list_with_a_verdict_for_each_address() {
+    let world = World::with_seats(40).await;
+    let order = json!({
+        "contract_id": world.contract.contract_id, "kind": "redemption", "label": "Spring",
+        "count": 2, "allowed_domains": ["x.fr"],
+    });
+    let issued = call(&world, "POST", CODES, Some(&order)).await.json();
+    let batch = format!("{CODES}/{}", issued["batch"]["batch_id"].as_str().expect("an id"));
+    let send = format!("{batch}/send");
+    let list = json!({"emails": "a@x.fr; nope, A@X.FR\nelse@example.org"});
+    let sent = post(&world, &send, &list).await;
+    assert_eq!(sent.status, 200, "{}", sent.text);
+    let sent = sent.json();
+    assert_eq!(sent["left"], 1);
+    let told: Vec<_> = sent["results"].as_array().expect("a list").iter().collect();
+    assert_eq!(*told[0], json!({"email": "a@x.fr", "outcome": "sent"}));
+    assert_eq!(
+        (&told[1]["outcome"], &told[1]["error"]),
+        (&json!("rejected"), &json!("invalid-email"))
+    );
+    assert_eq!(*told[2], json!({"email": "a@x.fr", "outcome": "duplicate"}));
+    assert_eq!(told[3]["error"], "domain-not-allowed");
+    let many = json!({"emails": ["b@x.fr", "c@x.fr"]});
+    let short = post(&world, &send, &many).await;
+    assert_eq!((short.status.as_u16(), &short.json()["code"]), (409, &json!("conflict")));
+    assert!(short.text.contains("2 codes are needed and 1 were"), "{}", short.text);
+    for (body, pointer) in [
+        (json!({}), "/emails"),
+        (json!({"emails": " ; "}), "/emails"),
+        (json!({"emails": "d@x.fr", "notify": true}), "/notify"),
+    ] {
+        let refused = post(&world, &send, &body).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["errors"][0]["pointer"]),
+            (422, &json!(pointer))
+        );
+    }
+    let unknown = format!("{CODES}/bat_00000000000000000000000000/send");
+    assert_eq!(post(&world, &unknown, &many).await.status, 404);
 }
 
 #[tokio::test]

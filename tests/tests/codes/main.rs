@@ -8,6 +8,9 @@
 mod guessing;
 mod http;
 mod issuing;
+mod mailing;
+#[path = "../mailroom/mod.rs"]
+mod mailroom;
 mod redeeming;
 mod steering;
 mod world;

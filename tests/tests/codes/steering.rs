@@ -340,7 +340,7 @@ async fn codes_are_added_to_a_batch_all_of_them_or_none() {
 }
 
 /// Begins a request under an idempotency key, or takes it up again.
-async fn begin(world: &World) -> Op {
+pub(crate) async fn begin(world: &World) -> Op {
     let attempt =
         Attempt { record: [3; 32], body: [4; 32], op: world.ids.uuid(), now: world.clock.now() };
     match world.store.begin(&attempt).await.expect("the store answers") {

@@ -10,6 +10,7 @@ use jiff::civil::date;
 use seatkeeper_domain::actions::accept_invitation::{
     AcceptInvitation, AcceptInvitationError, accept_invitation,
 };
+use seatkeeper_domain::actions::add_client::replace_client;
 use seatkeeper_domain::actions::add_codes::{AddCodes, AddCodesError, More, add_codes};
 use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
 use seatkeeper_domain::actions::cancel_import::cancel_import;
@@ -38,6 +39,7 @@ use seatkeeper_domain::actions::request_password::{RequestPasswordError, request
 use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
 use seatkeeper_domain::actions::run_import::{ImportEnd, RowDefaults, RunImportError};
 use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::actions::send_codes::{SendCodes, SendCodesError, send_codes};
 use seatkeeper_domain::actions::steer_batch::{SteerBatch, SteerBatchError, Target, steer_batch};
 use seatkeeper_domain::actions::stop_reminders::stop_reminders;
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, TransferSeatError, transfer_seat};
@@ -45,6 +47,7 @@ use seatkeeper_domain::actions::undo_import::undo_import;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
+use seatkeeper_domain::client::AlertRecipient;
 use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ContractId, ImportId, InvitationId, SublicenseId};
@@ -52,7 +55,7 @@ use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::learner::{Profile, ProfileChange};
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{
-    Clock as _, CodeBook as _, IdSource as _, ImportLog as _, PageRequest,
+    Catalog as _, Clock as _, CodeBook as _, IdSource as _, ImportLog as _, PageRequest,
 };
 use seatkeeper_testkit::{Fault, Moment, SentMail, StoredObject, When};
 use seatkeeper_tests::{World, address};
@@ -103,6 +106,7 @@ workflows! {
     RevokeCodes = "revoke-codes",
     AddCodes = "add-codes",
     ReleaseCodes = "release-codes",
+    SendCodes = "send-codes",
     RedeemGuaranteed = "redeem-guaranteed",
     Release = "release",
     ReleaseUsed = "release-used",
@@ -123,6 +127,7 @@ workflows! {
     ImportChunks = "import-chunks",
     Sweep = "sweep",
     TakeBackLot = "take-back-lot",
+    Warn = "warn",
     CheckUpload = "check-upload",
     CommitImport = "commit-import",
     CancelImport = "cancel-import",
@@ -171,7 +176,8 @@ impl Workflow {
             | Self::CheckUpload
             | Self::RunUndo
             | Self::Sweep
-            | Self::TakeBackLot => Trigger::Event,
+            | Self::TakeBackLot
+            | Self::Warn => Trigger::Event,
             _ => Trigger::Request,
         }
     }
@@ -219,6 +225,7 @@ impl Workflow {
                 | Self::Expire
                 | Self::Sweep
                 | Self::TakeBackLot
+                | Self::Warn
                 | Self::RunUndo
         )
     }
@@ -275,7 +282,8 @@ impl Scene {
             | Workflow::OpenContract
             | Workflow::TopUp
             | Workflow::SendMail
-            | Workflow::Sweep => {}
+            | Workflow::Sweep
+            | Workflow::Warn => {}
             Workflow::CreateInvited
             | Workflow::Resend
             | Workflow::Cancel
@@ -296,6 +304,7 @@ impl Scene {
             | Workflow::RevokeCodes
             | Workflow::ReleaseCodes
             | Workflow::AddCodes
+            | Workflow::SendCodes
             | Workflow::TakeBackLot => scene.begin_batch().await,
             Workflow::Release
             | Workflow::OpenCohort
@@ -395,7 +404,7 @@ impl Scene {
             guaranteed,
         };
         let (wanted, redeemed) = match self.workflow {
-            Workflow::RedeemCode => (Wanted::Generated(3), false),
+            Workflow::RedeemCode | Workflow::SendCodes => (Wanted::Generated(3), false),
             Workflow::AddCodes | Workflow::TakeBackLot => (Wanted::Generated(20), false),
             Workflow::RedeemRegistration => (up_to(9, false), false),
             Workflow::RedeemGuaranteed => (up_to(9, true), false),
@@ -478,6 +487,18 @@ impl Scene {
                 world.clock.advance(SignedDuration::from_mins(10));
                 None
             }
+            Workflow::Warn => {
+                let known = world.store.client(&world.client).await.expect("readable");
+                let mut client = known.expect("a client");
+                let to = |number| AlertRecipient { email: address(number), language: None };
+                client.alerts_to = vec![to(1), to(2)];
+                let (store, clock, op) = (&world.store, &world.clock, world.op());
+                replace_client(store, clock, Actor::System, op, &client).await.expect("named");
+                // The contract ends on 2028-12-31.
+                world.clock.set("2028-11-20T12:00:00Z".parse().expect("an instant"));
+                world.cloud.stream_records();
+                None
+            }
             Workflow::RunUndo => {
                 self.stage.undo(self.import.expect("an import")).await.expect("undoing");
                 None
@@ -540,6 +561,7 @@ impl Scene {
             Workflow::RaiseMaximum => self.steer(op, |c| c.max_redemptions = Amend::Set(40)).await,
             Workflow::RevokeCodes => self.steer(op, |c| c.state = Some(Target::Revoked)).await,
             Workflow::AddCodes => self.add_codes(op).await,
+            Workflow::SendCodes => self.send_codes(op).await,
             Workflow::ReleaseCodes => self.release_codes(op).await,
             Workflow::TopUp => self.top_up(op).await,
             Workflow::AddSublicense => self.add_sublicense(op).await,
@@ -590,7 +612,7 @@ impl Scene {
             Workflow::Remind => self.remind(op).await,
             Workflow::StopReminders => self.stop_reminders(op).await,
             Workflow::RequestPassword => self.request_password(op).await,
-            Workflow::Expire | Workflow::Sweep | Workflow::TakeBackLot => {
+            Workflow::Expire | Workflow::Sweep | Workflow::TakeBackLot | Workflow::Warn => {
                 let swept = mailroom::run_sweep(self.world(), 500 + self.turn()).await;
                 if swept.troubles.is_empty() {
                     Ok("swept".to_owned())
@@ -858,6 +880,19 @@ impl Scene {
         added.map(|added| format!("{} codes", added.issued.codes.len())).map_err(|error| {
             failure(matches!(error, AddCodesError::Store(_) | AddCodesError::Busy), error)
         })
+    }
+
+    async fn send_codes(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let command = SendCodes {
+            client_id: world.client.clone(),
+            batch_id: self.batch.expect("a batch"),
+            addresses: vec![address(1).to_string(), address(2).to_string()],
+        };
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let sent = send_codes(store, clock, keys, &world.administrator(), op, &command).await;
+        sent.map(|sent| format!("{} verdicts", sent.results.len()))
+            .map_err(|error| failure(matches!(error, SendCodesError::Store(_)), error))
     }
 
     async fn release_codes(&self, op: Op) -> Result<String, Failure> {

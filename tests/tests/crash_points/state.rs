@@ -98,8 +98,10 @@ pub(crate) async fn assert_invariants(scene: &Scene) {
         // I5, I13
         let due = item["due_at"].as_str().is_some_and(|at| at <= now.as_str());
         let kind = item["kind"].as_str().unwrap_or_default();
-        // A pool is due for its next proof, a client for its next round, again and again.
-        let waits = item["due_shard"].is_string() && due && !["pool", "round"].contains(&kind);
+        // A pool is due for its next proof, a client for its next round, a contract for being looked
+        // at, again and again.
+        let waits =
+            item["due_shard"].is_string() && due && !["pool", "round", "contract"].contains(&kind);
         assert!(!waits, "I5: still due: {kind} {}", item["sk"]);
         // I12
         if kind == "idempotency" {

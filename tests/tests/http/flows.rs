@@ -17,7 +17,7 @@ async fn vendor_staff_makes_a_client_and_changes_it() {
         "client_id": "globex", "name": "Globex", "default_language": "fr",
         "time_zone": "Europe/Paris", "launch_url": "https://lms.globex.example/start",
         "branding": {"logo_url": null, "color": "#0055aa", "from_name": "Globex Academy"},
-        "status": "active", "created_at": "now",
+        "alerts_to": [], "status": "active", "created_at": "now",
     });
     assert_eq!(house.plain(&made.json()), expected);
     for reader in [vendor.clone(), admin(), Person::lms("globex"), Person::lms("*")] {
@@ -38,6 +38,28 @@ async fn vendor_staff_makes_a_client_and_changes_it() {
     expected["branding"]["logo_url"] = json!("https://globex.example/logo.svg");
     assert_eq!(house.plain(&changed.json()), expected);
     assert_eq!(house.get(&vendor, GLOBEX).await.json(), changed.json());
+
+    let named = json!({"alerts_to": ["Ada@globex.example", {"email": "bob@globex.example", "language": "en"}]});
+    let changed = house.send(Call::new("PATCH", GLOBEX).json(&named).by(&vendor)).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    expected["alerts_to"] = json!([
+        {"email": "ada@globex.example", "language": null},
+        {"email": "bob@globex.example", "language": "en"},
+    ]);
+    assert_eq!(house.plain(&changed.json()), expected);
+    for (item, code) in [
+        (json!("nobody"), "invalid-email"),
+        (json!({"language": "fr"}), "wrong-type"),
+        (json!({"email": "a@b.example", "language": "xx"}), "unknown-language"),
+        (json!({"email": "a@b.example", "name": "A"}), "unknown-field"),
+    ] {
+        let wrong = json!({"alerts_to": [item]});
+        let refused = house.send(Call::new("PATCH", GLOBEX).json(&wrong).by(&vendor)).await;
+        assert_eq!((refused.status, refused.code().as_str()), (422, "invalid-request"));
+        let problem: serde_json::Value = serde_json::from_str(&refused.text).unwrap();
+        let error = &problem["errors"][0];
+        assert_eq!((&error["pointer"], &error["code"]), (&json!("/alerts_to/0"), &json!(code)));
+    }
 
     let again = house.post(&vendor, "/v1/clients", client("globex")).await;
     assert_eq!((again.status, again.code().as_str()), (409, "client-exists"));

@@ -51,7 +51,7 @@ const fn call(
 }
 
 /// All of them, in an order in which one after the other can be called.
-const ROUTES: [Route; 59] = [
+const ROUTES: [Route; 60] = [
     get("", READS, 200),
     call("PATCH", "", r#"{"name": "Globex {n}"}"#, VENDOR, 200),
     get("/contracts", READS, 200),
@@ -130,6 +130,7 @@ const ROUTES: [Route; 59] = [
     ),
     call("PATCH", "/codes/{batch}", r#"{"state": "paused"}"#, ADMINISTRATION, 200),
     call("POST", "/codes/{batch}/codes", r#"{"count": 1}"#, ADMINISTRATION, 201),
+    call("POST", "/codes/{batch}/send", r#"{"emails": "{n}@x.example"}"#, ADMINISTRATION, 200),
     call("POST", "/codes/{batch}/release", "{}", ADMINISTRATION, 200),
     get("/imports", READS, 200),
     get("/imports/{import}", READS, 200),

@@ -19,6 +19,7 @@ use seatkeeper_domain::code::{
     Batch, BatchState, Code, CodeHash, CodeKind, CodeRecord, Redemption, Steering,
 };
 use seatkeeper_domain::contract::Sublicense;
+use seatkeeper_domain::contract::Warned;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
 use seatkeeper_domain::ids::{BatchId, GroupId, ImportId, LearnerId, SublicenseId};
 use seatkeeper_domain::invitation::{Delivery, Grant, Invitation, InvitationStatus};
@@ -71,6 +72,8 @@ enum Bit {
     RemoveCode(u32, u8, u32),
     LotIsOpen(u8, u8),
     BarLot(u8, u8),
+    Mailed(u8, u32),
+    Warned(u8, Option<u8>),
     UseCode(u32, u32),
     CountRedemption(u8, u32, Option<u32>),
     ListRedemption(u8, u32),
@@ -152,6 +155,9 @@ fn any_bit() -> impl Strategy<Value = Bit> {
             .prop_map(|(code, batch, index)| Bit::RemoveCode(code, batch, index)),
         1 => (0..2_u8, 0..2_u8).prop_map(|(batch, lane)| Bit::LotIsOpen(batch, lane)),
         1 => (0..2_u8, 0..2_u8).prop_map(|(batch, lane)| Bit::BarLot(batch, lane)),
+        1 => (0..2_u8, 0..2_u32).prop_map(|(batch, first)| Bit::Mailed(batch, first)),
+        1 => (0..3_u8, proptest::option::of(0..2_u8))
+            .prop_map(|(seen, low)| Bit::Warned(seen, low)),
         2 => (0..2_u32, learner.clone()).prop_map(|(code, who)| Bit::UseCode(code, who)),
         2 => (0..2_u8, 0..2_u32, option(3))
             .prop_map(|(batch, seen, max)| Bit::CountRedemption(batch, seen, max)),
@@ -452,6 +458,19 @@ impl Both {
             Bit::LotIsOpen(batch, lane) => {
                 Step::LotIsOpen { batch_id: batch_id(batch), lot: 0, lane }
             }
+            Bit::Mailed(batch, first) => {
+                Step::ListMailed { batch_id: batch_id(batch), first, to: vec![self.learner(first)] }
+            }
+            Bit::Warned(seen, low) => Step::NoteWarned {
+                contract_id: world.contract.contract_id,
+                seen: u32::from(seen),
+                warned: Warned {
+                    version: u32::from(seen) + 1,
+                    low: low.map(u64::from),
+                    ending: None,
+                },
+                again_at: low.map(|_| change.at),
+            },
             Bit::BarLot(batch, lane) => Step::BarLot { batch_id: batch_id(batch), lot: 0, lane },
             Bit::UseCode(number, who) => {
                 Step::UseCode { hash: self.code(number), learner_id: self.learner(who) }
@@ -566,6 +585,9 @@ impl Both {
             let place = ports.invitation_place(client, self.invitation(number)).await;
             tell(format!("place {number}"), format!("{:?}", place.expect("readable")));
         }
+        let contract = ports.contract(client, self.world.contract.contract_id).await;
+        let warned = contract.expect("readable").map(|contract| contract.warned);
+        tell("warned".into(), format!("{warned:?}"));
         let page = PageRequest { limit: 50, cursor: None };
         for number in 0..2_u8 {
             let cohort = ports.cohort(&self.cohort(number)).await.expect("readable");
@@ -574,6 +596,10 @@ impl Both {
             tell(format!("batch {number}"), format!("{batch:?}"));
             let sealed = ports.sealed_codes(client, batch_id(number)).await.expect("readable");
             tell(format!("sealed {number}"), format!("{sealed:?}"));
+            let mailed = ports.mailed_to(client, batch_id(number)).await.expect("readable");
+            tell(format!("mailed {number}"), format!("{mailed:?}"));
+            let run = ports.sealed_run(client, batch_id(number), 0).await.expect("readable");
+            tell(format!("first run {number}"), format!("{run:?}"));
             let list = ports.redemptions(client, batch_id(number), &page).await.expect("readable");
             tell(format!("redemptions {number}"), format!("{:?}", list.items));
             let code = ports.code(client, self.code(u32::from(number))).await.expect("readable");

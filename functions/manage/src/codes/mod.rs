@@ -45,6 +45,7 @@ pub(crate) fn routes() -> Router<Shared<Store>> {
         .route("/v1/clients/{client}/codes", post(issue).get(list))
         .route("/v1/clients/{client}/codes/{batch}", get(one).patch(steer::steer))
         .route("/v1/clients/{client}/codes/{batch}/codes", post(steer::add))
+        .route("/v1/clients/{client}/codes/{batch}/send", post(steer::send))
         .route("/v1/clients/{client}/codes/{batch}/release", post(steer::release))
         .route("/v1/clients/{client}/codes/{batch}/download", get(download::download))
         .route("/v1/clients/{client}/codes/{batch}/redemptions", get(redemptions))

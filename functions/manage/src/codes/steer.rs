@@ -4,7 +4,9 @@ use axum::extract::State;
 use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::add_codes::{AddCodes, More, add_codes, lot_codes};
+use seatkeeper_domain::actions::invite::ADDRESSES_MAX;
 use seatkeeper_domain::actions::release_batch::release_batch;
+use seatkeeper_domain::actions::send_codes::{SendCodes, send_codes};
 use seatkeeper_domain::actions::steer_batch::{SteerBatch, Target, steer_batch};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::code::CODES_MAX;
@@ -15,7 +17,7 @@ use seatkeeper_http::body::{Fields, Payload, choice, integer};
 use seatkeeper_http::caller::ADMINISTRATION;
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
-use seatkeeper_http::{Answer, Problem, Shared, SignedIn, views};
+use seatkeeper_http::{Answer, Problem, Shared, SignedIn, person, views};
 use serde_json::json;
 
 use super::{REDEMPTIONS_MAX, batch_of, code, moment, refuse_repeated, shown, warnings};
@@ -103,6 +105,30 @@ fn more(payload: &Payload) -> Result<More, Problem> {
         fields.refuse("count", "required", detail);
     }
     fields.finish(|| own.map(More::Own).or(count.map(More::Generated)))
+}
+
+/// `POST …/codes/{batch}/send`: a code by mail to each address.
+pub(super) async fn send(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, batch)): Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
+    let mut fields = Fields::of(&payload)?;
+    let addresses = fields.required("emails", person::addresses(ADDRESSES_MAX));
+    let addresses = fields.finish(|| addresses)?;
+    let batch_id = batch_of(&app, &client, &batch).await?.batch_id;
+    let (app, caller) = (&app, signed_in.caller());
+    let command = &SendCodes { client_id: client, batch_id, addresses };
+    let work = |op: Op| async move {
+        let keys = &app.edge.keys;
+        let sent = send_codes(&app.store, &app.clock, keys, caller, op, command).await?;
+        let results: Vec<_> = sent.results.iter().map(views::mailed_code).collect();
+        Ok(Answer::ok(&json!({"results": results, "left": sent.left})))
+    };
+    app.once().answer(&caller.subject, &request, &payload, work).await
 }
 
 /// `POST …/codes/{batch}/release`: the seats of everyone the batch let in.

@@ -76,7 +76,7 @@ pub async fn hear_of_mail(
             return Ok(());
         }
         let copied = owed.intent.copy_to.is_some();
-        about = owed.intent.subjects.get(tag.mail as usize).copied().filter(|_| !copied);
+        about = owed.intent.subjects.get(tag.mail as usize).cloned().filter(|_| !copied);
         let Some(resolved) = owed.resolve(tag.mail, clock.now()) else { break };
         if ports.advance(&tag.place, &owed, &resolved).await? {
             break;
@@ -100,7 +100,12 @@ pub async fn hear_of_mail(
 pub(crate) fn told_learner(about: &Subject) -> Option<LearnerId> {
     match about {
         Subject::Seat { learner, .. } | Subject::Account { learner, .. } => Some(*learner),
-        Subject::Invitation { .. } | Subject::Reminder { .. } | Subject::Import { .. } => None,
+        Subject::Invitation { .. }
+        | Subject::Reminder { .. }
+        | Subject::Import { .. }
+        | Subject::Code { .. }
+        | Subject::StockLow { .. }
+        | Subject::ContractEnding { .. } => None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::actions::address_list::{AddressList, AddressResult};
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
 use crate::actions::invitations::expires_at;
 use crate::actions::seating::{
@@ -57,20 +58,11 @@ pub struct Invite {
 #[derive(Clone)]
 pub struct Invited {
     /// A verdict per address, in the order given; the later copies of an address are one.
-    pub results: Vec<AddressResult>,
+    pub results: Vec<AddressResult<Verdict>>,
     /// The pool's stock when the first seat was to be taken; none where none had to be.
     pub stock_before: Option<Stock>,
     /// The pool's stock now.
     pub stock: Stock,
-}
-
-/// What came of one address.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AddressResult {
-    /// The address, normalized where that was possible.
-    pub email: String,
-    /// What came of it.
-    pub verdict: Verdict,
 }
 
 /// What came of one address.
@@ -132,12 +124,6 @@ pub enum InviteError {
     Store(#[from] StoreError),
 }
 
-/// Takes a pasted list apart: at commas, semicolons, spaces and line breaks.
-pub fn split_addresses(text: &str) -> Vec<String> {
-    let parts = text.split(|c: char| matches!(c, ',' | ';') || c.is_whitespace());
-    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
 /// Invites addresses, in order, until the stock ends. Accounts of the client without a seat in the
 /// pool are given theirs at once.
 pub async fn invite(
@@ -154,14 +140,14 @@ pub async fn invite(
     check_confined(caller, &command.grant)?;
     check_grant(ports, &ground, caller, &command.grant.roles, &command.grant.group_ids).await?;
     term(&ground, &asked(command), now)?;
-    let list = List::of(&command.addresses);
+    let list = AddressList::of(&command.addresses);
     let inviting = Inviting { ports, clock, keys, caller, op, command, ground: &ground };
     let (outcomes, stock_before) = inviting.all(&list.unique).await?;
     let nobody = outcomes.iter().all(|outcome| *outcome == Outcome::NoSeats);
     if nobody && !outcomes.is_empty() {
         return Err(InviteError::NoSeatsLeft(outcomes.len()));
     }
-    let results = list.results(&outcomes, |email, outcome| {
+    let verdict = |email: &EmailAddress, outcome| {
         let learner_id = keys.learner_id(client, email);
         let invitation_id = keys.invitation_id(client, ground.pool, email);
         match outcome {
@@ -175,7 +161,8 @@ pub async fn invite(
             Outcome::Added => Verdict::Added { learner_id },
             Outcome::NoSeats => Verdict::NoSeatsLeft,
         }
-    });
+    };
+    let results = list.results(&outcomes, verdict, Verdict::Duplicate, Verdict::Invalid);
     let stock = ports.stock(client, ground.pool).await?;
     let missing = || StoreError::Broken("a pool just used is not there".to_owned());
     Ok(Invited { results, stock_before, stock: stock.ok_or_else(missing)? })
@@ -198,71 +185,6 @@ fn asked(command: &Invite) -> TermRequest {
         end_on: command.grant.end_on,
         duration_days: None,
         delete_on: command.grant.delete_on,
-    }
-}
-
-/// The list as given, and its addresses without repeats.
-struct List {
-    entries: Vec<Entry>,
-    unique: Vec<EmailAddress>,
-}
-
-/// One entry of the list, as it was given.
-enum Entry {
-    /// The place among the unique addresses.
-    First(usize),
-    /// A later copy of that one.
-    Again(usize),
-    Invalid(String, InvalidEmail),
-}
-
-impl List {
-    fn of(given: &[String]) -> Self {
-        let mut places: BTreeMap<EmailAddress, (usize, bool)> = BTreeMap::new();
-        let mut list = Self { entries: Vec::new(), unique: Vec::new() };
-        for text in given {
-            let email = match EmailAddress::parse(text) {
-                Ok(email) => email,
-                Err(error) => {
-                    list.entries.push(Entry::Invalid(text.trim().to_owned(), error));
-                    continue;
-                }
-            };
-            match places.get_mut(&email) {
-                None => {
-                    places.insert(email.clone(), (list.unique.len(), false));
-                    list.entries.push(Entry::First(list.unique.len()));
-                    list.unique.push(email);
-                }
-                Some((_, told)) if *told => {}
-                Some((place, told)) => {
-                    *told = true;
-                    list.entries.push(Entry::Again(*place));
-                }
-            }
-        }
-        list
-    }
-
-    fn results(
-        &self,
-        outcomes: &[Outcome],
-        verdict: impl Fn(&EmailAddress, Outcome) -> Verdict,
-    ) -> Vec<AddressResult> {
-        let result = |entry: &Entry| match entry {
-            Entry::Invalid(text, error) => {
-                AddressResult { email: text.clone(), verdict: Verdict::Invalid(*error) }
-            }
-            Entry::Again(place) => AddressResult {
-                email: self.unique[*place].to_string(),
-                verdict: Verdict::Duplicate,
-            },
-            Entry::First(place) => AddressResult {
-                email: self.unique[*place].to_string(),
-                verdict: verdict(&self.unique[*place], outcomes[*place]),
-            },
-        };
-        self.entries.iter().map(result).collect()
     }
 }
 
@@ -657,7 +579,7 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
         if !draft.mails.is_empty() {
             let told = intent(&mut draft.mails, None, due_at);
             let invited = |subject: &&Subject| matches!(subject, Subject::Invitation { .. });
-            let first = told.subjects.iter().find(invited).copied();
+            let first = told.subjects.iter().find(invited).cloned();
             if let (Some(to), Some(first), true) = (&self.command.copy_to, first, may_copy) {
                 let copied = MailIntent { subjects: vec![first], ..told.clone() };
                 change.step(Step::Mail(copy_of(&copied, to.clone(), change.at)));
@@ -726,35 +648,6 @@ fn read_receipt(receipt: &Value) -> Result<Vec<Outcome>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pasted_list_is_taken_apart_at_commas_semicolons_blanks_and_lines() {
-        assert_eq!(
-            split_addresses("a@x.fr; b@x.fr,c@x.fr\r\n\td@x.fr  e@x.fr;;\n"),
-            ["a@x.fr", "b@x.fr", "c@x.fr", "d@x.fr", "e@x.fr"]
-        );
-        assert!(split_addresses(" ;,\n").is_empty());
-    }
-
-    #[test]
-    fn later_copies_of_an_address_are_one_duplicate() {
-        let given = ["a@x.fr", "nope", "b@x.fr", "A@X.fr", "b@x.fr", "a@x.fr"].map(str::to_owned);
-        let list = List::of(&given);
-        assert_eq!(list.unique.len(), 2);
-        let outcomes = [Outcome::NoSeats, Outcome::NoSeats];
-        let results = list.results(&outcomes, |_, _| Verdict::NoSeatsLeft);
-        let shown: Vec<_> = results.iter().map(|r| (r.email.as_str(), r.verdict)).collect();
-        assert_eq!(
-            shown,
-            [
-                ("a@x.fr", Verdict::NoSeatsLeft),
-                ("nope", Verdict::Invalid(InvalidEmail::Form)),
-                ("b@x.fr", Verdict::NoSeatsLeft),
-                ("a@x.fr", Verdict::Duplicate),
-                ("b@x.fr", Verdict::Duplicate),
-            ]
-        );
-    }
 
     #[test]
     fn a_receipt_reads_back_and_holds_no_address() {

@@ -269,16 +269,33 @@ pub async fn batch_codes(
     client: &ClientId,
     batch: BatchId,
 ) -> Result<Vec<Code>, StoreError> {
+    Ok(batch_runs(ports, keys, client, batch).await?.concat())
+}
+
+/// The same, run by run.
+pub(super) async fn batch_runs(
+    ports: &impl CodeBook,
+    keys: &Keys,
+    client: &ClientId,
+    batch: BatchId,
+) -> Result<Vec<Vec<Code>>, StoreError> {
+    let sealed = ports.sealed_codes(client, batch).await?;
+    let runs = sealed.iter().enumerate();
+    runs.map(|(run, sealed)| unsealed(keys, client, batch, run, sealed)).collect()
+}
+
+/// The codes of one sealed run.
+pub(super) fn unsealed(
+    keys: &Keys,
+    client: &ClientId,
+    batch: BatchId,
+    run: usize,
+    sealed: &[u8],
+) -> Result<Vec<Code>, StoreError> {
     let broken = || StoreError::Broken("a sealed run of codes cannot be opened".to_owned());
-    let mut codes = Vec::new();
-    for (run, sealed) in ports.sealed_codes(client, batch).await?.iter().enumerate() {
-        let plain = keys.open(&sealing_context(client, batch, run), sealed).ok_or_else(broken)?;
-        let text = String::from_utf8(plain).map_err(|_| broken())?;
-        for line in text.lines() {
-            codes.push(Code::parse(line).map_err(|_| broken())?);
-        }
-    }
-    Ok(codes)
+    let plain = keys.open(&sealing_context(client, batch, run), sealed).ok_or_else(broken)?;
+    let text = String::from_utf8(plain).map_err(|_| broken())?;
+    text.lines().map(|line| Code::parse(line).map_err(|_| broken())).collect()
 }
 
 /// Adds the steps that keep codes under seal, in runs from `first_run` on.

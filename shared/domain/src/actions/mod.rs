@@ -5,6 +5,7 @@ pub mod accept_invitation;
 pub mod add_client;
 pub mod add_codes;
 pub mod add_group;
+pub mod address_list;
 pub mod allocate_seats;
 pub mod cancel_import;
 pub mod change_address;
@@ -33,6 +34,7 @@ pub mod resend_invitation;
 pub mod return_blocks;
 pub mod run_import;
 pub mod seating;
+pub mod send_codes;
 pub mod send_mail;
 mod set_aside;
 mod settle_blocks;
@@ -43,6 +45,7 @@ pub mod sweep;
 pub mod tickets;
 pub mod transfer_seat;
 pub mod undo_import;
+pub mod warn_client;
 
 use crate::change::{Change, Refused, Step, StoreError};
 

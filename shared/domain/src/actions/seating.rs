@@ -263,7 +263,7 @@ pub fn copy_of(intent: &MailIntent, to: EmailAddress, now: Timestamp) -> MailInt
         key: format!("copy#{}", intent.key),
         cohort: None,
         due_at: now,
-        subjects: intent.subjects.iter().take(1).copied().collect(),
+        subjects: intent.subjects.iter().take(1).cloned().collect(),
         copy_to: Some(to),
         ..intent.clone()
     }

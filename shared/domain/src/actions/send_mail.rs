@@ -6,8 +6,12 @@
 use jiff::Timestamp;
 
 use crate::actions::hear_of_mail::{tell_invitation, tell_learner, told_learner};
+use crate::actions::send_codes::mailed_code;
+use crate::actions::warn_client::looked_at;
 use crate::change::StoreError;
-use crate::client::Client;
+use crate::client::{AlertRecipient, Client};
+use crate::code::{Batch, Code};
+use crate::contract::{Contract, ContractStatus};
 use crate::email::EmailAddress;
 use crate::ids::{ClientId, InvitationId};
 use crate::import_run::ImportRun;
@@ -16,8 +20,9 @@ use crate::learner::{Learner, Seat};
 use crate::outbox::{LEASE, Letter, MailPlace, Owed, Settlement, Subject, TRIES};
 use crate::pace::Turns;
 use crate::ports::{
-    About, Catalog, Clock, Deliveries, Handover, IdSource, ImportLog, MailTag, Mailer, Outbox,
-    PaceBook, People, Reader, Refusal, Suppressions, Writer, WrittenMail,
+    About, Catalog, Clock, CodeBook, Deliveries, Handover, IdSource, ImportLog, Ledger, MailTag,
+    Mailer, Outbox, PaceBook, People, Reader, Refusal, SeatsLeft, Suppressions, Writer,
+    WrittenMail,
 };
 use crate::secrets::Keys;
 
@@ -26,11 +31,19 @@ const ROUNDS: u32 = 12;
 
 /// What sending needs of the store.
 pub trait SendPorts:
-    Outbox + Deliveries + Suppressions + PaceBook + Catalog + People + ImportLog
+    Outbox + Deliveries + Suppressions + PaceBook + Catalog + People + ImportLog + CodeBook + Ledger
 {
 }
-impl<P: Outbox + Deliveries + Suppressions + PaceBook + Catalog + People + ImportLog> SendPorts
-    for P
+impl<P> SendPorts for P where
+    P: Outbox
+        + Deliveries
+        + Suppressions
+        + PaceBook
+        + Catalog
+        + People
+        + ImportLog
+        + CodeBook
+        + Ledger
 {
 }
 
@@ -101,6 +114,9 @@ enum Found {
     Invitation(Box<Invitation>),
     Reminder(Box<Invitation>),
     Import(Box<ImportRun>),
+    Code(Box<(Batch, Code, EmailAddress)>),
+    StockLow(Box<(Contract, SeatsLeft, AlertRecipient)>),
+    ContractEnding(Box<(Contract, SeatsLeft, AlertRecipient)>),
 }
 
 /// What became of one mail.
@@ -246,6 +262,29 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 let told = run.filter(|run| run.status.is_news());
                 told.map(|run| Found::Import(Box::new(run)))
             }
+            Some(Subject::Code { batch, run, place, to }) => {
+                let found =
+                    mailed_code(&self.store, &self.keys, client, (*batch, *run, *place), now);
+                let found = found.await?;
+                found.map(|(batch, code)| Found::Code(Box::new((batch, code, to.clone()))))
+            }
+            Some(Subject::StockLow { contract, at, to }) => {
+                let found = looked_at(&self.store, client, *contract).await?;
+                let low = found.filter(|(_, left)| left.available <= *at);
+                low.map(|(contract, left)| Found::StockLow(Box::new((contract, left, to.clone()))))
+            }
+            Some(Subject::ContractEnding { contract, to, .. }) => {
+                let found = looked_at(&self.store, client, *contract).await?;
+                let owner = self.store.client(client).await?;
+                let ends = |contract: &Contract| {
+                    let zone = owner.as_ref().map(|owner| owner.time_zone.zone());
+                    zone.is_some_and(|zone| contract.status(now, zone) != ContractStatus::Ended)
+                };
+                let ending = found.filter(|(contract, _)| ends(contract));
+                ending.map(|(contract, left)| {
+                    Found::ContractEnding(Box::new((contract, left, to.clone())))
+                })
+            }
         })
     }
 
@@ -292,6 +331,18 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
             }
             Found::Reminder(invitation) => (About::Reminder(invitation), Some(version(invitation))),
             Found::Import(run) => (About::Import { run, to }, None),
+            Found::Code(code) => {
+                let (batch, code, to) = code.as_ref();
+                (About::Code { batch, code, to }, None)
+            }
+            Found::StockLow(low) => {
+                let (contract, left, to) = low.as_ref();
+                (About::StockLow { contract, left: *left, to }, None)
+            }
+            Found::ContractEnding(ending) => {
+                let (contract, left, to) = ending.as_ref();
+                (About::ContractEnding { contract, left: *left, to }, None)
+            }
         };
         let copied = owed.intent.copy_to.is_some() && !matches!(found, Found::Import(_));
         let reader = if copied { Reader::Administrator } else { Reader::Learner };
@@ -462,6 +513,8 @@ fn addressee<'a>(owed: &'a Owed, found: &'a Found) -> Option<&'a EmailAddress> {
         Found::Seat(both, _) => Some(&both.0.email),
         Found::Account(learner, _) => Some(&learner.email),
         Found::Invitation(invitation) | Found::Reminder(invitation) => Some(&invitation.email),
+        Found::Code(code) => Some(&code.2),
+        Found::StockLow(warning) | Found::ContractEnding(warning) => Some(&warning.2.email),
         Found::Import(_) => None,
     })
 }

@@ -16,6 +16,7 @@ use crate::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
 use crate::actions::prove_pool::{Mismatch, PROVEN_FOR, Proven, SETTLED_AFTER, prove};
 use crate::actions::return_blocks::return_forgotten_blocks;
 use crate::actions::send_mail::{MailRoom, Posted, SendPorts, Standing};
+use crate::actions::warn_client::warn_client;
 use crate::change::StoreError;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, PoolId};
@@ -65,6 +66,8 @@ pub struct Swept {
     pub blocks_returned: u32,
     /// Imports that waited in vain for their file or their commit.
     pub imports_cancelled: u32,
+    /// Mails owed to clients whose stock runs low or whose contract ends.
+    pub warnings_owed: u32,
     /// Pools whose counters agree with their trail.
     pub pools_proven: u32,
     /// Pools that were too busy to be proved.
@@ -134,6 +137,9 @@ where
     }
     if let Err(error) = forgotten_imports(room, until, &mut swept).await {
         swept.trouble("waiting imports", "", error);
+    }
+    if let Err(error) = contracts_to_look_at(room, until, &mut swept).await {
+        swept.trouble("contracts", "", error);
     }
     if let Err(error) = due_mails(room, until, &mut swept).await {
         swept.trouble("mails", "", error);
@@ -270,6 +276,28 @@ where
             Ok(true) => swept.imports_cancelled += 1,
             Ok(false) => {}
             Err(error) => swept.trouble("import", id, error),
+        }
+    }
+    Ok(())
+}
+
+async fn contracts_to_look_at<P, M, W, C, I>(
+    room: &MailRoom<P, M, W, C, I>,
+    until: Timestamp,
+    swept: &mut Swept,
+) -> Result<(), StoreError>
+where
+    P: SweepPorts,
+    C: Clock,
+    I: IdSource,
+{
+    for (client, id) in room.store.due_contracts(room.clock.now(), ITEMS).await? {
+        if room.clock.now() >= until {
+            break;
+        }
+        match warn_client(&room.store, &room.clock, &room.ids, &client, id).await {
+            Ok(owed) => swept.warnings_owed += owed,
+            Err(error) => swept.trouble("contract", id, error),
         }
     }
     Ok(())

@@ -201,6 +201,10 @@ fn check_mails(tenant: &Tenant) -> Result<(), Broken> {
                     .is_some_and(|known| known.version >= *version),
                 Subject::Account { learner, .. } => tenant.learners.contains_key(learner),
                 Subject::Import { import } => tenant.imports.contains_key(import),
+                Subject::Code { batch, .. } => tenant.batches.contains_key(batch),
+                Subject::StockLow { contract, .. } | Subject::ContractEnding { contract, .. } => {
+                    tenant.contracts.contains_key(contract)
+                }
             };
             demand("I4", happened, || format!("told of what did not happen: {subject:?}"))?;
         }

@@ -113,6 +113,7 @@ struct Tenant {
     batches: BTreeMap<BatchId, Marked<Batch>>,
     codes: BTreeMap<String, CodeRecord>,
     sealed_codes: BTreeMap<(BatchId, u32), Marked<Vec<u8>>>,
+    mailed_codes: BTreeMap<(BatchId, u32), Marked<Vec<LearnerId>>>,
     barred_lots: BTreeSet<(BatchId, u32, u8)>,
     redemptions: BTreeMap<(BatchId, Timestamp, LearnerId), Marked<Redemption>>,
     imports: BTreeMap<ImportId, Marked<ImportRun>>,

@@ -170,6 +170,18 @@ impl Catalog for Ports {
         Ok(self.still(client, |of| Some(of.sublicenses.get(&sublicense)?.value.clone())))
     }
 
+    async fn sublicenses_of(
+        &self,
+        client: &ClientId,
+        contract: ContractId,
+    ) -> Result<Vec<Sublicense>, StoreError> {
+        let own = |of: &super::Tenant| {
+            let all = of.sublicenses.values().map(|known| &known.value);
+            Some(all.filter(|known| known.contract_id == contract).cloned().collect())
+        };
+        Ok(self.still(client, own).unwrap_or_default())
+    }
+
     async fn groups(&self, client: &ClientId) -> Result<Vec<Group>, StoreError> {
         let groups = |of: &super::Tenant| {
             Some(of.groups.values().map(|group| group.value.clone()).collect())
@@ -303,6 +315,35 @@ impl CodeBook for Ports {
                 Some(runs.map(|(_, run)| run.value.clone()).collect())
             });
             Ok(runs.unwrap_or_default())
+        })
+        .await
+    }
+
+    async fn sealed_run(
+        &self,
+        client: &ClientId,
+        batch: BatchId,
+        run: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.call("sealed_run", |model| {
+            Ok(of(model, client, |tenant| {
+                Some(tenant.sealed_codes.get(&(batch, run))?.value.clone())
+            }))
+        })
+        .await
+    }
+
+    async fn mailed_to(
+        &self,
+        client: &ClientId,
+        batch: BatchId,
+    ) -> Result<BTreeSet<LearnerId>, StoreError> {
+        self.call("mailed_to", |model| {
+            let all = of(model, client, |tenant| {
+                let lists = tenant.mailed_codes.range((batch, 0)..=(batch, u32::MAX));
+                Some(lists.flat_map(|(_, list)| list.value.clone()).collect())
+            });
+            Ok(all.unwrap_or_default())
         })
         .await
     }

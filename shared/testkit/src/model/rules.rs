@@ -28,7 +28,9 @@ fn target(place: usize, step: &Step) -> String {
     match step {
         Step::AddClient(_) | Step::ReplaceClient(_) => "client".to_owned(),
         Step::AddContract(record) => format!("contract {}", record.contract_id),
-        Step::AddModules { contract_id, .. } => format!("contract {contract_id}"),
+        Step::AddModules { contract_id, .. } | Step::NoteWarned { contract_id, .. } => {
+            format!("contract {contract_id}")
+        }
         Step::TakeReference { reference, .. } => format!("reference {reference}"),
         Step::AddSublicense(record) => format!("sublicense {}", record.sublicense_id),
         Step::AddGroup(group) => format!("group {}", group.group_id),
@@ -75,6 +77,7 @@ fn target(place: usize, step: &Step) -> String {
         Step::AddSealedCodes { batch_id, run, .. } | Step::RemoveSealedCodes { batch_id, run } => {
             format!("sealed {batch_id} {run}")
         }
+        Step::ListMailed { batch_id, first, .. } => format!("mailed {batch_id} {first}"),
         Step::ListRedemption { batch_id, redemption } => {
             format!("redemption {batch_id} {} {}", redemption.at, redemption.learner_id)
         }
@@ -97,6 +100,10 @@ impl Model {
             Step::AddContract(record) => !of.contracts.contains_key(&record.contract_id),
             Step::TakeReference { reference, .. } => !of.references.contains_key(reference),
             Step::AddModules { contract_id, .. } => of.contracts.contains_key(contract_id),
+            Step::NoteWarned { contract_id, seen, .. } => {
+                let known = of.contracts.get(contract_id).map(|known| &known.value);
+                known.is_some_and(|known| known.warned.version == *seen)
+            }
             Step::AddSublicense(record) => !of.sublicenses.contains_key(&record.sublicense_id),
             Step::AddGroup(group) => !of.groups.contains_key(&group.group_id),
             Step::TakeGroupName { folded, .. } => !of.group_names.contains_key(folded),
@@ -239,6 +246,9 @@ impl Model {
             Step::LotIsOpen { batch_id, lot, lane } => {
                 !of.barred_lots.contains(&(*batch_id, *lot, *lane))
             }
+            Step::ListMailed { batch_id, first, .. } => {
+                !of.mailed_codes.contains_key(&(*batch_id, *first))
+            }
             Step::AddSealedCodes { batch_id, run, .. } => {
                 !of.sealed_codes.contains_key(&(*batch_id, *run))
             }
@@ -281,7 +291,9 @@ impl Model {
         match step {
             Step::AddClient(_) | Step::ReplaceClient(_) => self.clients.get(&change.client_id)?.op,
             Step::AddContract(record) => of.contracts.get(&record.contract_id)?.op,
-            Step::AddModules { contract_id, .. } => of.contracts.get(contract_id)?.op,
+            Step::AddModules { contract_id, .. } | Step::NoteWarned { contract_id, .. } => {
+                of.contracts.get(contract_id)?.op
+            }
             Step::TakeReference { reference, .. } => of.references.get(reference)?.op,
             Step::AddSublicense(record) => of.sublicenses.get(&record.sublicense_id)?.op,
             Step::AddGroup(group) => of.groups.get(&group.group_id)?.op,
@@ -334,6 +346,9 @@ impl Model {
             | Step::RemoveSealedCodes { batch_id, run } => {
                 of.sealed_codes.get(&(*batch_id, *run))?.op
             }
+            Step::ListMailed { batch_id, first, .. } => {
+                of.mailed_codes.get(&(*batch_id, *first))?.op
+            }
             Step::ListRedemption { batch_id, redemption } => {
                 of.redemptions.get(&(*batch_id, redemption.at, redemption.learner_id))?.op
             }
@@ -380,6 +395,11 @@ impl Tenant {
                 if let Some(contract) = self.contracts.get_mut(contract_id) {
                     contract.value.modules = modules.iter().cloned().collect();
                     contract.value.version += 1;
+                }
+            }
+            Step::NoteWarned { contract_id, warned, .. } => {
+                if let Some(contract) = self.contracts.get_mut(contract_id) {
+                    contract.value.warned = *warned;
                 }
             }
             Step::AddSublicense(record) => {
@@ -581,6 +601,10 @@ impl Tenant {
             Step::AddSealedCodes { batch_id, run, sealed } => {
                 let sealed = Marked::by(change, sealed.clone());
                 self.sealed_codes.insert((*batch_id, *run), sealed);
+            }
+            Step::ListMailed { batch_id, first, to } => {
+                let to = Marked::by(change, to.clone());
+                self.mailed_codes.insert((*batch_id, *first), to);
             }
             Step::BarLot { batch_id, lot, lane } => {
                 self.barred_lots.insert((*batch_id, *lot, *lane));
