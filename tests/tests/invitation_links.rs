@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -11,10 +12,12 @@ use http::{HeaderMap, StatusCode};
 use seatkeeper_domain::actions::open_contract::open_contract;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::contract::Contract;
-use seatkeeper_domain::ids::ContractId;
+use seatkeeper_domain::ids::{ContractId, InvitationId};
 use seatkeeper_domain::language::Languages;
+use seatkeeper_domain::link::Link;
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{IdSource as _, People as _};
+use seatkeeper_domain::secrets::Keys;
 use seatkeeper_http::caller::ClaimNames;
 use seatkeeper_http::config::EdgeConfig;
 use seatkeeper_http::{App, Shared, edge};
@@ -421,7 +424,7 @@ async fn a_program_accepts_and_a_repeat_under_the_key_gets_another_ticket() {
 async fn the_list_shows_what_is_pending_and_to_a_group_administrator_only_theirs() {
     let house = House::with_seats(5).await;
     let (_, cancelled) = house.token("a@example.org").await;
-    let (_, pending) = house.token("b@example.org").await;
+    let (open, pending) = house.token("b@example.org").await;
     house.play_on("cancel", &cancelled).await;
     let read = async |path: &str, query: &str, role: &str| {
         let file = "../events/manage/list_learners.json";
@@ -447,12 +450,67 @@ async fn the_list_shows_what_is_pending_and_to_a_group_administrator_only_theirs
     );
     let all = read("", "", "service").await.json();
     assert_eq!(all["items"].as_array().unwrap().len(), 2);
+    // Whoever has accepted is not pending any more.
+    assert_eq!(house.play_link("accept_program", &open).await.status, 200);
+    let list = read("", "status=pending", "client_admin").await.json();
+    assert_eq!(list["items"], json!([]));
+    let list = read("", "status=accepted", "client_admin").await.json();
+    assert_eq!(list["items"][0]["invitation_id"], json!(pending));
     let one = read(&format!("/{cancelled}"), "", "client_admin").await;
     assert_eq!((one.status.as_u16(), &one.json()["status"]), (200, &json!("cancelled")));
     assert_eq!(read("", "status=lost", "client_admin").await.status, 422);
     let none = read("", "", "group_admin").await.json();
     assert!(none["items"].as_array().unwrap().is_empty());
     assert_eq!(read(&format!("/{pending}"), "", "group_admin").await.status, 404);
+}
+
+/// Whoever guesses learns nothing from the answer: neither how far a token was right, nor whom it is
+/// of. Status, headers and body are the same to the byte.
+#[tokio::test]
+async fn forged_cut_and_foreign_links_are_answered_alike() {
+    let house = House::with_seats(3).await;
+    let (open, _) = house.token("a@example.org").await;
+    let flipped = |place: usize| {
+        let mut token = open.clone().into_bytes();
+        token[place] = if token[place] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(token).unwrap()
+    };
+    let last = open.len() - 1;
+    let elsewhere = Keys::derive("the root secret of another stack, also long").unwrap();
+    let link = |client: &str, keys: &Keys| {
+        let invitation = InvitationId::from_bits(7);
+        let client = client.parse().unwrap();
+        let path = Link::Invitation { client, invitation, version: 1 }.path(keys);
+        path.strip_prefix("/i/").unwrap().to_owned()
+    };
+    let own = &house.world.keys;
+    let tokens = [
+        "t0kent0kent0kent0ken".to_owned(),
+        flipped(0),
+        flipped(last / 2),
+        flipped(last - 1),
+        open[..last].to_owned(),
+        open[..open.len() / 2].to_owned(),
+        format!("{open}{open}"),
+        "x".to_owned(),
+        link("acme", &elsewhere),
+        link("globex", own),
+        link("acme", own),
+    ];
+    for event in ["show", "accept_form", "accept_program", "decline_form"] {
+        let mut answers = BTreeMap::new();
+        for token in &tokens {
+            let reply = house.play_link(event, token).await;
+            assert_eq!(reply.status, 404, "{event} {token}");
+            assert!(!reply.text.contains(token.as_str()) || token.len() < 2, "{event} {token}");
+            let told = format!("{:?}\n{}", reply.headers, reply.text);
+            answers.entry(told).or_insert_with(Vec::new).push(token.clone());
+        }
+        assert_eq!(answers.len(), 1, "{event}: {answers:#?}");
+    }
+    // The open one is as it was.
+    assert_eq!(house.play_link("show", &open).await.status, 200);
+    assert_eq!(house.world.cloud.sent_mails().len(), 0);
 }
 
 #[tokio::test]

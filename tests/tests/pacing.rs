@@ -17,7 +17,7 @@ use seatkeeper_domain::outbox::{Letter, MailIntent, MailPlace, Subject};
 use seatkeeper_domain::ports::{
     Clock as _, Due as _, Handover, Ledger as _, MailTag, Mailer as _, WrittenMail,
 };
-use seatkeeper_testkit::SentMail;
+use seatkeeper_testkit::{Fault, SentMail, When};
 use seatkeeper_tests::{World, address, runs};
 use serde_json::json;
 
@@ -114,6 +114,25 @@ async fn a_burst_drains_in_order_of_age_and_one_poison_does_not_hold_up_the_rest
     let at_the_rate = SignedDuration::from_secs(i64::try_from(total / 40).unwrap());
     assert!(took < at_the_rate * 112 / 100, "the full rate, and a tenth: {took:?}");
     runs::write("pacing burst", 0, started, json!({"runs": total}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_that_ses_refuses_in_a_burst_goes_out_later_and_holds_up_nobody() {
+    let (world, learner) = paced(40, 50_000).await;
+    owe(&world, learner, 120, 1).await;
+    world.cloud.restart_trace();
+    let refusal = Fault::Refuse { status: 400, code: "MessageRejected" };
+    world.cloud.inject(When::call("SendEmail", 7), refusal);
+    let swept = run_sweep(&world, 2).await;
+    assert_eq!((swept.mails_sent + swept.mails_put_off, swept.mails_put_off), (120, 1));
+    let mails = sent(&world);
+    let first: Vec<_> = mails.iter().map(notification).take(119).collect();
+    assert!(first.is_sorted(), "the others as if nothing had happened");
+    world.clock.advance(SignedDuration::from_mins(1));
+    let again = run_sweep(&world, 3).await;
+    assert_eq!(swept.mails_sent + again.mails_sent, 120);
+    let told: BTreeSet<_> = sent(&world).iter().map(|mail| notification(mail).to_owned()).collect();
+    assert_eq!((sent(&world).len(), told.len()), (120, 120), "each once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -282,6 +282,58 @@ async fn a_learner_of_a_later_day_holds_a_seat_until_then() {
 }
 
 #[tokio::test]
+async fn an_invitation_carries_all_that_was_said_of_its_learner() {
+    let (house, contract) = globex(2).await;
+    let paris = group(&house, "Paris").await;
+    let order = json!({
+        "contract_id": contract, "emails": "zoe@globex.example", "roles": ["learner"],
+        "group_ids": [paris], "labels": ["night", "north"], "language": "de",
+        "additional_info": "two\nlines", "start_on": "2099-03-01", "end_on": "2099-06-30",
+        "delete_on": "2099-12-31", "message": "See you soon", "notify": false,
+    });
+    let invited = house.post(&admin(), &format!("{GLOBEX}/invitations"), order).await;
+    assert_eq!(invited.status, 200, "{}", invited.text);
+    let result = &invited.json()["results"][0];
+    let id = text(&result["invitation_id"]);
+    let shown = house.get(&admin(), &format!("{GLOBEX}/invitations/{id}")).await.json();
+    let said = [
+        ("group_ids", json!([paris])),
+        ("labels", json!(["night", "north"])),
+        ("language", json!("de")),
+        ("start_on", json!("2099-03-01")),
+    ];
+    for (name, value) in &said {
+        assert_eq!(shown[name], *value, "{name}");
+    }
+    let link = text(&result["link"]);
+    let link = &link[link.find("/i/").expect("a page's address")..];
+    let person =
+        json!({"first_name": "Zoé", "last_name": "Durand", "password": "correct horse battery"});
+    let accepted = house.send(Call::post(link, &person)).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.text);
+    let learner = text(&accepted.json()["learner_id"]);
+    let learner = house.get(&admin(), &format!("{GLOBEX}/learners/{learner}")).await.json();
+    for (name, value) in [
+        ("first_name", json!("Zoé")),
+        ("last_name", json!("Durand")),
+        ("roles", json!(["learner"])),
+        ("group_ids", json!([paris])),
+        ("labels", json!(["night", "north"])),
+        ("language", json!("de")),
+        ("additional_info", json!("two\nlines")),
+        ("end_on", json!("2099-06-30")),
+        ("delete_on", json!("2099-12-31")),
+    ] {
+        assert_eq!(learner[name], value, "{name}");
+    }
+    let seat = &learner["seats"][0];
+    assert_eq!(seat["state"], "scheduled");
+    assert_eq!(seat["starts_on"], "2099-03-01");
+    assert_eq!(seat["ends_at"], "2099-06-30T22:00:00Z");
+    assert_eq!(seat["source"], json!({"kind": "invite", "id": id}));
+}
+
+#[tokio::test]
 async fn an_invitation_holds_a_seat_and_an_acceptance_uses_it() {
     let (house, contract) = globex(3).await;
     let path = format!("{GLOBEX}/invitations");
