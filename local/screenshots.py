@@ -20,23 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs" / "screenshots"
 
-#: What the documents show, every letter once: letter, width, dark or light.
-SHOWN = [
-    ("en-invitation", 1280, "light"),
-    ("fr-invitation", 360, "dark"),
-    ("de-reminder", 360, "light"),
-    ("es-code-sent", 360, "light"),
-    ("fr-account-created-password", 360, "light"),
-    ("en-import-finished", 1280, "light"),
-    ("de-stock-low", 360, "dark"),
-    ("en-contract-ending", 360, "light"),
-    ("es-account-created-link", 360, "light"),
-    ("en-account-created", 360, "light"),
-    ("de-added", 360, "light"),
-    ("fr-access-opened", 360, "light"),
-    ("es-redeemed", 360, "light"),
-    ("fr-password-reset", 360, "light"),
-]
+#: What the documents show: every letter at both widths, in the languages by turns, some of them dark.
+LETTERS = {
+    "invitation": "fr", "reminder": "de", "account-created-link": "es", "account-created-password": "fr",
+    "account-created": "en", "added": "de", "access-opened": "fr", "redeemed": "es", "password-reset": "fr",
+    "code-sent": "es", "import-finished": "en", "stock-low": "de", "contract-ending": "en",
+}
+DARK = {("fr-invitation", 360), ("de-stock-low", 360), ("es-code-sent", 1280)}
 
 #: A page shows a mail in a frame, since no window is as narrow as a phone.
 FRAME = """<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="{scheme}">
@@ -64,7 +54,10 @@ def main() -> int:
         letters = Path(scratch) / "letters"
         command = ["cargo", "run", "--quiet", "--locked", "-p", "seatkeeper-mail", "--example", "letters", "--"]
         subprocess.run([*command, str(letters)], cwd=ROOT, check=True)
-        wanted, folder = SHOWN, DOCS
+        both = [(f"{language}-{letter}", width) for letter, language in LETTERS.items() for width in HEIGHTS]
+        wanted = [(*shown, "dark" if shown in DARK else "light") for shown in both]
+        wanted.append(("en-invitation", 1280, "light"))
+        folder = DOCS
         if args.all:
             folder = args.all
             names = sorted(path.stem for path in letters.glob("*.html"))
