@@ -39,6 +39,10 @@ class Letter(Enum):
         "Your import is finished: équipe.csv",
         "Votre import est terminé\N{NO-BREAK SPACE}: équipe.csv",
     )
+    CODE = (
+        "Your code for online training at {}",
+        "Votre code pour la formation en ligne chez {}",
+    )
     REDEEMED = (
         "Your code is redeemed: welcome to {}",
         "Votre code est activé\N{NO-BREAK SPACE}: bienvenue chez {}",

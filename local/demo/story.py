@@ -42,6 +42,9 @@ OMAR = "omar.haddad@example.fr"
 #: The first has an account by then.
 FOUR = (CAMILLE, "yann.colin@example.fr", "alba.simon@example.fr", "ivan.leroy@example.fr")
 FIFTH = "eva.morel@example.fr"
+#: Two whom a code is mailed to.
+MIA = "mia.faure@example.fr"
+NOE = "noe.blanc@example.fr"
 
 
 class Story:
@@ -379,6 +382,17 @@ class Story:
             seconds = self.codes[NINA]["batch"]["batch_id"]
             raised = world.admin.call("PATCH", f"{world.path}/codes/{seconds}", {"max_redemptions": 12})
             stage.check("maximum of the registration code", 12, raised["max_redemptions"])
+        with stage.step("Two cards are mailed, to a pasted list with a slip in it"):
+            sent = world.admin.call("POST", f"{path}/send", {"emails": f"{MIA}; nobody, {NOE}"})
+            outcomes = [one["outcome"] for one in sent["results"]]
+            stage.check("outcomes", ["sent", "rejected", "sent"], outcomes)
+            stage.check("cards left to mail", 4, sent["left"])
+            mails = world.inbox.expect(Due(MIA, Letter.CODE), Due(NOE, Letter.CODE))
+            for mail, card in zip(mails, made["codes"][1:3], strict=True):
+                stage.check(f"the card of {mail.to}", True, card in mail.text)
+            again = world.admin.call("POST", f"{path}/send", {"emails": MIA})
+            stage.check("outcome for one who has a card", "already_sent", again["results"][0]["outcome"])
+            stage.say("Omar's card was passed over; nobody is sent a second one")
         with stage.step("Cards that were lost are revoked"):
             revoked = world.admin.call("PATCH", path, {"state": "revoked"})
             stage.check("redeemed before", 1, revoked["redeemed"])
