@@ -10,6 +10,7 @@ mod imports;
 mod invitations;
 mod later;
 mod learners;
+mod openings;
 mod passwords;
 mod sign_in;
 mod sublicenses;
@@ -38,6 +39,7 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/seats/{pool}/explain", get(learners::explain))
         .route("/learners/{learner}/seats/{pool}/release", post(learners::release))
         .route("/import-template", get(import_template::download))
+        .route("/openings", get(openings::list))
         .route("/audit", get(audit::list));
     Router::new()
         .route("/v1/clients", post(clients::add))

@@ -282,6 +282,38 @@ async fn a_learner_of_a_later_day_holds_a_seat_until_then() {
 }
 
 #[tokio::test]
+async fn what_opens_when_is_listed_soonest_first() {
+    let (house, contract) = globex(9).await;
+    let path = format!("{GLOBEX}/learners");
+    for (number, start) in
+        [(1, "2099-03-02"), (2, "2099-03-01"), (3, "2099-03-01"), (4, "2099-06-01")]
+    {
+        let order = json!({
+            "contract_id": contract, "email": format!("p{number}@globex.example"), "start_on": start,
+        });
+        assert_eq!(house.post(&admin(), &path, order).await.status, 201);
+    }
+    let opening = |day: &str, at: &str, seats: u32| json!({"opens_at": at, "start_on": day, "pool": contract, "seats": seats});
+    let first = opening("2099-03-01", "2099-02-28T23:00:00Z", 2);
+    let second = opening("2099-03-02", "2099-03-01T23:00:00Z", 1);
+    let last = opening("2099-06-01", "2099-05-31T22:00:00Z", 1);
+    let list = async |query: &str| house.get(&admin(), &format!("{GLOBEX}/openings{query}")).await;
+    assert_eq!(list("").await.json()["items"], json!([first, second, last]));
+    assert_eq!(list("?until=2099-03-01").await.json()["items"], json!([first]));
+    assert_eq!(list("?until=2099-03-02").await.json()["items"], json!([first, second]));
+    assert_eq!(list("?until=2099-02-28").await.json()["items"], json!([]));
+    assert_eq!(list("?until=soon").await.status, 422);
+    // Whoever leaves a date is not waited for.
+    let id = text(
+        &house.get(&admin(), &format!("{path}?email=p1%40globex.example")).await.json()["items"][0]
+            ["learner_id"],
+    );
+    let left = Call::new("POST", &format!("{path}/{id}/seats/{contract}/release")).by(&admin());
+    assert_eq!(house.send(left).await.status, 200);
+    assert_eq!(list("").await.json()["items"], json!([first, last]));
+}
+
+#[tokio::test]
 async fn an_invitation_carries_all_that_was_said_of_its_learner() {
     let (house, contract) = globex(2).await;
     let paris = group(&house, "Paris").await;

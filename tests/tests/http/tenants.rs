@@ -51,7 +51,7 @@ const fn call(
 }
 
 /// All of them, in an order in which one after the other can be called.
-const ROUTES: [Route; 60] = [
+const ROUTES: [Route; 61] = [
     get("", READS, 200),
     call("PATCH", "", r#"{"name": "Globex {n}"}"#, VENDOR, 200),
     get("/contracts", READS, 200),
@@ -156,6 +156,7 @@ const ROUTES: [Route; 60] = [
     ),
     call("PATCH", "/learners/{learner}", r#"{"labels": ["{n}"]}"#, ADMINISTRATION, 200),
     get("/audit", READS, 200),
+    get("/openings", READS, 200),
     get("/seats/{contract}/explain?learner={learner}", READS, 200),
     get("/webhooks", ADMINISTRATION, 501),
     call("POST", "/webhooks", "{}", ADMINISTRATION, 501),
