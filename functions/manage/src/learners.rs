@@ -4,6 +4,7 @@ use axum::extract::State;
 use http::Uri;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
+use seatkeeper_domain::actions::ground::contract_of;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
 use seatkeeper_domain::audit::Actor;
@@ -106,7 +107,7 @@ pub(crate) async fn release(
     Fields::of_optional(&payload)?.finish(|| Some(()))?;
     let learner = known(app, client, &learner).await?;
     let pool: PoolId = pool.parse().map_err(|_| Problem::not_found())?;
-    let contract = &contract_of(app, client, pool).await?;
+    let contract = &terms_of(app, client, pool).await?;
     let subject = &signed_in.subject;
     let work = |op: Op| async move {
         let actor = Actor::Caller(subject.clone());
@@ -210,7 +211,7 @@ pub(crate) async fn explain(
         fields.required("learner", parsed("unknown-learner", str::parse));
     let learner = fields.finish(|| learner)?;
     let pool: PoolId = pool.parse().map_err(|_| Problem::not_found())?;
-    contract_of(&app, &client, pool).await?;
+    terms_of(&app, &client, pool).await?;
     let known = app.store.learner(&client, learner).await?.ok_or_else(unknown_learner)?;
     let seat = known.seats.get(&pool);
     let page = app.store.learner_audit(&client, pool, learner, seat, &request).await?;
@@ -227,17 +228,6 @@ fn unknown_learner() -> Problem {
 }
 
 /// The contract whose terms hold for a pool, or 404.
-async fn contract_of(
-    app: &App<Store>,
-    client: &ClientId,
-    pool: PoolId,
-) -> Result<Contract, Problem> {
-    let id = match pool {
-        PoolId::Contract(id) => id,
-        PoolId::Sublicense(id) => {
-            let known = app.store.sublicense(client, id).await?;
-            known.ok_or_else(Problem::not_found)?.contract_id
-        }
-    };
-    app.store.contract(client, id).await?.ok_or_else(Problem::not_found)
+async fn terms_of(app: &App<Store>, client: &ClientId, pool: PoolId) -> Result<Contract, Problem> {
+    contract_of(&app.store, client, pool).await?.ok_or_else(Problem::not_found)
 }

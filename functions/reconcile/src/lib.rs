@@ -29,7 +29,7 @@ where
     I: IdSource,
 {
     let swept = sweep(room, schedules, keys, until).await;
-    let proven = prove_records(&room.store, &room.clock, keys, until).await;
+    let proven = prove_records(&room.store, &room.clock, &room.ids, keys, until).await;
     tell(&swept, &proven);
     match swept.troubles.len() + proven.troubles.len() {
         0 => Ok(counts(&swept, &proven)),
@@ -56,6 +56,7 @@ fn counts(swept: &Swept, proven: &RecordsProven) -> Value {
         "blocks_returned": swept.blocks_returned,
         "imports_cancelled": swept.imports_cancelled,
         "warnings_owed": swept.warnings_owed,
+        "seats_ended": proven.seats_ended,
         "pools": {
             "proven": swept.pools_proven,
             "busy": swept.pools_busy,

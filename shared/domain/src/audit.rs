@@ -87,6 +87,8 @@ pub enum Action {
     SeatTransferred,
     /// A seat was released.
     SeatReleased,
+    /// A seat's last day was over.
+    SeatEnded,
     /// Seats were set aside for an import or a batch of codes.
     SeatsReserved,
     /// A chunk of an import was written.

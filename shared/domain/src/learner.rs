@@ -218,6 +218,12 @@ impl Seat {
     /// Where it stands at `now`.
     pub fn status(&self, now: Timestamp) -> SeatStatus {
         match self.state {
+            // Let go because its last day was over.
+            SeatState::Released { released_at, .. }
+                if self.ends_at.is_some_and(|end| end <= released_at) =>
+            {
+                SeatStatus::Ended
+            }
             SeatState::Released { .. } => SeatStatus::Released,
             SeatState::Scheduled { opens_at } if opens_at > now => SeatStatus::Scheduled,
             _ if self.ends_at.is_some_and(|end| end <= now) => SeatStatus::Ended,

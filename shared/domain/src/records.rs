@@ -241,7 +241,7 @@ impl LetsGo {
     /// What this action does.
     pub fn by(action: Action) -> Self {
         match action {
-            Action::SeatReleased | Action::SeatRescheduled => Self::Seat,
+            Action::SeatReleased | Action::SeatEnded | Action::SeatRescheduled => Self::Seat,
             Action::ImportUndone | Action::SeatTransferred => Self::Either,
             Action::InvitationAccepted
             | Action::InvitationDeclined

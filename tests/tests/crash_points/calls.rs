@@ -46,7 +46,7 @@ async fn acts(scene: &Scene) {
             drop(drive(scene, Driver::Returns).await);
             clock.advance(SignedDuration::from_hours(25));
             let until = clock.now() + SignedDuration::from_mins(4);
-            prove_records(store, clock, keys, until).await;
+            prove_records(store, clock, &world.ids, keys, until).await;
         }
         _ => {}
     }

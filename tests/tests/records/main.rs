@@ -1,6 +1,7 @@
 //! The counters are proved by the records: what is wrong is told, what moves raises no alarm, and
 //! what was forgotten is given back.
 
+mod ended;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
 mod scene;
@@ -300,7 +301,7 @@ async fn a_round_that_was_cut_off_is_read_again() {
     settle(&world).await;
     world.cloud.inject(When::call("Query", 70), Fault::FailBefore);
     let until = world.clock.now() + SignedDuration::from_mins(4);
-    let cut_off = prove_records(&world.store, &world.clock, &world.keys, until).await;
+    let cut_off = prove_records(&world.store, &world.clock, &world.ids, &world.keys, until).await;
     assert!(cut_off.rounds == 1 || cut_off.troubles.len() == 1);
     let rounds = cut_off.rounds + prove(&world).await.rounds;
     assert_eq!(rounds, 1);

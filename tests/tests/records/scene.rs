@@ -170,7 +170,7 @@ pub(crate) async fn redeem(world: &World, code: &str, number: usize) {
 /// Goes on with the rounds that are due.
 pub(crate) async fn prove(world: &World) -> RecordsProven {
     let until = world.clock.now() + SignedDuration::from_mins(4);
-    let proven = prove_records(&world.store, &world.clock, &world.keys, until).await;
+    let proven = prove_records(&world.store, &world.clock, &world.ids, &world.keys, until).await;
     assert!(proven.troubles.is_empty(), "{:?}", proven.troubles);
     proven
 }

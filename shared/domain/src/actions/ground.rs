@@ -115,3 +115,19 @@ pub async fn check_grant(
         None => Ok(()),
     }
 }
+
+/// The contract that a pool is of: itself, or that of the sublicense.
+pub async fn contract_of(
+    ports: &impl Catalog,
+    client: &ClientId,
+    pool: PoolId,
+) -> Result<Option<Contract>, StoreError> {
+    let contract = match pool {
+        PoolId::Contract(contract) => contract,
+        PoolId::Sublicense(sublicense) => match ports.sublicense(client, sublicense).await? {
+            Some(known) => known.contract_id,
+            None => return Ok(None),
+        },
+    };
+    ports.contract(client, contract).await
+}

@@ -4,18 +4,28 @@
 //! A *round* reads all records of a client, a bounded number of readings a run, and then compares
 //! each pool with its trail as both were at the round's cut (see [`crate::records`]). What a round
 //! finds has to be found again by the next one, at another cut, before it is told.
+//!
+//! Since a round comes by every seat once a day, it also ends those whose last day is over.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::actions::ground::contract_of;
 use crate::actions::prove_pool::{AddedUp, Look, SETTLED_AFTER, look};
+use crate::actions::release_seat::end_seat;
 use crate::change::StoreError;
 use crate::cohort::CohortState;
+use crate::contract::Contract;
 use crate::ids::{BatchId, ClientId, ContractId, PoolId};
-use crate::ports::{Clock, CodeBook, PoolStanding, Proofs, Rounds};
-use crate::records::{CohortStanding, Differs, KeptRound, Round, Stage, Tally, UnderWay};
+use crate::learner::SeatStatus;
+use crate::ports::{
+    Catalog, Clock, CodeBook, IdSource, Ledger, People, PoolStanding, Proofs, Rounds,
+};
+use crate::records::{
+    CohortStanding, Differs, KeptRound, Recorded, RecordedSeat, Round, Stage, Tally, UnderWay,
+};
 use crate::secrets::Keys;
 
 /// Most clients whose round one run goes on with.
@@ -42,6 +52,8 @@ pub struct RecordsProven {
     pub pools_proven: u32,
     /// Pools that were too busy to be compared.
     pub pools_busy: u32,
+    /// Seats let go because their last day was over.
+    pub seats_ended: u32,
     /// Pools that did not agree for the first time.
     pub pools_suspected: u32,
     /// Pools that do not agree.
@@ -64,8 +76,8 @@ pub struct RecordMismatch {
 }
 
 /// What it needs of the store.
-pub trait RecordPorts: Proofs + Rounds + CodeBook {}
-impl<P: Proofs + Rounds + CodeBook> RecordPorts for P {}
+pub trait RecordPorts: Proofs + Rounds + CodeBook + Ledger + Catalog + People {}
+impl<P: Proofs + Rounds + CodeBook + Ledger + Catalog + People> RecordPorts for P {}
 
 /// What a pool's comparison came to.
 enum Compared {
@@ -92,6 +104,7 @@ impl fmt::Display for RecordMismatch {
 pub async fn prove_records(
     ports: &impl RecordPorts,
     clock: &impl Clock,
+    ids: &impl IdSource,
     keys: &Keys,
     until: Timestamp,
 ) -> RecordsProven {
@@ -107,7 +120,7 @@ pub async fn prove_records(
         if clock.now() >= until || proven.readings >= READINGS {
             break;
         }
-        let run = Run { ports, clock, keys, client: &client, until };
+        let run = Run { ports, clock, ids, keys, client: &client, until };
         if let Err(error) = run.go_on(&mut proven).await {
             proven.troubles.push((Some(client), error));
         }
@@ -116,15 +129,16 @@ pub async fn prove_records(
 }
 
 /// One client's round in this run.
-struct Run<'a, P, C> {
+struct Run<'a, P, C, I> {
     ports: &'a P,
     clock: &'a C,
+    ids: &'a I,
     keys: &'a Keys,
     client: &'a ClientId,
     until: Timestamp,
 }
 
-impl<P: RecordPorts, C: Clock> Run<'_, P, C> {
+impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
     async fn go_on(&self, proven: &mut RecordsProven) -> Result<(), StoreError> {
         let Some(kept) = self.ports.round(self.client).await? else { return Ok(()) };
         let suspected = kept.round.suspected.clone();
@@ -136,16 +150,17 @@ impl<P: RecordPorts, C: Clock> Run<'_, P, C> {
             found: BTreeMap::new(),
         });
         while let Stage::Reading(cursor) = &round.stage {
-            if proven.readings >= READINGS || self.clock.now() >= self.until {
+            let found = match proven.readings {
+                READINGS.. => None,
+                _ => self.read(proven, cursor.as_deref()).await?,
+            };
+            let Some(found) = found else {
                 let round = Round { under_way: Some(round), suspected };
-                return self
-                    .ports
-                    .keep_round(self.client, &kept, &round, self.clock.now())
-                    .await
-                    .map(drop);
-            }
-            let next = self.read(&mut round.tallies, round.cut, cursor.as_deref()).await?;
+                let now = self.clock.now();
+                return self.ports.keep_round(self.client, &kept, &round, now).await.map(drop);
+            };
             proven.readings += 1;
+            let next = self.count(&mut round.tallies, round.cut, found);
             round.stage = next.map_or(Stage::Comparing, |next| Stage::Reading(Some(next)));
         }
         let pools = self.ports.client_pools(self.client).await?;
@@ -153,14 +168,46 @@ impl<P: RecordPorts, C: Clock> Run<'_, P, C> {
         self.finish(proven, &kept, round, busy, &pools).await
     }
 
-    /// One reading; where the next one begins.
+    /// One reading, of which every seat that is over was ended; `None` if there was no time for that.
     async fn read(
+        &self,
+        proven: &mut RecordsProven,
+        cursor: Option<&str>,
+    ) -> Result<Option<Recorded>, StoreError> {
+        if self.clock.now() >= self.until {
+            return Ok(None);
+        }
+        let found = self.ports.recorded(self.client, cursor).await?;
+        let now = self.clock.now();
+        let is_over =
+            |one: &&RecordedSeat| one.seat.is_live() && one.seat.status(now) == SeatStatus::Ended;
+        let mut contracts: BTreeMap<PoolId, Option<Contract>> = BTreeMap::new();
+        for over in found.seats.iter().filter(is_over) {
+            if self.clock.now() >= self.until {
+                return Ok(None);
+            }
+            if !contracts.contains_key(&over.pool) {
+                let contract = contract_of(self.ports, self.client, over.pool).await?;
+                contracts.insert(over.pool, contract);
+            }
+            let Some(Some(contract)) = contracts.get(&over.pool) else { continue };
+            let place = (self.client, contract);
+            let (ports, clock, ids) = (self.ports, self.clock, self.ids);
+            match end_seat(ports, clock, ids, place, over.learner_id, over.pool).await {
+                Ok(ended) => proven.seats_ended += u32::from(ended),
+                Err(error) => proven.troubles.push((Some(self.client.clone()), error)),
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Counts what a reading found; where the next one begins.
+    fn count(
         &self,
         tallies: &mut BTreeMap<PoolId, Tally>,
         cut: Timestamp,
-        cursor: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
-        let found = self.ports.recorded(self.client, cursor).await?;
+        found: Recorded,
+    ) -> Option<String> {
         for seat in &found.seats {
             tallies.entry(seat.pool).or_default().count_seat(seat, cut);
         }
@@ -168,7 +215,7 @@ impl<P: RecordPorts, C: Clock> Run<'_, P, C> {
             let learner = self.keys.learner_id(self.client, &hold.email);
             tallies.entry(hold.pool).or_default().count_hold(hold, learner, cut);
         }
-        Ok(found.next)
+        found.next
     }
 
     /// Compares every pool; the number of those that could not be.

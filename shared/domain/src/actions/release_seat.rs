@@ -1,4 +1,5 @@
-//! Releasing a seat: back to the stock, spent, or cancelled before it opened.
+//! Releasing a seat: back to the stock, spent, or cancelled before it opened. One whose last day is
+//! over is released by itself.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use crate::cohort::{CohortKey, CohortState};
 use crate::contract::{Contract, StockKind};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, LearnerId, PoolId};
-use crate::learner::{Learner, Seat, SeatState};
+use crate::learner::{Learner, Seat, SeatState, SeatStatus};
 use crate::ports::{Clock, IdSource, Ledger, People};
 use crate::stock::Delta;
 
@@ -25,6 +26,15 @@ pub enum ReleaseSeatError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a seat is let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Somebody asked for it.
+    Asked,
+    /// Its last day is over.
+    Ended,
 }
 
 impl From<OpenCohortError> for ReleaseSeatError {
@@ -49,6 +59,42 @@ pub async fn release_seat(
     learner_id: LearnerId,
     pool: PoolId,
 ) -> Result<Learner, ReleaseSeatError> {
+    let whose = (learner_id, pool);
+    let_go(ports, clock, ids, actor, op, (client, contract), whose, Why::Asked).await
+}
+
+/// Lets go of a learner's seat whose last day is over: it returns, or is spent, by the contract's kind
+/// of stock. For the sweep. Says whether there was one.
+pub async fn end_seat(
+    ports: &(impl Ledger + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    (client, contract): (&ClientId, &Contract),
+    learner_id: LearnerId,
+    pool: PoolId,
+) -> Result<bool, StoreError> {
+    let (actor, op) = (Actor::System, Op { id: ids.uuid(), guard: None });
+    let whose = (learner_id, pool);
+    let ended = let_go(ports, clock, ids, actor, op, (client, contract), whose, Why::Ended).await;
+    match ended {
+        Ok(_) => Ok(true),
+        // Somebody has released it meanwhile, or moved its end.
+        Err(ReleaseSeatError::NoSeat) => Ok(false),
+        Err(ReleaseSeatError::Store(error)) => Err(error),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
+async fn let_go(
+    ports: &(impl Ledger + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    actor: Actor,
+    op: Op,
+    (client, contract): (&ClientId, &Contract),
+    (learner_id, pool): (LearnerId, PoolId),
+    why: Why,
+) -> Result<Learner, ReleaseSeatError> {
     let known = async || ports.learner(client, learner_id).await?.ok_or(ReleaseSeatError::NoSeat);
     // Once it is applied, a live seat is one that was given since: not this call's to release.
     if !ports.receipts(&op).await?.is_empty() {
@@ -61,8 +107,11 @@ pub async fn release_seat(
             let mine = learner.seats.get(&pool).is_some_and(|seat| seat.op == op.id);
             return if mine { Ok(learner) } else { Err(ReleaseSeatError::NoSeat) };
         };
+        if why == Why::Ended && seat.status(now) != SeatStatus::Ended {
+            return Err(ReleaseSeatError::NoSeat);
+        }
         let mut change = Change::new(client, op, actor.clone(), now);
-        let cohort = plan(&mut change, contract, &learner, seat, pool);
+        let cohort = plan(&mut change, contract, &learner, (pool, seat), why);
         if let Some(cohort) = cohort {
             let known = ports.cohort(&cohort).await?;
             let opened = known.is_some_and(|known| known.state == CohortState::Opened);
@@ -92,13 +141,18 @@ fn plan(
     change: &mut Change,
     contract: &Contract,
     learner: &Learner,
-    seat: &Seat,
-    pool: PoolId,
+    (pool, seat): (PoolId, &Seat),
+    why: Why,
 ) -> Option<CohortKey> {
     let (delta, gone, given_by) = released(change, contract, seat);
+    let (action, delta) = match (why, contract.policies.stock_kind) {
+        (Why::Asked, _) => (Action::SeatReleased, delta),
+        (Why::Ended, StockKind::Reusable) => (Action::SeatEnded, Delta::returned(1)),
+        (Why::Ended, StockKind::Consumable) => (Action::SeatEnded, Delta::spent(1)),
+    };
     let learner_id = learner.learner_id;
     let reason = seat.source.id.clone();
-    change.move_seats(pool, delta, Action::SeatReleased, &[learner_id], reason);
+    change.move_seats(pool, delta, action, &[learner_id], reason);
     change.step(Step::ReleaseSeat {
         learner_id,
         pool,

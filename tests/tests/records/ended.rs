@@ -1,0 +1,100 @@
+//! A seat whose last day is over: shown as ended at once, back in the stock within a day.
+
+use jiff::SignedDuration;
+use jiff::civil::{Date, date};
+use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
+use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::contract::{Policies, StockKind};
+use seatkeeper_domain::learner::{Learner, LearnerStatus, Profile, SeatStatus};
+use seatkeeper_domain::ports::{Clock as _, People as _};
+use seatkeeper_tests::{World, address};
+
+use crate::mailroom::{items, run_sweep};
+use crate::scene::prove;
+
+/// Creates a learner whose seat ends with this day.
+async fn create(world: &World, number: usize, start_on: Option<Date>, end_on: Date) {
+    let command = CreateLearner {
+        client_id: world.client.clone(),
+        contract_id: world.contract.contract_id,
+        sublicense_id: None,
+        email: address(number),
+        profile: Profile::default(),
+        password: PasswordChoice::Link,
+        term: TermRequest { start_on, end_on: Some(end_on), ..TermRequest::default() },
+        notify: false,
+        copy_to: None,
+    };
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    let caller = world.administrator();
+    let made = create_learner(store, clock, ids, keys, &caller, world.op(), &command).await;
+    made.expect("a seat");
+}
+
+async fn learner(world: &World, number: usize) -> Learner {
+    let id = world.keys.learner_id(&world.client, &address(number));
+    world.store.learner(&world.client, id).await.expect("readable").expect("a learner")
+}
+
+async fn status(world: &World, number: usize) -> (SeatStatus, LearnerStatus) {
+    let (learner, now) = (learner(world, number).await, world.clock.now());
+    (learner.seats[&world.pool()].status(now), learner.status(now))
+}
+
+/// A day goes by, with a sweep and the round it begins.
+async fn a_day_later(world: &World) -> u32 {
+    world.clock.advance(SignedDuration::from_hours(21));
+    run_sweep(world, world.clock.now().as_second().unsigned_abs()).await;
+    world.clock.advance(SignedDuration::from_hours(3));
+    let proven = prove(world).await;
+    assert_eq!((proven.pools_suspected, proven.mismatches.len()), (0, 0));
+    proven.seats_ended
+}
+
+const LAST: Date = date(2026, 12, 1);
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_that_is_over_returns_and_is_still_shown_as_ended() {
+    let world = World::with_seats(9).await;
+    create(&world, 1, None, LAST).await;
+    create(&world, 2, Some(date(2026, 11, 30)), LAST).await;
+    create(&world, 3, None, date(2027, 6, 1)).await;
+    world.clock.set("2026-12-01T22:59:59Z".parse().expect("an instant"));
+    run_sweep(&world, 7).await;
+    assert_eq!(status(&world, 1).await, (SeatStatus::Active, LearnerStatus::Active));
+    world.clock.advance(SignedDuration::from_secs(1));
+    assert_eq!(status(&world, 1).await, (SeatStatus::Ended, LearnerStatus::Ended));
+    let mut ended = 0;
+    for _ in 0..3 {
+        ended += a_day_later(&world).await;
+    }
+    assert_eq!(ended, 2);
+    for number in [1, 2] {
+        assert_eq!(status(&world, number).await, (SeatStatus::Ended, LearnerStatus::Ended));
+    }
+    assert_eq!(status(&world, 3).await.0, SeatStatus::Active);
+    assert_eq!((world.stock().await.used, world.stock().await.available), (1, 8));
+    let told = items(&world, "audit");
+    assert_eq!(told.iter().filter(|one| one["action"] == "seat_ended").count(), 2);
+    world.assert_seats_are_conserved().await;
+    // Whoever had one can be given another.
+    create(&world, 1, None, date(2027, 6, 1)).await;
+    assert_eq!(status(&world, 1).await.0, SeatStatus::Active);
+    assert_eq!(a_day_later(&world).await, 0);
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumable_seat_that_is_over_is_spent() {
+    let policies = Policies { stock_kind: StockKind::Consumable, ..Policies::default() };
+    let world = World::with_policies(4, policies).await;
+    create(&world, 1, None, LAST).await;
+    world.clock.set("2026-12-02T08:00:00Z".parse().expect("an instant"));
+    let mut ended = 0;
+    for _ in 0..3 {
+        ended += a_day_later(&world).await;
+    }
+    let stock = world.stock().await;
+    assert_eq!((ended, stock.used, stock.spent, stock.available), (1, 0, 1, 3));
+    world.assert_seats_are_conserved().await;
+}
