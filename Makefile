@@ -36,6 +36,7 @@ logs: $(VENV)/.installed ## Print what the functions logged; FOLLOW=1 keeps prin
 	@$(PYTHON) local/stack.py logs $(if $(FOLLOW),--follow)
 
 token: $(VENV)/.installed ## Print a caller's token: ROLE=client_admin CLIENT=acme [GROUPS=grp_a,grp_b]
+	@: $(if $(ROLE),,$(error ROLE is missing: make token ROLE=client_admin CLIENT=acme))
 	@$(PYTHON) local/sign_in.py --role '$(ROLE)' --client '$(CLIENT)' --groups '$(GROUPS)'
 
 clean-data: ## Forget the local stack's data

@@ -73,6 +73,38 @@ fn every_problem_code_has_a_page_with_its_title_and_status_and_no_page_is_left_o
     assert_eq!(pages.map(str::to_owned).collect::<BTreeSet<_>>(), expected);
 }
 
+/// The paths of every route that a function serves, as its source has them.
+fn routes() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![PathBuf::from("functions")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).expect("a folder") {
+            let path = folder.join(entry.expect("an entry").file_name());
+            if root().join(&path).is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = text(path.to_str().expect("UTF-8"));
+                let after = source.split(".route(").skip(1);
+                let paths = after.filter_map(|after| after.trim_start().strip_prefix('"'));
+                found.extend(paths.filter_map(|path| path.split('"').next()).map(str::to_owned));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_call_is_listed() {
+    let (listed, routes) = (text("docs/api.md"), routes());
+    assert!(routes.len() > 50, "{routes:?}");
+    let is_listed = |route: &&String| {
+        let nested = format!("/v1/clients/{{client}}{route}");
+        [route.as_str(), &nested].iter().any(|path| listed.contains(&format!("{path}`")))
+    };
+    let missing: Vec<_> = routes.iter().filter(|route| !is_listed(route)).collect();
+    assert!(missing.is_empty(), "docs/api.md does not list {missing:?}");
+}
+
 #[test]
 fn every_link_within_the_repository_leads_somewhere() {
     let documents = documents();

@@ -117,8 +117,18 @@ pub(crate) async fn change(
     Ok(Answer::ok(&views::client(&changed)))
 }
 
+/// `alerts_to`, which replaces the list; `null` empties it.
 fn alerts_to(languages: &Languages, fields: &mut Fields) -> Option<Vec<AlertRecipient>> {
-    fields.optional_list("alerts_to", 0..=ALERTS_MAX, person::alert_recipient(languages))
+    let emptied = fields.is_null("alerts_to").then(Vec::new);
+    let read = person::alert_recipient(languages);
+    let named = fields.optional_list("alerts_to", 0..=ALERTS_MAX, read).or(emptied)?;
+    for (place, one) in named.iter().enumerate() {
+        if named[..place].iter().any(|other| other.email == one.email) {
+            let detail = "This address stands earlier in the list; name everybody once.";
+            fields.refuse_item("alerts_to", place, "duplicate", detail);
+        }
+    }
+    Some(named)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the reader of a nested object")]

@@ -364,6 +364,11 @@ impl Fields {
         self.unread.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether the field is there and `null`, still to be read.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.unread.get(name).is_some_and(Value::is_null)
+    }
+
     /// Whether a field that was read so far is at fault.
     pub fn is_refused(&self) -> bool {
         !self.errors.is_empty()

@@ -426,11 +426,15 @@ impl From<SendCodesError> for Problem {
                 ProblemCode::Conflict,
                 "The batch was revoked or is over; extend it, or issue a new one.",
             ),
+            SendCodesError::Paused => Self::new(
+                ProblemCode::Conflict,
+                "The batch is paused, so that its codes are refused; resume it, then send them.",
+            ),
             SendCodesError::TooFew { left, needed } => Self::new(
                 ProblemCode::Conflict,
                 format!(
-                    "{needed} codes are needed and {left} were neither mailed nor redeemed; nothing \
-                     was sent. Add codes to the batch, or send to fewer addresses."
+                    "{needed} codes are needed, but only {left} can still be sent; nothing was \
+                     sent. Add codes to the batch, or send to fewer addresses."
                 ),
             ),
             SendCodesError::Store(error) => error.into(),

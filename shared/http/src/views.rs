@@ -181,6 +181,7 @@ pub fn batch(batch: &Batch, redeemed: u64) -> Value {
         "batch_id": batch.batch_id, "kind": batch.kind, "label": batch.label,
         "state": batch.state, "contract_id": batch.contract_id,
         "sublicense_id": batch.sublicense_id, "count": batch.count, "redeemed": redeemed,
+        "mailed": batch.steering.mailed,
         "max_redemptions": batch.max_redemptions, "valid_from": batch.valid_from,
         "valid_until": batch.valid_until, "allowed_domains": batch.allowed_domains,
         "guaranteed": batch.has_block(), "seat_duration_days": batch.seat_duration_days,

@@ -508,7 +508,7 @@ async fn codes_are_mailed_to_a_pasted_list_with_a_verdict_for_each_address() {
     let many = json!({"emails": ["b@x.fr", "c@x.fr"]});
     let short = post(&world, &send, &many).await;
     assert_eq!((short.status.as_u16(), &short.json()["code"]), (409, &json!("conflict")));
-    assert!(short.text.contains("2 codes are needed and 1 were"), "{}", short.text);
+    assert!(short.text.contains("2 codes are needed, but only 1 can"), "{}", short.text);
     for (body, pointer) in [
         (json!({}), "/emails"),
         (json!({"emails": " ; "}), "/emails"),

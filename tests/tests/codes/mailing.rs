@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use seatkeeper_domain::actions::add_codes::More;
-use seatkeeper_domain::actions::issue_codes::{IssueCodes, Wanted};
+use seatkeeper_domain::actions::issue_codes::{IssueCodes, Moment, Wanted};
 use seatkeeper_domain::actions::send_codes::{
     CodeVerdict, SendCodes, SendCodesError, SentCodes, send_codes,
 };
@@ -126,6 +126,37 @@ async fn a_code_that_was_redeemed_or_revoked_before_its_mail_went_out_is_not_mai
     assert_eq!(told, [["paul@example.org"]]);
     let ended = send(&world, batch, &["c@x.fr"]).await;
     assert!(matches!(ended, Err(SendCodesError::Ended)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn codes_that_cannot_be_redeemed_now_are_not_mailed_now() {
+    let world = World::with_seats(10).await;
+    let (batch, codes) = batch_of(&world, 2).await;
+    world.steer(batch, |command| command.state = Some(Target::Paused)).await.expect("paused");
+    let paused = send(&world, batch, &["a@x.fr"]).await;
+    assert!(matches!(paused, Err(SendCodesError::Paused)));
+    world.steer(batch, |command| command.state = Some(Target::Active)).await.expect("resumed");
+    send(&world, batch, &["a@x.fr"]).await.expect("sent");
+    mailroom::drain(&world).await;
+    assert_eq!(mailed(&world, &codes).len(), 1);
+    // A batch of a later day is mailed on that day.
+    let from = World::at("2026-12-01T07:00:00Z");
+    let order = IssueCodes {
+        valid_from: Some(Moment::At(from)),
+        label: "Winter".to_owned(),
+        ..world.order(Wanted::Generated(1))
+    };
+    let later = world.issue(&order).await.expect("codes");
+    send(&world, later.batch.batch_id, &["w@x.fr"]).await.expect("owed");
+    mailroom::drain(&world).await;
+    let told = |world: &World| {
+        let mails = world.cloud.sent_mails().into_iter();
+        mails.filter(|mail| mail.to[0] == "w@x.fr").count()
+    };
+    assert_eq!(told(&world), 0);
+    world.clock.set(from);
+    mailroom::run_sweep(&world, 3).await;
+    assert_eq!(told(&world), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,6 +61,13 @@ async fn vendor_staff_makes_a_client_and_changes_it() {
         assert_eq!((&error["pointer"], &error["code"]), (&json!("/alerts_to/0"), &json!(code)));
     }
 
+    let twice = json!({"alerts_to": ["ada@globex.example", "Ada@Globex.example"]});
+    let refused = house.send(Call::new("PATCH", GLOBEX).json(&twice).by(&vendor)).await;
+    assert!(refused.text.contains("/alerts_to/1"), "{}", refused.text);
+    let nobody = json!({"alerts_to": null});
+    let changed = house.send(Call::new("PATCH", GLOBEX).json(&nobody).by(&vendor)).await;
+    assert_eq!(changed.json()["alerts_to"], json!([]));
+
     let again = house.post(&vendor, "/v1/clients", client("globex")).await;
     assert_eq!((again.status, again.code().as_str()), (409, "client-exists"));
     assert_eq!(house.get(&vendor, GLOBEX).await.json(), changed.json(), "nothing was overwritten");

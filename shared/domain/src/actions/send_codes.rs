@@ -71,6 +71,9 @@ pub enum SendCodesError {
     /// Its codes cannot be redeemed any more.
     #[error("the batch has ended")]
     Ended,
+    /// Its codes cannot be redeemed for the moment.
+    #[error("the batch is paused")]
+    Paused,
     /// It has fewer codes that were not mailed or redeemed than addresses.
     #[error("too few codes are left")]
     TooFew {
@@ -120,6 +123,9 @@ pub async fn send_codes(
         }
         if batch.state == BatchState::Revoked || batch.is_over(now) {
             return Err(SendCodesError::Ended);
+        }
+        if batch.state == BatchState::Paused {
+            return Err(SendCodesError::Paused);
         }
         let before = ports.mailed_to(client, batch.batch_id).await?;
         let (mut outcomes, mut to) = (Vec::new(), Vec::new());
@@ -248,7 +254,8 @@ fn plan(
             client_id: client.clone(),
             key: format!("code#{batch_id}#{first}#{number}"),
             cohort: None,
-            due_at: now,
+            // Nobody is sent what cannot be redeemed yet.
+            due_at: moved.valid_from.map_or(now, |from| from.max(now)),
             subjects: subjects.to_vec(),
             copy_to: None,
         }));

@@ -69,7 +69,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
     landing: LandingTexts {
         title: "Redeem your code",
         intro: "Your code gives you access to online training at {client}.",
-        existing: "If you have an account already, your email address and its password are enough.",
+        existing: "If you have an account already, your e-mail address and its password are enough.",
         submit: "Redeem and start",
     },
     set_password: SetPasswordTexts {
