@@ -180,8 +180,16 @@ fn one_fault(workflow: Workflow) {
 }
 
 /// The most pairs of faults of a case that are all run. Of more, each n-th is: a sweep has tens of
-/// thousands.
+/// thousands. `CRASH_PAIRS=k/n` runs the k-th of n parts of all of them instead, `0/1` all.
 const PAIRS: usize = 1_000;
+
+/// The part of all pairs that is asked for: which, of how many.
+fn part_of_pairs() -> Option<(usize, usize)> {
+    let part = std::env::var("CRASH_PAIRS").ok()?;
+    let (which, of) = part.split_once('/').expect("CRASH_PAIRS=k/n");
+    let number = |text: &str| text.parse::<usize>().expect("a number");
+    Some((number(which), number(of)))
+}
 
 /// Two faults: each ordered pair of the core modes, the second at each attempt behind the first,
 /// those that only a recovery makes included; of a case with more than [`PAIRS`] each n-th, and
@@ -207,9 +215,10 @@ fn two_faults(workflow: Workflow) {
         });
         let firsts = draw.some(firsts.collect(), 2);
         // A run has about as many points behind its fault as before anything went wrong.
-        let every = match choice {
-            Choice::All => firsts.len().pow(2).div_ceil(PAIRS),
-            _ => 1,
+        let (which, every) = match (&choice, part_of_pairs()) {
+            (Choice::All, None) => (0, firsts.len().pow(2).div_ceil(PAIRS)),
+            (Choice::All, Some(part)) => part,
+            _ => (0, 1),
         };
         let mut pairs = 0;
         for (mode, k) in firsts {
@@ -229,7 +238,7 @@ fn two_faults(workflow: Workflow) {
                     continue;
                 }
                 pairs += 1;
-                if pairs % every != 0 {
+                if pairs % every != which {
                     tally.left_out += 1;
                     continue;
                 }
@@ -303,6 +312,7 @@ tests! {
     a_seat_that_waits_is_released_once: Release,
     a_seat_in_use_is_released_once: ReleaseUsed,
     a_seat_out_of_an_open_block_is_released_once: ReleaseGuaranteed,
+    a_seat_that_is_over_ends_once: EndSeat,
     a_seat_is_handed_over_once: Transfer,
     a_seat_that_waits_is_handed_over_once: TransferWaiting,
     a_seat_is_given_another_day_once: Reschedule,

@@ -33,7 +33,7 @@ use seatkeeper_domain::actions::open_contract::{
 };
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
 use seatkeeper_domain::actions::release_batch::release_batch;
-use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
+use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, end_seat, release_seat};
 use seatkeeper_domain::actions::remind_invitations::{RemindError, remind_invitations};
 use seatkeeper_domain::actions::request_password::{RequestPasswordError, request_password};
 use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
@@ -57,7 +57,7 @@ use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{
     Catalog as _, Clock as _, CodeBook as _, IdSource as _, ImportLog as _, PageRequest,
 };
-use seatkeeper_testkit::{Fault, Moment, SentMail, StoredObject, When};
+use seatkeeper_testkit::{Fault, Moment, SeededIds, SentMail, StoredObject, When};
 use seatkeeper_tests::{World, address};
 use serde_json::{Value, json};
 
@@ -111,6 +111,7 @@ workflows! {
     Release = "release",
     ReleaseUsed = "release-used",
     ReleaseGuaranteed = "release-guaranteed",
+    EndSeat = "end-seat",
     Transfer = "transfer",
     TransferWaiting = "transfer-waiting",
     Reschedule = "reschedule",
@@ -177,7 +178,8 @@ impl Workflow {
             | Self::RunUndo
             | Self::Sweep
             | Self::TakeBackLot
-            | Self::Warn => Trigger::Event,
+            | Self::Warn
+            | Self::EndSeat => Trigger::Event,
             _ => Trigger::Request,
         }
     }
@@ -315,6 +317,12 @@ impl Scene {
             }
             Workflow::ReleaseUsed | Workflow::Transfer | Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
+            }
+            Workflow::EndSeat => {
+                let end_on = Some(date(2026, 11, 30));
+                let term = TermRequest { end_on, ..TermRequest::default() };
+                scene.create_for(world.op(), 1, term).await.expect("a free seat");
+                mailroom::drain(world).await;
             }
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
@@ -499,6 +507,10 @@ impl Scene {
                 world.cloud.stream_records();
                 None
             }
+            Workflow::EndSeat => {
+                world.clock.set("2026-12-02T08:00:00Z".parse().expect("an instant"));
+                None
+            }
             Workflow::RunUndo => {
                 self.stage.undo(self.import.expect("an import")).await.expect("undoing");
                 None
@@ -554,6 +566,7 @@ impl Scene {
             Workflow::Release | Workflow::ReleaseUsed | Workflow::ReleaseGuaranteed => {
                 self.release(op).await
             }
+            Workflow::EndSeat => self.end_seat().await,
             Workflow::Transfer | Workflow::TransferWaiting => self.transfer(op).await,
             Workflow::Reschedule => self.reschedule(op).await,
             Workflow::OpenContract => self.open_contract(op).await,
@@ -634,6 +647,15 @@ impl Scene {
         number: usize,
         start_on: Option<jiff::civil::Date>,
     ) -> Result<String, Failure> {
+        self.create_for(op, number, TermRequest { start_on, ..TermRequest::default() }).await
+    }
+
+    async fn create_for(
+        &self,
+        op: Op,
+        number: usize,
+        term: TermRequest,
+    ) -> Result<String, Failure> {
         let world = self.world();
         let command = CreateLearner {
             client_id: world.client.clone(),
@@ -642,7 +664,7 @@ impl Scene {
             email: address(number),
             profile: Profile::default(),
             password: PasswordChoice::Link,
-            term: TermRequest { start_on, ..TermRequest::default() },
+            term,
             notify: true,
             copy_to: None,
         };
@@ -958,6 +980,15 @@ impl Scene {
         released
             .map(|_| "released".to_owned())
             .map_err(|error| failure(matches!(error, ReleaseSeatError::Store(_)), error))
+    }
+
+    async fn end_seat(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let learner = world.keys.learner_id(&world.client, &address(1));
+        let place = (&world.client, &world.contract);
+        let ids = SeededIds::new(700 + self.turn(), &world.clock);
+        let ended = end_seat(&world.store, &world.clock, &ids, place, learner, world.pool()).await;
+        ended.map(|_| "over".to_owned()).map_err(|error| failure(true, error))
     }
 
     pub(crate) async fn top_up(&self, op: Op) -> Result<String, Failure> {
