@@ -606,6 +606,7 @@ async fn told_of_import(world: &World, status: ImportStatus) {
         totals: Totals { created: 2, failed: 1, ..Totals::default() },
         seats: SeatNeed::default(),
         epoch: 1,
+        revision: 0,
         lease_until: None,
         report_key: None,
         language: Languages::from_list("de").parse("de").unwrap(),

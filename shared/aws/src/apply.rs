@@ -430,7 +430,12 @@ impl Store {
                 let item = with_op(item, op);
                 let expression = match expects {
                     None => new(),
-                    Some(epoch) => Expression::new().if_equal("epoch", n(epoch)),
+                    Some(epoch) => {
+                        let seen = n(run.revision.saturating_sub(1));
+                        Expression::new()
+                            .if_equal("epoch", n(epoch))
+                            .if_absent_or("revision", "revision", "=", seen)
+                    }
                 };
                 expression.put(table, &keys::import(client, run.import_id), item)
             }

@@ -470,7 +470,8 @@ pub enum Step {
         /// The redemption.
         redemption: Redemption,
     },
-    /// An import's state, written by the worker of `expects` only; `None`: it must be new.
+    /// An import's state, written by the worker of `expects` only, over the revision before its own;
+    /// `None`: it must be new.
     PutImport {
         /// The import.
         run: Box<ImportRun>,
@@ -554,6 +555,12 @@ impl Change {
             receipt: Value::Null,
             part: 0,
         }
+    }
+
+    /// Writes an import over what was seen of it, whose epoch was `seen`.
+    pub fn put_import(&mut self, run: &mut ImportRun, seen: u32) {
+        run.revision += 1;
+        self.step(Step::PutImport { run: Box::new(run.clone()), expects: Some(seen) });
     }
 
     /// Adds a step and says where it stands.

@@ -273,6 +273,10 @@ pub struct ImportRun {
     pub seats: SeatNeed,
     /// The worker that may write.
     pub epoch: u32,
+    /// Grows with every write: nobody writes over what they have not seen, were it a former worker's
+    /// that arrived late.
+    #[serde(default)]
+    pub revision: u32,
     /// Until when that worker is taken to be alive; `None` at rest.
     pub lease_until: Option<Timestamp>,
     /// The report workbook's key, once there is one.

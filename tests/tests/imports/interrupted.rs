@@ -170,6 +170,34 @@ async fn a_worker_that_was_thought_dead_writes_nothing_after_its_follower() {
     assert_eq!(stage.world.cloud.dump(), before);
 }
 
+/// A write of a worker that is gone arrives after another one has read the import and before its claim:
+/// the claim is over what was read, and has to be made again.
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_over_does_not_write_over_what_arrived_meanwhile() {
+    let mut arrived = 0;
+    for nth in 1.. {
+        let stage = Stage::with_seats(100).await;
+        let object = stage.put("a.csv", list());
+        let cloud = &stage.world.cloud;
+        cloud.restart_trace();
+        cloud.inject(When::call("TransactWriteItems", nth), Fault::KillLate);
+        if cloud.until_killed(stage.run(&object)).await.is_some() {
+            break;
+        }
+        stage.world.clock.advance(LEASE + SignedDuration::from_secs(1));
+        let late = cloud.clone();
+        cloud.let_first(When::call("TransactWriteItems", nth + 1), move || async move {
+            late.apply_late();
+        });
+        // Who loses the claim leaves the import to the next one.
+        drop(stage.run(&object).await);
+        settle(&stage, &object).await;
+        assert_applied_once(&stage, &object, &format!("write {nth} arrives late")).await;
+        arrived += 1;
+    }
+    assert!(arrived > 3, "{arrived} writes");
+}
+
 #[tokio::test]
 async fn a_write_that_arrives_after_its_own_worker_ended_changes_nothing() {
     let stage = Stage::with_seats(100).await;

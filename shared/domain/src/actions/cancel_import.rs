@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::actions::commit_import::SteerImportError;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::Actor;
-use crate::change::{Change, Step, StoreError};
+use crate::change::{Change, StoreError};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, ImportId};
 use crate::import_run::{ImportRun, ImportStatus};
@@ -64,11 +64,11 @@ async fn give_up(
     run: ImportRun,
 ) -> Result<Option<ImportRun>, StoreError> {
     let seen = run.epoch;
-    let cancelled =
+    let mut cancelled =
         ImportRun { status: ImportStatus::Cancelled, waits_until: None, epoch: seen + 1, ..run };
     let mut change = Change::new(client, op, actor, now);
     change.receipt = json!({"import_id": cancelled.import_id});
-    change.step(Step::PutImport { run: Box::new(cancelled.clone()), expects: Some(seen) });
+    change.put_import(&mut cancelled, seen);
     let Err(refused) = ports.apply(&change).await else { return Ok(Some(cancelled)) };
     match met(&change, refused) {
         Met::Repeated => Ok(Some(cancelled)),

@@ -102,6 +102,7 @@ pub async fn open_import(
         totals: Totals::default(),
         seats: SeatNeed::default(),
         epoch: 0,
+        revision: 0,
         lease_until: None,
         report_key: None,
         language,

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::actions::commit_import::SteerImportError;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::Actor;
-use crate::change::{Change, Step};
+use crate::change::Change;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, ImportId};
 use crate::import_run::{ImportRun, ImportStatus};
@@ -31,7 +31,7 @@ pub async fn undo_import(
             return Err(SteerImportError::NotReady(run.status));
         }
         let (now, seen) = (clock.now(), run.epoch);
-        let undoing = ImportRun {
+        let mut undoing = ImportRun {
             status: ImportStatus::Undoing,
             epoch: seen + 1,
             // Its lease is over at once: whoever is woken takes it.
@@ -41,7 +41,7 @@ pub async fn undo_import(
         let actor = Actor::Caller(caller.subject.clone());
         let mut change = Change::new(client, op, actor, now);
         change.receipt = json!({"import_id": import});
-        change.step(Step::PutImport { run: Box::new(undoing.clone()), expects: Some(seen) });
+        change.put_import(&mut undoing, seen);
         let Err(refused) = ports.apply(&change).await else { return Ok(undoing) };
         match met(&change, refused) {
             Met::Repeated => return Ok(undoing),

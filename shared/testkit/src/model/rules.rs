@@ -269,7 +269,9 @@ impl Model {
                 !of.redemptions.contains_key(&key)
             }
             Step::PutImport { run, expects } => {
-                of.imports.get(&run.import_id).map(|known| known.value.epoch) == *expects
+                let seen = |epoch| (epoch, run.revision.saturating_sub(1));
+                let known = of.imports.get(&run.import_id).map(|known| &known.value);
+                known.map(|known| (known.epoch, known.revision)) == expects.map(seen)
             }
             Step::ListImport { import_id, created_at } => {
                 !of.import_list.contains_key(&(*created_at, *import_id))

@@ -62,6 +62,7 @@ where
             waits_until: None,
             outlook: Outlook::default(),
             undoing: Undoing::default(),
+            revision: 0,
         };
         let mut change = self.claiming(&file.client_id, import);
         change.step(Step::PutImport { run: Box::new(run.clone()), expects: None });
@@ -125,7 +126,7 @@ where
         run.epoch += 1;
         run.lease_until = Some(self.clock.now() + LEASE);
         let mut change = self.claiming(client, run.import_id);
-        change.step(Step::PutImport { run: Box::new(run.clone()), expects: Some(before) });
+        change.put_import(&mut run, before);
         if run.status == ImportStatus::Committing {
             change.step(Step::FenceBlock { key: run.block_key(), epoch: run.epoch });
         }

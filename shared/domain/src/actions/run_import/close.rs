@@ -126,7 +126,7 @@ where
         report_key: Option<String>,
     ) -> Result<bool, Stop> {
         let epoch = work.run.epoch;
-        let run = ImportRun {
+        let mut run = ImportRun {
             status,
             report_key,
             lease_until: None,
@@ -139,7 +139,7 @@ where
             let client = &work.ground.client.client_id;
             change.step(Step::Mail(import_mail(client, &run, uploader, change.at)));
         }
-        change.step(Step::PutImport { run: Box::new(run), expects: Some(epoch) });
+        change.put_import(&mut run, epoch);
         let Err(refused) = self.ports.apply(&change).await else {
             return Ok(true);
         };

@@ -72,9 +72,8 @@ pub(crate) fn plan_reservation(
         change.move_seats(pool, held, Action::SeatsReserved, &[], reason);
     }
     change.step(Step::OpenBlock { key: run.block_key(), size, epoch: run.epoch });
-    let committing = ImportRun { status: ImportStatus::Committing, waits_until: None, ..run };
-    let put = Box::new(committing.clone());
-    change.step(Step::PutImport { run: put, expects: Some(expects) });
+    let mut committing = ImportRun { status: ImportStatus::Committing, waits_until: None, ..run };
+    change.put_import(&mut committing, expects);
     committing
 }
 

@@ -146,8 +146,7 @@ where
         draft.change.step(Step::PutChunk(Box::new(Chunk { import_id: import, number, rows })));
         draft.run.undoing.cursor += 1;
         draft.run.lease_until = Some(draft.change.at + LEASE);
-        let put = Box::new(draft.run.clone());
-        draft.change.step(Step::PutImport { run: put, expects: Some(work.run.epoch) });
+        draft.change.put_import(&mut draft.run, work.run.epoch);
         Ok(draft)
     }
 

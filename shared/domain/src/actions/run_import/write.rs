@@ -546,8 +546,7 @@ fn draft_shared(work: &Work, block: &Block, draft: &mut Draft) {
     });
     change.step(Step::PutChunk(Box::new(draft.chunk.clone())));
     draft.run.lease_until = Some(change.at + LEASE);
-    let run = Box::new(draft.run.clone());
-    change.step(Step::PutImport { run, expects: Some(epoch) });
+    change.put_import(&mut draft.run, epoch);
     if !draft.learners.is_empty() {
         let delta = Delta::taken_up(i64::try_from(draft.used).unwrap_or(i64::MAX));
         let reason = Some(import.to_string());
