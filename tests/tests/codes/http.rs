@@ -491,9 +491,9 @@ async fn codes_are_mailed_to_a_pasted_list_with_a_verdict_for_each_address() {
     });
     let issued = call(&world, "POST", CODES, Some(&order)).await.json();
     let batch = format!("{CODES}/{}", issued["batch"]["batch_id"].as_str().expect("an id"));
-    let send = format!("{batch}/send");
+    let path = format!("{batch}/send");
     let list = json!({"emails": "a@x.fr; nope, A@X.FR\nelse@example.org"});
-    let sent = post(&world, &send, &list).await;
+    let sent = post(&world, &path, &list).await;
     assert_eq!(sent.status, 200, "{}", sent.text);
     let sent = sent.json();
     assert_eq!(sent["left"], 1);
@@ -506,7 +506,7 @@ async fn codes_are_mailed_to_a_pasted_list_with_a_verdict_for_each_address() {
     assert_eq!(*told[2], json!({"email": "a@x.fr", "outcome": "duplicate"}));
     assert_eq!(told[3]["error"], "domain-not-allowed");
     let many = json!({"emails": ["b@x.fr", "c@x.fr"]});
-    let short = post(&world, &send, &many).await;
+    let short = post(&world, &path, &many).await;
     assert_eq!((short.status.as_u16(), &short.json()["code"]), (409, &json!("conflict")));
     assert!(short.text.contains("2 codes are needed, but only 1 can"), "{}", short.text);
     for (body, pointer) in [
@@ -514,7 +514,7 @@ async fn codes_are_mailed_to_a_pasted_list_with_a_verdict_for_each_address() {
         (json!({"emails": " ; "}), "/emails"),
         (json!({"emails": "d@x.fr", "notify": true}), "/notify"),
     ] {
-        let refused = post(&world, &send, &body).await;
+        let refused = post(&world, &path, &body).await;
         assert_eq!(
             (refused.status.as_u16(), &refused.json()["errors"][0]["pointer"]),
             (422, &json!(pointer))

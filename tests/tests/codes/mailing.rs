@@ -108,7 +108,7 @@ async fn a_registration_code_goes_to_everybody_of_its_domains() {
     assert_eq!(verdicts(&sent)[100], CodeVerdict::ForeignDomain);
     mailroom::drain(&world).await;
     let code = issued.codes[0].to_string();
-    let told = mailed(&world, &[code.clone()]);
+    let told = mailed(&world, std::slice::from_ref(&code));
     let people: BTreeSet<_> = told.iter().map(|(to, _)| to.clone()).collect();
     assert_eq!((told.len(), people.len()), (100, 100));
     assert!(told.iter().all(|(_, held)| *held == code));

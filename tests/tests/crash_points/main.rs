@@ -184,6 +184,7 @@ fn one_fault(workflow: Workflow) {
 const PAIRS: usize = 1_000;
 
 /// The part of all pairs that is asked for: which, of how many.
+#[expect(clippy::disallowed_methods, reason = "tells a test how far to go")]
 fn part_of_pairs() -> Option<(usize, usize)> {
     let part = std::env::var("CRASH_PAIRS").ok()?;
     let (which, of) = part.split_once('/').expect("CRASH_PAIRS=k/n");

@@ -318,12 +318,7 @@ impl Scene {
             Workflow::ReleaseUsed | Workflow::Transfer | Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
             }
-            Workflow::EndSeat => {
-                let end_on = Some(date(2026, 11, 30));
-                let term = TermRequest { end_on, ..TermRequest::default() };
-                scene.create_for(world.op(), 1, term).await.expect("a free seat");
-                mailroom::drain(world).await;
-            }
+            Workflow::EndSeat => scene.begin_to_end().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
                 let sublicense = scene.lyon();
@@ -425,6 +420,14 @@ impl Scene {
         if redeemed {
             self.redeem(self.world().op()).await.expect("a seat");
         }
+    }
+
+    /// Gives a seat whose last day comes.
+    async fn begin_to_end(&self) {
+        let end_on = Some(date(2026, 11, 30));
+        let term = TermRequest { end_on, ..TermRequest::default() };
+        self.create_for(self.world().op(), 1, term).await.expect("a free seat");
+        mailroom::drain(self.world()).await;
     }
 
     /// Makes everything as it was when the scene was ready.

@@ -8,6 +8,7 @@
 //! Since a round comes by every seat once a day, it also ends those whose last day is over.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -186,12 +187,14 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             if self.clock.now() >= self.until {
                 return Ok(None);
             }
-            if !contracts.contains_key(&over.pool) {
-                let contract = contract_of(self.ports, self.client, over.pool).await?;
-                contracts.insert(over.pool, contract);
-            }
-            let Some(Some(contract)) = contracts.get(&over.pool) else { continue };
-            let place = (self.client, contract);
+            let contract = match contracts.entry(over.pool) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    place.insert(contract_of(self.ports, self.client, over.pool).await?)
+                }
+            };
+            let Some(contract) = contract else { continue };
+            let place = (self.client, &*contract);
             let (ports, clock, ids) = (self.ports, self.clock, self.ids);
             match end_seat(ports, clock, ids, place, over.learner_id, over.pool).await {
                 Ok(ended) => proven.seats_ended += u32::from(ended),
