@@ -42,7 +42,7 @@ async fn a_pool_whose_counters_agree_is_proven_and_then_left_alone_for_an_hour()
 async fn what_was_added_up_is_not_read_again_and_still_counts() {
     let world = World::with_seats(9).await;
     // A long trail; that its records move nothing does not matter here.
-    for _ in 0..4 {
+    for _ in 0..12 {
         let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
         for _ in 0..80 {
             change.audit(world.pool(), Delta::default(), Action::SeatGiven, &[], None);
