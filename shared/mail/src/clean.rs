@@ -1,5 +1,7 @@
 //! Text from outside, made safe to stand in a mail.
 
+use seatkeeper_domain::email::EmailAddress;
+
 /// Most characters of a name.
 pub(crate) const NAME_MAX: usize = 80;
 /// Most characters of a subject.
@@ -49,6 +51,13 @@ pub(crate) fn line(text: &str, max: usize) -> String {
 pub(crate) fn person(name: Option<&str>) -> Option<String> {
     let name = line(name?, NAME_MAX);
     (!name.is_empty() && !looks_like_a_link(&name)).then_some(name)
+}
+
+/// Who invited: a name, or the address their identity provider vouches for, which leads nowhere but
+/// to them.
+pub(crate) fn inviter(who: Option<&str>) -> Option<String> {
+    let address = who.and_then(|who| EmailAddress::parse(who).ok());
+    address.map(|address| address.to_string()).or_else(|| person(who))
 }
 
 fn looks_like_a_link(name: &str) -> bool {

@@ -327,6 +327,23 @@ fn text_on_the_clients_color_is_readable() {
 }
 
 #[test]
+fn who_invites_is_named_by_name_or_address_and_never_by_a_link() {
+    for (inviter, shown) in [
+        ("Camille Durand", Some("Camille Durand")),
+        ("Camille@Acme.example", Some("camille@acme.example")),
+        ("go to evil.example", None),
+        ("https://evil.example/x@y.fr", None),
+    ] {
+        let letter = Letter { inviter: Some(inviter), ..letter(LetterKind::Invitation(link())) };
+        let mail = render(&letter, resolve_language(Some("en"), "en")).unwrap();
+        match shown {
+            Some(shown) => assert!(mail.text.contains(shown) && mail.html.contains(shown)),
+            None => assert!(!mail.text.contains("evil") && !mail.html.contains("evil")),
+        }
+    }
+}
+
+#[test]
 fn no_trace_of_the_templates_stays() {
     for language in available_languages() {
         for (name, letter) in all() {

@@ -112,7 +112,7 @@ impl View {
             },
             email: clean::line(letter.email, 254),
             first_name: clean::person(letter.first_name),
-            inviter: clean::person(letter.inviter),
+            inviter: clean::inviter(letter.inviter),
             message: clean::lines(letter.message),
             has_link: link.is_some(),
             action_url: match (link, &letter.kind) {
