@@ -11,10 +11,23 @@ pub use seatkeeper_testkit::model::Broken;
 use seatkeeper_testkit::{Cloud, SentMail};
 use serde_json::Value;
 
+use crate::full::{in_full, marks};
+
 /// How long a cohort may wait for the sweep that opens what its schedule missed.
 const OPEN_WITHIN: SignedDuration = SignedDuration::from_mins(15);
 /// The counters of a pool, without its total.
 const PARTS: [&str; 5] = ["available", "allocated", "held", "used", "spent"];
+
+/// What the marks of rows stand for.
+const OUTCOMES: [(&str, &str); 7] = [
+    ("c", "created"),
+    ("s", "scheduled"),
+    ("i", "invited"),
+    ("uU", "updated"),
+    ("kK", "skipped"),
+    ("n", "not_seated"),
+    ("fF", "failed"),
+];
 
 /// A world as it is seen from the outside.
 #[derive(Debug, Clone)]
@@ -40,7 +53,7 @@ impl Seen {
     /// A cloud as it is now.
     pub fn of(cloud: &Cloud) -> Self {
         use seatkeeper_domain::ports::Clock as _;
-        Self { items: cloud.dump(), sent: cloud.sent_mails(), now: cloud.clock().now() }
+        Self { items: in_full(cloud.dump()), sent: cloud.sent_mails(), now: cloud.clock().now() }
     }
 
     /// Checks what holds at any moment.
@@ -304,11 +317,13 @@ impl Seen {
         for import in self.kind("import").filter(|import| import["status"] == "completed") {
             let id = text(import, "import_id");
             let mut outcomes: BTreeMap<String, i64> = BTreeMap::new();
-            for chunk in self.kind("chunk").filter(|chunk| chunk["owner"] == id) {
-                let rows: Vec<Value> =
-                    serde_json::from_str(text(chunk, "rows")).unwrap_or_default();
-                for row in rows {
-                    let outcome = row["outcome"].as_str().unwrap_or("none").to_owned();
+            let of_rows = |item: &&Value| {
+                item["action"] == "import_chunk" && item["reason"] == id && item["marks"].is_object()
+            };
+            for record in self.kind("audit").filter(of_rows) {
+                for mark in marks(text(&record["marks"], "rows")) {
+                    let outcome = OUTCOMES.iter().find(|known| known.0.contains(mark));
+                    let outcome = outcome.map_or("none", |known| known.1).to_owned();
                     *outcomes.entry(outcome).or_default() += 1;
                 }
             }

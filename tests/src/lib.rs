@@ -8,6 +8,7 @@
 )]
 
 pub mod actors;
+pub mod full;
 pub mod http;
 pub mod invariants;
 pub mod runs;

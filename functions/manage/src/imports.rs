@@ -11,7 +11,7 @@ use seatkeeper_aws::upload_form::UploadForms;
 use seatkeeper_aws::{S3Files, Store};
 use seatkeeper_domain::actions::cancel_import::cancel_import;
 use seatkeeper_domain::actions::commit_import::commit_import;
-use seatkeeper_domain::actions::import_rows::{import_rows, kept_rows};
+use seatkeeper_domain::actions::import_rows::{ImportRowsError, import_rows, page_of};
 use seatkeeper_domain::actions::open_import::{OpenImport, open_import};
 use seatkeeper_domain::actions::run_import::RowDefaults;
 use seatkeeper_domain::actions::undo_import::undo_import;
@@ -22,7 +22,7 @@ use seatkeeper_domain::import_run::{
     FILE_MAX, ImportRun, ImportSettings, Mode, OnExisting, OnShortage, Verdict,
 };
 use seatkeeper_domain::language::Languages;
-use seatkeeper_domain::ports::{Clock as _, Files as _, ImportLog as _, Ledger as _};
+use seatkeeper_domain::ports::{Clock as _, Files as _, ImportLog as _, Ledger as _, Proofs as _};
 use seatkeeper_domain::stock::Stock;
 use seatkeeper_http::body::{
     Fields, Given, Payload, Refusal, choice, date, flag, integer, lines, page_request, text,
@@ -261,7 +261,7 @@ async fn steer(
         let run = match how {
             Steering::Commit => commit_import(store, clock, caller, op, client, id).await?,
             Steering::Cancel => cancel_import(store, clock, caller, op, client, id).await?,
-            Steering::Undo => undo_import(store, clock, caller, op, client, id).await?,
+            Steering::Undo => undo_import(store, files, clock, caller, op, client, id).await?,
         };
         if run.lease_until.is_some() {
             // If this is lost, the sweep finds that nobody is at it.
@@ -306,15 +306,26 @@ async fn list(
 async fn one(
     State(app): State<Shared<Store>>,
     signed_in: SignedIn,
+    Extension(files): Extension<S3Files>,
     Path((client, import)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
     let client = signed_in.admitted(&client, READS)?;
-    let run = import_of(&app, &client, &import).await?;
-    let stock = app.store.stock(&client, run.pool()).await?;
-    let mut view = views::import(&run, stock);
+    let mut run = import_of(&app, &client, &import).await?;
+    let standing = app.store.standing(&client, run.pool()).await?;
+    if let Some(standing) = &standing {
+        let owner = run.import_id.to_string();
+        // Rows are counted in the block while they are written.
+        let block = standing.blocks.iter().find(|block| block.key.owner == owner);
+        run.rows_done = block.map_or(run.rows_done, |block| block.rows);
+    }
+    let mut view = views::import(&run, standing.map(|standing| standing.shown()));
     if run.undoing.kept > 0 {
-        let rows = kept_rows(&app.store, &client, &run, KEPT_MAX).await?;
-        view["kept"] = rows.iter().filter_map(views::kept_row).collect();
+        let rows = match import_rows(&app.store, &files, &client, &run).await {
+            // It still says how many were kept.
+            Err(ImportRowsError::Gone) => Vec::new(),
+            rows => rows?,
+        };
+        view["kept"] = rows.iter().filter_map(views::kept_row).take(KEPT_MAX).collect();
     }
     Ok(Answer::ok(&view))
 }
@@ -322,6 +333,7 @@ async fn one(
 async fn rows(
     State(app): State<Shared<Store>>,
     signed_in: SignedIn,
+    Extension(files): Extension<S3Files>,
     Path((client, import)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Answer, Problem> {
@@ -337,8 +349,8 @@ async fn rows(
     let verdict = query.optional("verdict", choice(&VERDICTS));
     let page = query.finish(|| Some(page))?;
     let run = import_of(&app, &client, &import).await?;
-    let page = import_rows(&app.store, &client, &run, verdict, &page).await?;
-    Ok(Answer::ok(&views::list(&page, views::import_row)))
+    let rows = import_rows(&app.store, &files, &client, &run).await?;
+    Ok(Answer::ok(&views::list(&page_of(rows, verdict, &page), views::import_row)))
 }
 
 async fn report(

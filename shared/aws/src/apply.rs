@@ -15,12 +15,12 @@ use seatkeeper_domain::change::{
 };
 use seatkeeper_domain::code::{Batch, Steering};
 use seatkeeper_domain::cohort::CohortKey;
-use seatkeeper_domain::import_run::Chunk;
 use seatkeeper_domain::invitation::InvitationStatus;
 use seatkeeper_domain::learner::{Profile, ProfileChange, SeatState};
 use seatkeeper_domain::outbox::MailIntent;
 use seatkeeper_domain::stock::Delta;
 
+use crate::bulk;
 use crate::expression::{Expression, Item, n, s};
 use crate::keys::{self, Key};
 use crate::records::{
@@ -443,19 +443,11 @@ impl Store {
                 let item = owned_by("import_listing", import_id, op);
                 new().put(table, &keys::import_listing(client, *created_at, *import_id), item)
             }
-            Step::PutChunk(chunk) => {
-                let mut item = chunk_item(chunk)?;
-                item.insert(CHUNK_DONE.to_owned(), AttributeValue::Bool(true));
-                let item = with_op(item, op);
-                Expression::new().put(
-                    table,
-                    &keys::chunk(client, chunk.import_id, chunk.number),
-                    item,
-                )
+            Step::Mail(intent) => {
+                new().put(table, &keys::mail(intent), mail_item(change, intent)?)
             }
-            Step::Mail(intent) => new().put(table, &keys::mail(intent), mail_item(intent)?),
             Step::Audit(record) => {
-                let item = with_op(to_item("audit", record)?, op);
+                let item = with_op(bulk::audit_item(record)?, op);
                 let key = keys::audit(client, record.pool, record.at, op, change.part, place);
                 new().put(table, &key, item)
             }
@@ -550,6 +542,7 @@ fn block_item(change: &Change, key: &BlockKey, size: u64, epoch: u32) -> Item {
         ("kept", 0),
         ("rem", size),
         ("cursor", 0),
+        ("rows", 0),
         ("epoch", u64::from(epoch)),
     ];
     item.extend(numbers.map(|(name, value)| (name.to_owned(), n(value))));
@@ -565,9 +558,11 @@ fn drawn(used: u64, kept: u64, cursor: Option<BlockCursor>) -> Expression {
         .if_at_least("rem", total);
     match cursor {
         None => expression,
-        Some(BlockCursor { lo, hi, epoch }) => {
-            expression.set("cursor", n(hi)).if_equal("cursor", n(lo)).if_equal("epoch", n(epoch))
-        }
+        Some(BlockCursor { lo, hi, rows, epoch }) => expression
+            .set("cursor", n(hi))
+            .add("rows", n(rows))
+            .if_equal("cursor", n(lo))
+            .if_equal("epoch", n(epoch)),
     }
 }
 
@@ -660,22 +655,10 @@ fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreErr
     Ok(expression.if_absent_or(&seat, &format!("{seat}.state.is"), "=", s("released")))
 }
 
-/// Set once the outcomes of a chunk are written.
-pub(crate) const CHUNK_DONE: &str = "done";
-
-/// A chunk's item: its rows as one text, since nobody asks for less than all of them.
-pub(crate) fn chunk_item(chunk: &Chunk) -> Result<Item, StoreError> {
-    let rows = serde_json::to_string(&chunk.rows);
-    let rows = rows.map_err(|error| StoreError::Broken(error.to_string()))?;
-    Ok(Item::from([
-        (keys::KIND.to_owned(), s("chunk")),
-        ("owner".to_owned(), s(chunk.import_id)),
-        ("rows".to_owned(), s(rows)),
-    ]))
-}
-
-fn mail_item(intent: &MailIntent) -> Result<Item, StoreError> {
-    let mut item = to_item("mail", intent)?;
+fn mail_item(change: &Change, intent: &MailIntent) -> Result<Item, StoreError> {
+    let mut item = to_item("mail", &MailIntent { subjects: Vec::new(), ..intent.clone() })?;
+    item.remove("subjects");
+    item.extend(bulk::mails(change, intent)?);
     item.insert("next".to_owned(), n(0));
     item.insert("in_flight".to_owned(), AttributeValue::Bool(false));
     item.insert("unknown".to_owned(), AttributeValue::L(Vec::new()));

@@ -11,7 +11,8 @@ use seatkeeper_domain::ports::{Due, Page, PageRequest, PoolStanding, Proof, Proo
 
 use crate::expression::{Expression, s};
 use crate::keys;
-use crate::records::{self, from_item, number, text, to_value};
+use crate::bulk::audit_record;
+use crate::records::{self, number, text, to_value};
 use crate::store::{Store, store_error};
 
 impl Due for Store {
@@ -116,7 +117,7 @@ impl Proofs for Store {
         let cursor = page.cursor.clone().or_else(|| from.map(keys::sortable));
         let request = PageRequest { limit: page.limit, cursor };
         let found = self.page(&keys::audit_partition(client, pool), "", true, &request).await?;
-        let items: Result<_, _> = found.items.into_iter().map(from_item).collect();
+        let items: Result<_, _> = found.items.into_iter().map(audit_record).collect();
         Ok(Page { items: items?, next: found.next })
     }
 

@@ -1,4 +1,4 @@
-//! Files of imports on S3: uploads to read, reports to keep.
+//! Files of imports on S3: uploads to read, books of rows and reports to keep.
 
 use aws_sdk_s3::Client as S3;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -68,6 +68,24 @@ impl Files for S3Files {
             }
         }
         Ok(UploadRead::Read(Upload { bytes, metadata }))
+    }
+
+    async fn keep_book(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let call = self.s3.put_object().bucket(&self.reports).key(key);
+        let call = call.content_type("application/json").body(ByteStream::from(bytes));
+        call.send().await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn book(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let object = match self.s3.get_object().bucket(&self.reports).key(key).send().await {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let bytes = object.body.collect().await;
+        let bytes = bytes.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        Ok(Some(bytes.to_vec()))
     }
 
     async fn keep_report(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {

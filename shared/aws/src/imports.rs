@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::change::StoreError;
-use seatkeeper_domain::ids::{ClientId, ImportId};
-use seatkeeper_domain::import_run::{Chunk, ImportRun};
+use seatkeeper_domain::ids::{ClientId, ImportId, PoolId};
+use seatkeeper_domain::import_run::ImportRun;
 use seatkeeper_domain::ports::{ImportLog, Page, PageRequest};
 
-use crate::apply::{CHUNK_DONE, chunk_item, condition_failed};
+use crate::apply::condition_failed;
+use crate::bulk::audit_record;
 use crate::expression::{Expression, Item, n, s};
 use crate::keys::{self, Key};
 use crate::records::{from_item, text};
@@ -39,46 +42,17 @@ impl ImportLog for Store {
         Ok(Page { items, next: listed.next })
     }
 
-    async fn chunks(
+    async fn import_trail(
         &self,
         client: &ClientId,
+        pool: PoolId,
         import: ImportId,
-        count: u32,
-    ) -> Result<Vec<Chunk>, StoreError> {
-        let items = self.partition(&keys::import_partition(client, import), keys::CHUNKS).await?;
-        // Behind the last chunk there may be some of a worker who cut the rows otherwise.
-        (0..count).zip(items).map(|(number, item)| chunk(import, number, &item)).collect()
-    }
-
-    async fn chunk(
-        &self,
-        client: &ClientId,
-        import: ImportId,
-        number: u32,
-    ) -> Result<Option<Chunk>, StoreError> {
-        let item = self.get(&keys::chunk(client, import, number)).await?;
-        item.map(|item| chunk(import, number, &item)).transpose()
-    }
-
-    async fn preview_chunk(
-        &self,
-        client: &ClientId,
-        chunk: &Chunk,
-        epoch: u32,
-    ) -> Result<(), StoreError> {
-        let mut expression = Expression::new()
-            .set("epoch", n(epoch))
-            .if_absent(CHUNK_DONE)
-            .if_absent_or("epoch", "epoch", "<=", n(epoch));
-        for (name, value) in chunk_item(chunk)? {
-            expression = expression.set(&name, value);
-        }
-        let key = keys::chunk(client, chunk.import_id, chunk.number);
-        match expression.send_to(&self.dynamodb, &self.table, &key).send().await {
-            // Someone newer wrote it: what this worker does next will be refused.
-            Err(error) if !condition_failed(&error) => Err(store_error(error)),
-            _ => Ok(()),
-        }
+        from: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        let span = (keys::sortable(from), until.map(keys::sortable));
+        let items = self.audit_span(&keys::audit_partition(client, pool), span, import).await?;
+        items.into_iter().map(audit_record).collect()
     }
 
     async fn let_go_of_import(
@@ -86,7 +60,7 @@ impl ImportLog for Store {
         client: &ClientId,
         import: ImportId,
         epoch: u32,
-        now: jiff::Timestamp,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         let expression = Expression::new()
             .set("lease_until", s(now))
@@ -101,13 +75,38 @@ impl ImportLog for Store {
     }
 }
 
-fn owner(item: &Item) -> Option<ImportId> {
-    text(item, "owner").and_then(|id| id.parse().ok())
+impl Store {
+    /// The items of a trail between two instants, the second one with everything that begins with
+    /// it, that tell of rows of this import.
+    async fn audit_span(
+        &self,
+        partition: &str,
+        (from, until): (String, Option<String>),
+        import: ImportId,
+    ) -> Result<Vec<Item>, StoreError> {
+        // `~` stands behind everything that a key goes on with.
+        let until = until.map_or_else(|| "~".to_owned(), |until| until + "~");
+        let pages = self
+            .dynamodb
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :until")
+            .filter_expression("#reason = :import AND attribute_exists(#marks)")
+            .expression_attribute_names("#pk", keys::PK)
+            .expression_attribute_names("#sk", keys::SK)
+            .expression_attribute_names("#reason", "reason")
+            .expression_attribute_names("#marks", "marks")
+            .expression_attribute_values(":pk", s(partition))
+            .expression_attribute_values(":from", s(from))
+            .expression_attribute_values(":until", s(until))
+            .expression_attribute_values(":import", s(import))
+            .into_paginator()
+            .items();
+        pages.send().try_collect().await.map_err(store_error)
+    }
 }
 
-fn chunk(import_id: ImportId, number: u32, item: &Item) -> Result<Chunk, StoreError> {
-    let rows = text(item, "rows").unwrap_or_default();
-    let rows = serde_json::from_str(&rows)
-        .map_err(|error| StoreError::Broken(format!("the rows of a chunk: {error}")))?;
-    Ok(Chunk { import_id, number, rows })
+fn owner(item: &Item) -> Option<ImportId> {
+    text(item, "owner").and_then(|id| id.parse().ok())
 }

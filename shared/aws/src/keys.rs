@@ -264,22 +264,9 @@ pub fn round(client: &ClientId) -> Key {
     Key::new(format!("ROUND#{client}"), "ROUND")
 }
 
-/// An import and its chunks.
-pub fn import_partition(client: &ClientId, import: ImportId) -> String {
-    format!("IMPORT#{client}#{import}")
-}
-
 /// An import.
 pub fn import(client: &ClientId, import: ImportId) -> Key {
-    Key::new(import_partition(client, import), "IMPORT")
-}
-
-/// Sort key prefix of chunks.
-pub const CHUNKS: &str = "CHUNK#";
-
-/// A chunk of an import.
-pub fn chunk(client: &ClientId, import: ImportId, number: u32) -> Key {
-    Key::new(import_partition(client, import), format!("{CHUNKS}{number:05}"))
+    Key::new(format!("IMPORT#{client}#{import}"), "IMPORT")
 }
 
 /// A client's imports, by time.

@@ -1,6 +1,7 @@
 //! Adapters: the domain's ports on DynamoDB, S3, SES and EventBridge Scheduler.
 
 mod apply;
+mod bulk;
 mod codes;
 mod due;
 mod expression;

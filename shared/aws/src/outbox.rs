@@ -13,6 +13,7 @@ use seatkeeper_domain::ports::{
 };
 
 use crate::apply::{condition_failed, due_key};
+use crate::bulk;
 use crate::expression::{Expression, n, s};
 use crate::keys::{self, Key};
 use crate::records::{from_item, text, to_value};
@@ -34,10 +35,13 @@ impl Store {
 
 impl Outbox for Store {
     async fn owed(&self, place: &MailPlace) -> Result<Option<Owed>, StoreError> {
-        match keys::mail_at(place) {
-            Some(key) => self.get(&key).await?.map(from_item).transpose(),
-            None => Ok(None),
+        let Some(key) = keys::mail_at(place) else { return Ok(None) };
+        let Some(mut item) = self.get(&key).await? else { return Ok(None) };
+        if let Some(record) = bulk::record_of_mails(&item) {
+            let record = self.get(&record).await?.ok_or_else(|| broken("mails without a record"))?;
+            bulk::name_mails(&mut item, &record)?;
         }
+        from_item(item).map(Some)
     }
 
     async fn advance(&self, place: &MailPlace, seen: &Owed, to: &Owed) -> Result<bool, StoreError> {

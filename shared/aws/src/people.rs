@@ -16,6 +16,7 @@ use seatkeeper_domain::ports::{Catalog, Page, PageRequest, People};
 
 use crate::expression::Item;
 use crate::keys::{self, Key};
+use crate::bulk::audit_record;
 use crate::records::{self, from_item, text};
 use crate::store::Store;
 
@@ -172,7 +173,7 @@ impl Store {
         merged.truncate(limit);
         let next = merged.last().map(|(sort_key, _)| sort_key.clone()).filter(|_| more);
         let items: Result<Vec<_>, StoreError> =
-            merged.into_iter().map(|(_, item)| from_item(item)).collect();
+            merged.into_iter().map(|(_, item)| audit_record(item)).collect();
         Ok(Page { items: items?, next })
     }
 
@@ -203,7 +204,7 @@ impl Store {
             let page = self.page(&keys::audit_partition(client, pool), "", true, &rest).await?;
             for item in page.items {
                 let sort_key = text(&item, keys::SK);
-                let record: AuditRecord = from_item(item)?;
+                let record = audit_record(item)?;
                 if concerns(&record) {
                     items.push(record);
                     if items.len() == limit {

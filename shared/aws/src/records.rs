@@ -97,6 +97,7 @@ pub(crate) fn block(pool: PoolId, item: &Item) -> Result<Block, StoreError> {
         settled: number(item, "settled").unwrap_or(0),
         rem: count("rem")?,
         cursor: number(item, "cursor").unwrap_or(0),
+        rows: number(item, "rows").unwrap_or(0),
         epoch: number(item, "epoch").unwrap_or(0),
     })
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ImportId, LearnerId, PoolId};
+use crate::row_book::Marks;
 use crate::stock::Delta;
 
 /// Who moved seats.
@@ -122,4 +123,7 @@ pub struct AuditRecord {
     pub delta: Delta,
     /// Why: an order, an import, a batch, an invitation.
     pub reason: Option<String>,
+    /// What came of the rows of an import that it covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Marks>,
 }

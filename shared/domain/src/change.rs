@@ -22,14 +22,18 @@ use crate::idempotency::Op;
 use crate::ids::{
     BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId,
 };
-use crate::import_run::{Chunk, ImportRun};
+use crate::import_run::ImportRun;
 use crate::invitation::{Invitation, InvitationStatus};
 use crate::learner::{Credential, Profile, ProfileChange, Seat};
 use crate::outbox::MailIntent;
+use crate::row_book::Marks;
 use crate::stock::{Delta, Stock};
 
 /// Most steps of one change: what a `TransactWriteItems` takes, less the idempotency guard.
 pub const STEPS_MAX: usize = 99;
+
+/// Most steps of a change without a guard.
+pub const UNGUARDED_STEPS_MAX: usize = 100;
 
 /// One atomic movement.
 #[derive(Debug, Clone)]
@@ -80,6 +84,8 @@ pub struct Block {
     pub rem: u64,
     /// For an import: the first chunk without an outcome.
     pub cursor: u32,
+    /// For an import: rows with an outcome.
+    pub rows: u32,
     /// For an import: the worker that may write.
     pub epoch: u32,
 }
@@ -485,9 +491,6 @@ pub enum Step {
         /// When it was made.
         created_at: Timestamp,
     },
-    /// A chunk's verdicts and outcomes: for good, a late [preview](crate::ports::ImportLog::preview_chunk)
-    /// does not write over them.
-    PutChunk(Box<Chunk>),
     /// Mails that are owed because of this change.
     Mail(MailIntent),
     /// What the trail says of it.
@@ -501,6 +504,8 @@ pub struct BlockCursor {
     pub lo: u32,
     /// Where the cursor stands afterwards.
     pub hi: u32,
+    /// Rows that get their outcome.
+    pub rows: u32,
     /// The worker's epoch.
     pub epoch: u32,
 }
@@ -603,6 +608,29 @@ impl Change {
             learner_ids: learners.to_vec(),
             delta,
             reason,
+            marks: None,
+        }));
+    }
+
+    /// Leaves the trail of a chunk of an import: the seats that it moved, and what came of its rows.
+    pub fn audit_rows(
+        &mut self,
+        pool: PoolId,
+        delta: Delta,
+        action: Action,
+        learners: Vec<LearnerId>,
+        rows: (ImportId, Marks),
+    ) {
+        let (import, marks) = rows;
+        self.step(Step::Audit(AuditRecord {
+            at: self.at,
+            actor: self.actor.clone(),
+            action,
+            pool,
+            learner_ids: learners,
+            delta,
+            reason: Some(import.to_string()),
+            marks: Some(marks),
         }));
     }
 
@@ -653,7 +681,7 @@ fn signed(seats: u64) -> i64 {
 impl BlockCursor {
     /// The cursor of a block for codes, at its batch's epoch.
     pub fn at_epoch(epoch: u32) -> Self {
-        Self { lo: 0, hi: 0, epoch }
+        Self { lo: 0, hi: 0, rows: 0, epoch }
     }
 }
 

@@ -267,6 +267,15 @@ pub struct ImportRun {
     pub rows_done: u32,
     /// Chunks its rows are in.
     pub chunks: u32,
+    /// The [book](crate::row_book) of its rows, once they are judged.
+    #[serde(default)]
+    pub book_key: Option<String>,
+    /// When its rows began to be written, which the trail tells of from then on.
+    #[serde(default)]
+    pub committed_at: Option<Timestamp>,
+    /// When all of them had been.
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
     /// Counts.
     pub totals: Totals,
     /// Seats.
@@ -303,6 +312,10 @@ pub struct ImportRun {
     /// What a commit will bring with it, as known when it was checked.
     #[serde(default)]
     pub outlook: Outlook,
+    /// Whether everyone in it was looked up when it was checked. Nobody needs to be where nobody
+    /// looks at the preview: who has a seat already is found when the rows are written.
+    #[serde(default)]
+    pub looked_up: bool,
     /// How far it is undone.
     #[serde(default)]
     pub undoing: Undoing,
@@ -311,6 +324,12 @@ pub struct ImportRun {
 /// How far an import is undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Undoing {
+    /// When it was asked for; the trail tells of it from then on.
+    #[serde(default)]
+    pub began_at: Option<Timestamp>,
+    /// When it was over.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
     /// The first chunk that is not undone.
     pub cursor: u32,
     /// Rows of which nothing is left.
@@ -360,6 +379,7 @@ pub struct RowRecord {
     /// What the preview says.
     pub verdict: Verdict,
     /// What came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// Everything that is wrong with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -373,6 +393,9 @@ pub struct RowRecord {
     /// The pools in which the person has a seat when it is checked, if this is a second one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also_in: Vec<PoolId>,
+    /// Whether the person had an account when it was checked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_account: bool,
     /// What an undo made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
@@ -421,6 +444,17 @@ pub enum Verdict {
     Valid,
 }
 
+impl Verdict {
+    /// What comes of such a row in an import that was refused as a whole.
+    pub fn when_refused(self) -> Outcome {
+        match self {
+            Self::Invalid => Outcome::Failed,
+            Self::Duplicate | Self::Existing => Outcome::Skipped,
+            Self::Valid => Outcome::NotSeated,
+        }
+    }
+}
+
 /// What came of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -452,17 +486,6 @@ impl Totals {
         }
     }
 
-    /// Takes back a verdict that turned out to be another.
-    pub fn uncount_verdict(&mut self, verdict: Verdict) {
-        let count = match verdict {
-            Verdict::Valid => &mut self.valid,
-            Verdict::Invalid => &mut self.invalid,
-            Verdict::Duplicate => &mut self.duplicate,
-            Verdict::Existing => &mut self.existing,
-        };
-        *count = count.saturating_sub(1);
-    }
-
     /// Counts what came of a row.
     pub fn count_outcome(&mut self, outcome: Outcome) {
         match outcome {
@@ -486,17 +509,6 @@ pub struct RowProblem {
     pub code: String,
     /// What to do, in the uploader's language.
     pub detail: String,
-}
-
-/// Consecutive rows that are written together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
-    /// The import.
-    pub import_id: ImportId,
-    /// Its place, from 0.
-    pub number: u32,
-    /// Its rows.
-    pub rows: Vec<RowRecord>,
 }
 
 impl fmt::Display for ImportStatus {

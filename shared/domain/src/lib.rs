@@ -27,5 +27,6 @@ pub mod password;
 pub mod ports;
 pub mod records;
 pub mod role;
+pub mod row_book;
 pub mod secrets;
 pub mod stock;

@@ -19,7 +19,7 @@ use crate::ids::{
     BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId, SublicenseId,
 };
 use crate::import::{Detected, RawRow, RowError, RowErrorCode};
-use crate::import_run::{Chunk, ImportRun, Outcome, SourceObject, Totals};
+use crate::import_run::{ImportRun, Outcome, SourceObject, Totals};
 use crate::invitation::{Delivery, Invitation};
 use crate::language::Language;
 use crate::learner::{Learner, Seat};
@@ -707,27 +707,16 @@ pub trait ImportLog {
         client: &ClientId,
         page: &PageRequest,
     ) -> Result<Page<ImportRun>, StoreError>;
-    /// The first `count` chunks of an import, in order.
-    async fn chunks(
+    /// What the trail of a pool says of an import's rows between two instants; without an end, up
+    /// to now.
+    async fn import_trail(
         &self,
         client: &ClientId,
+        pool: PoolId,
         import: ImportId,
-        count: u32,
-    ) -> Result<Vec<Chunk>, StoreError>;
-    /// One chunk of an import.
-    async fn chunk(
-        &self,
-        client: &ClientId,
-        import: ImportId,
-        number: u32,
-    ) -> Result<Option<Chunk>, StoreError>;
-    /// Writes a chunk's verdicts, unless a newer worker did, or its outcomes stand.
-    async fn preview_chunk(
-        &self,
-        client: &ClientId,
-        chunk: &Chunk,
-        epoch: u32,
-    ) -> Result<(), StoreError>;
+        from: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<AuditRecord>, StoreError>;
     /// Ends the lease of a worker at `now`, if it has one still: whoever comes next may take over.
     async fn let_go_of_import(
         &self,
@@ -765,6 +754,10 @@ pub trait Files {
     /// Reads one version of an upload, of at most `max_bytes`.
     async fn upload(&self, source: &SourceObject, max_bytes: u64)
     -> Result<UploadRead, StoreError>;
+    /// Keeps the book of an import's rows.
+    async fn keep_book(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+    /// The book of an import's rows; `None` if it is no longer kept.
+    async fn book(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
     /// Keeps a report workbook.
     async fn keep_report(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
     /// Has an import go on that no worker is at: asked for once more by the same worker's `epoch`, it

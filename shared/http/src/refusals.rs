@@ -6,6 +6,7 @@ use seatkeeper_domain::actions::change_address::ChangeAddressError;
 use seatkeeper_domain::actions::change_learner::ChangeLearnerError;
 use seatkeeper_domain::actions::close_invitation::{CancelInvitationError, DeclineInvitationError};
 use seatkeeper_domain::actions::commit_import::SteerImportError;
+use seatkeeper_domain::actions::import_rows::ImportRowsError;
 use seatkeeper_domain::actions::create_learner::CreateLearnerError;
 use seatkeeper_domain::actions::ground::{GrantError, GroundError};
 use seatkeeper_domain::actions::invitations::LinkClosed;
@@ -179,6 +180,21 @@ impl From<OpenImportError> for Problem {
     }
 }
 
+impl From<ImportRowsError> for Problem {
+    fn from(refusal: ImportRowsError) -> Self {
+        match refusal {
+            ImportRowsError::Gone => rows_gone(),
+            ImportRowsError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn rows_gone() -> Problem {
+    let detail = "The rows of this import are no longer kept: they go with its report. Its seats are \
+                  released one by one.";
+    Problem::new(ProblemCode::Gone, detail)
+}
+
 impl From<SteerImportError> for Problem {
     fn from(error: SteerImportError) -> Self {
         match error {
@@ -196,6 +212,7 @@ impl From<SteerImportError> for Problem {
             ),
             SteerImportError::NoSeatsLeft => no_seats_left(),
             SteerImportError::ContractEnded => GroundError::ContractEnded.into(),
+            SteerImportError::RowsGone => rows_gone(),
             SteerImportError::Store(error) => error.into(),
         }
     }

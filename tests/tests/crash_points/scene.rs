@@ -1047,7 +1047,10 @@ impl Scene {
             Workflow::CancelImport => {
                 cancel_import(store, clock, &caller, op, client, import).await
             }
-            _ => undo_import(store, clock, &caller, op, client, import).await,
+            _ => {
+                let files = &self.stage.files;
+                undo_import(store, files, clock, &caller, op, client, import).await
+            }
         };
         steered
             .map(|run| run.import_id.to_string())

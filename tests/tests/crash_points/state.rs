@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use seatkeeper_domain::ids::PoolId;
 use seatkeeper_domain::ports::{Clock as _, Ledger as _};
+use seatkeeper_tests::full::in_full;
 use serde_json::Value;
 
 use crate::scene::Scene;
@@ -14,7 +15,7 @@ pub(crate) type State = BTreeMap<String, String>;
 /// The state of a world at rest.
 pub(crate) async fn state(scene: &Scene) -> State {
     let world = scene.world();
-    let dump = world.cloud.dump();
+    let dump = in_full(world.cloud.dump());
     let mut state = State::new();
     for pool in world.store.pools(&world.client).await.expect("pools") {
         let stock = world.store.stock(&world.client, pool).await.expect("readable");
@@ -88,7 +89,7 @@ pub(crate) async fn assert_invariants(scene: &Scene) {
     let world = scene.world();
     // I1, I8
     world.assert_seats_are_conserved().await;
-    let dump = world.cloud.dump();
+    let dump = in_full(world.cloud.dump());
     assert_codes_are_used_once(&dump);
     assert_codes_belong(&dump);
     assert_people_are_single(&dump);

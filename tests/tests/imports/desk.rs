@@ -96,7 +96,8 @@ impl Stage {
     pub(crate) async fn undo(&self, import: ImportId) -> Result<ImportRun, SteerImportError> {
         let world = &self.world;
         let (caller, client) = (world.administrator(), &world.client);
-        undo_import(&world.store, &world.clock, &caller, world.op(), client, import).await
+        undo_import(&world.store, &self.files, &world.clock, &caller, world.op(), client, import)
+            .await
     }
 
     /// From the file to the completed import.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use seatkeeper_aws::S3Files;
 use seatkeeper_domain::actions::add_group::add_group;
+use seatkeeper_domain::actions::import_rows::import_rows;
 use seatkeeper_domain::actions::run_import::{DroppedFile, ImportEnd, Importer, RunImportError};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::Group;
@@ -21,6 +22,7 @@ use seatkeeper_import::HandleError;
 use seatkeeper_spreadsheet::Spreadsheets;
 use seatkeeper_testkit::StoredObject;
 use seatkeeper_tests::World;
+use seatkeeper_tests::full::in_full;
 use serde_json::{Value, json};
 
 pub(crate) const UPLOADS: &str = "uploads";
@@ -173,8 +175,8 @@ impl Stage {
     }
 
     pub(crate) async fn rows(&self, run: &ImportRun) -> Vec<RowRecord> {
-        let chunks = self.world.store.chunks(&self.world.client, run.import_id, run.chunks).await;
-        chunks.expect("readable").into_iter().flat_map(|chunk| chunk.rows).collect()
+        let rows = import_rows(&self.world.store, &self.files, &self.world.client, run).await;
+        rows.expect("readable")
     }
 
     pub(crate) async fn outcomes(&self, run: &ImportRun) -> Vec<Option<Outcome>> {
@@ -197,7 +199,7 @@ impl Stage {
 
     /// The mails that are owed, one entry a person: when, and what they say.
     pub(crate) fn mails(&self) -> Vec<(String, String)> {
-        let dump = self.world.cloud.dump();
+        let dump = in_full(self.world.cloud.dump());
         let intents = dump.iter().filter(|item| item["kind"] == "mail");
         let mut mails: Vec<(String, String)> = intents
             .flat_map(|intent| {

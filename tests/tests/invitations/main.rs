@@ -42,6 +42,7 @@ use seatkeeper_domain::ports::{Clock as _, IdSource as _, Ledger as _, PageReque
 use seatkeeper_domain::role::{CallerRole, Role};
 use seatkeeper_domain::stock::{Delta, Stock};
 use seatkeeper_testkit::{Fault, When};
+use seatkeeper_tests::full::in_full;
 use seatkeeper_tests::{World, address};
 
 fn wanted(world: &World, numbers: impl IntoIterator<Item = usize>) -> Invite {
@@ -214,7 +215,7 @@ async fn account_without_seat(world: &World, number: usize, password: PasswordCh
 
 /// Subjects of all mails owed.
 fn mails(world: &World) -> usize {
-    let dump = world.cloud.dump();
+    let dump = in_full(world.cloud.dump());
     let owed = dump.iter().filter(|item| item["kind"] == "mail");
     owed.map(|item| item["subjects"].as_array().unwrap().len()).sum()
 }
@@ -274,7 +275,7 @@ async fn someone_of_the_client_joins_the_groups_is_told_so_and_stays_one_account
         (before.learner_id, before.password_serial)
     );
     assert!(after.credential == before.credential, "the password stays");
-    let dump = world.cloud.dump();
+    let dump = in_full(world.cloud.dump());
     let learners = dump.iter().filter(|item| item["kind"] == "learner");
     assert_eq!(learners.count(), 1);
     let told = dump.iter().find(|item| item["kind"] == "mail").unwrap();

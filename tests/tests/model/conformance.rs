@@ -305,7 +305,7 @@ impl Both {
             }
             Bit::Draw(shard, used, kept, cut) => {
                 told(change, Delta::taken_up(i64::try_from(used).expect("few")));
-                let cursor = cut.map(|(lo, epoch)| BlockCursor { lo, hi: lo + 1, epoch });
+                let cursor = cut.map(|(lo, epoch)| BlockCursor { lo, hi: lo + 1, rows: 1, epoch });
                 Step::DrawBlock { key: self.block(shard), used, kept, cursor }
             }
             Bit::Fence(shard, epoch) => Step::FenceBlock { key: self.block(shard), epoch },
@@ -327,6 +327,7 @@ impl Both {
                     settled: 0,
                     rem: 1,
                     cursor: 0,
+                    rows: 0,
                     epoch: 0,
                 };
                 let block = known.unwrap_or(other);

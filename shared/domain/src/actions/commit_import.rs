@@ -31,6 +31,9 @@ pub enum SteerImportError {
     /// The contract's last day is over.
     #[error("the contract has ended")]
     ContractEnded,
+    /// Its rows are no longer kept, so that it cannot be undone.
+    #[error("its rows are no longer kept")]
+    RowsGone,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

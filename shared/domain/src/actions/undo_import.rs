@@ -3,18 +3,20 @@
 use serde_json::json;
 
 use crate::actions::commit_import::SteerImportError;
+use crate::actions::import_rows::{ImportRowsError, judged};
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::Actor;
 use crate::change::Change;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, ImportId};
-use crate::import_run::{ImportRun, ImportStatus};
-use crate::ports::{Clock, ImportLog, Ledger};
+use crate::import_run::{ImportRun, ImportStatus, Undoing};
+use crate::ports::{Clock, Files, ImportLog, Ledger};
 use crate::role::Caller;
 
 /// Has a completed import undone.
 pub async fn undo_import(
     ports: &(impl Ledger + ImportLog),
+    files: &impl Files,
     clock: &impl Clock,
     caller: &Caller,
     op: Op,
@@ -30,12 +32,16 @@ pub async fn undo_import(
         if run.status != ImportStatus::Completed {
             return Err(SteerImportError::NotReady(run.status));
         }
+        if judged(files, &run).await.is_err_and(|error| matches!(error, ImportRowsError::Gone)) {
+            return Err(SteerImportError::RowsGone);
+        }
         let (now, seen) = (clock.now(), run.epoch);
         let mut undoing = ImportRun {
             status: ImportStatus::Undoing,
             epoch: seen + 1,
             // Its lease is over at once: whoever is woken takes it.
             lease_until: Some(now),
+            undoing: Undoing { began_at: Some(now), ..run.undoing },
             ..run
         };
         let actor = Actor::Caller(caller.subject.clone());

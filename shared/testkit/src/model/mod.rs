@@ -27,7 +27,7 @@ use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::ids::{
     BatchId, ClientId, ContractId, GroupId, ImportId, InvitationId, LearnerId, PoolId, SublicenseId,
 };
-use seatkeeper_domain::import_run::{Chunk, ImportRun};
+use seatkeeper_domain::import_run::ImportRun;
 use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::outbox::MailIntent;
@@ -118,7 +118,6 @@ struct Tenant {
     redemptions: BTreeMap<(BatchId, Timestamp, LearnerId), Marked<Redemption>>,
     imports: BTreeMap<ImportId, Marked<ImportRun>>,
     import_list: BTreeMap<(Timestamp, ImportId), Uuid>,
-    chunks: BTreeMap<(ImportId, u32), Marked<Chunk>>,
     /// By notification key; more than one under a key is what must not be.
     mails: BTreeMap<String, Vec<MailIntent>>,
     audit: BTreeMap<AuditPlace, AuditRecord>,

@@ -83,7 +83,6 @@ fn target(place: usize, step: &Step) -> String {
         }
         Step::PutImport { run, .. } => format!("import {}", run.import_id),
         Step::ListImport { import_id, created_at } => format!("listing {created_at} {import_id}"),
-        Step::PutChunk(chunk) => format!("chunk {} {}", chunk.import_id, chunk.number),
         Step::Mail(intent) => format!("mail {}", intent.key),
         Step::Audit(_) => format!("audit {place}"),
     }
@@ -276,8 +275,7 @@ impl Model {
             Step::ListImport { import_id, created_at } => {
                 !of.import_list.contains_key(&(*created_at, *import_id))
             }
-            Step::PutChunk(_)
-            | Step::PointInvitation { .. }
+            Step::PointInvitation { .. }
             | Step::BarLot { .. }
             | Step::RemoveSealedCodes { .. } => true,
             Step::Mail(intent) => !of.mails.contains_key(&intent.key) || left_out(Rule::MailInside),
@@ -365,7 +363,6 @@ impl Model {
             | Step::SetPassword { .. }
             | Step::LotIsOpen { .. }
             | Step::BarLot { .. }
-            | Step::PutChunk(_)
             | Step::Mail(_) => None,
         }
     }
@@ -433,6 +430,7 @@ impl Tenant {
                     settled: 0,
                     rem: *size,
                     cursor: 0,
+                    rows: 0,
                     epoch: *epoch,
                 };
                 self.blocks.insert(key.clone(), Marked::by(change, block));
@@ -443,6 +441,7 @@ impl Tenant {
                     block.kept += kept;
                     block.rem = block.rem.saturating_sub(used + kept);
                     block.cursor = cursor.map_or(block.cursor, |cut| cut.hi);
+                    block.rows += cursor.map_or(0, |cut| cut.rows);
                 }
             }
             Step::FenceBlock { key, epoch } => {
@@ -634,10 +633,6 @@ impl Tenant {
             }
             Step::ListImport { import_id, created_at } => {
                 self.import_list.insert((*created_at, *import_id), op);
-            }
-            Step::PutChunk(chunk) => {
-                let key = (chunk.import_id, chunk.number);
-                self.chunks.insert(key, Marked::by(change, (**chunk).clone()));
             }
             Step::Mail(intent) => {
                 self.mails.entry(intent.key.clone()).or_default().push(intent.clone());

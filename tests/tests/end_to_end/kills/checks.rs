@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use seatkeeper_tests::full::in_full;
 use serde_json::{Value, json};
 
 use super::load::{Fact, Load};
@@ -121,6 +122,7 @@ struct Table {
 
 impl Table {
     fn of(items: Vec<Value>) -> Self {
+        let items = in_full(items);
         let by = |kind: &str, name: &str| -> BTreeMap<String, Value> {
             let of_kind = items.iter().filter(|item| item["kind"] == kind);
             of_kind.map(|item| (text(&item[name]), item.clone())).collect()

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use crate::actions::ground::Ground;
+use crate::actions::import_rows::{ImportRowsError, judged};
 use crate::actions::seating::{Term, TermError, TermRequest, term};
 use crate::contract::{ContractStatus, HoldOn};
 use crate::dates::{Opening, local_date};
@@ -15,26 +16,26 @@ use crate::import::{
     check_row,
 };
 use crate::import_run::{
-    Chunk, ImportRun, Mode, OnExisting, Origin, Outlook, RowProblem, RowRecord, SeatNeed, Totals,
-    Verdict,
+    ImportRun, ImportSettings, Mode, OnExisting, Origin, Outlook, RowProblem, RowRecord, SeatNeed,
+    Totals, Verdict,
 };
 use crate::invitation::Invitation;
 use crate::language::Language;
 use crate::learner::Learner;
 use crate::ports::{Clock, Files, IdSource, Sheets, Unreadable, Upload, UploadRead};
 use crate::role::{PrivilegedRoles, Role};
+use crate::row_book::{Chunk, RowBook};
 
 use super::settings::rejected;
 use super::write::told;
 use super::{ImportPorts, Importer, RowDefaults, Stop, Work};
 
-/// Steps of a chunk that its rows share: block, import, chunk, trail, and the mail that goes out
-/// at once.
-const SHARED_STEPS: usize = 5;
-/// Steps that the rows of a chunk may take: a transaction has 100 items.
-const ROW_STEPS: usize = crate::change::STEPS_MAX - SHARED_STEPS;
-/// Most rows of a chunk, which are one item.
-const CHUNK_ROWS: usize = 94;
+/// Steps of a chunk that its rows share: block, trail, and the mail that goes out at once.
+const SHARED_STEPS: usize = 3;
+/// Steps that the rows of a chunk may take.
+const ROW_STEPS: usize = crate::change::UNGUARDED_STEPS_MAX - SHARED_STEPS;
+/// Most rows of a chunk.
+const CHUNK_ROWS: usize = ROW_STEPS;
 /// Most bytes of the cells of a chunk: a transaction holds 4 MB.
 const CHUNK_BYTES: usize = 1_500_000;
 
@@ -43,6 +44,17 @@ const CHUNK_BYTES: usize = 1_500_000;
 pub(super) struct Known {
     learners: HashMap<LearnerId, Learner>,
     invitations: HashMap<InvitationId, Invitation>,
+}
+
+/// Whom a worker reads before it writes rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nobody.
+    Nobody,
+    /// Who is invited to the pool.
+    Invited,
+    /// Also who has an account.
+    Everyone,
 }
 
 /// How one person of a row stands to the client and the pool.
@@ -103,7 +115,7 @@ where
     C: Clock,
     I: IdSource,
 {
-    /// Reads the file, judges its rows and cuts them into chunks, which are written down.
+    /// Reads the file, judges its rows and cuts them into chunks, which are written into a book.
     pub(super) async fn check(&self, work: &mut Work, upload: UploadRead) -> Result<(), Stop> {
         let upload = match upload {
             UploadRead::Read(upload) => upload,
@@ -132,7 +144,15 @@ where
         }
         self.read(work, &upload).map_err(Stop::Rejected)?;
         let rules = self.rules(&work.ground, &work.run, groups);
-        self.preview(work, &rules).await
+        work.run.looked_up = !may_go_unseen(&work.run.settings);
+        self.judge(work, &rules).await
+    }
+
+    /// Judges the rows again, after a look at everyone in them.
+    pub(super) async fn judge_again(&self, work: &mut Work) -> Result<(), Stop> {
+        let rules = self.rules_now(work).await?;
+        work.run.looked_up = true;
+        self.judge(work, &rules).await
     }
 
     /// Reads the file of an import that is being committed; without it, the rows that are left
@@ -142,8 +162,11 @@ where
             // The file was readable once; a version that reads it no longer finds no rows in it.
             let _ = self.read(work, &upload);
         }
-        let client = &work.ground.client.client_id;
-        work.chunks = self.ports.chunks(client, work.run.import_id, work.run.chunks).await?;
+        work.chunks = match judged(self.files, &work.run).await {
+            Ok(chunks) => chunks,
+            Err(ImportRowsError::Gone) => return Err(book_gone()),
+            Err(ImportRowsError::Store(error)) => return Err(error.into()),
+        };
         Ok(())
     }
 
@@ -156,14 +179,15 @@ where
         Ok(())
     }
 
-    async fn preview(&self, work: &mut Work, rules: &RowRules) -> Result<(), Stop> {
+    async fn judge(&self, work: &mut Work, rules: &RowRules) -> Result<(), Stop> {
         let now = self.clock.now();
         let settings = &work.run.settings;
         let defaults = RowDefaults::of(settings);
         let mut checked: Vec<CheckedRow> =
             work.rows.iter().map(|row| check_row(row, rules)).collect();
         let emails = checked.iter().filter_map(|row| row.email.as_ref());
-        let known = self.known(&work.ground, emails).await?;
+        let look = if work.run.looked_up { Look::Everyone } else { Look::Nobody };
+        let known = self.known(&work.ground, emails, look).await?;
         let mut judge = Judge::new(settings.on_existing);
         let mut totals = Totals::default();
         let mut needed = 0;
@@ -183,6 +207,7 @@ where
                 duplicate_of: judgment.duplicate_of,
                 learner_id: None,
                 also_in: Vec::new(),
+                has_account: false,
                 undo: None,
             };
             let standing =
@@ -191,6 +216,7 @@ where
             match (judgment.verdict, standing) {
                 (Verdict::Valid, Some(standing)) => {
                     record.also_in = standing.other_pools(&work.ground);
+                    record.has_account = standing.learner.is_some();
                     outlook.second_seats += u32::from(!record.also_in.is_empty());
                     if told(&row.values, &defaults) {
                         let language = standing.language(&row.values, &defaults, &work.ground);
@@ -209,20 +235,23 @@ where
             }
             cut.add(record, steps, opening, bytes_of(raw));
         }
-        work.chunks = cut.into_chunks(work.run.import_id);
+        work.chunks = cut.into_chunks();
         let count = u32::try_from(work.chunks.len()).unwrap_or(u32::MAX);
         work.run.chunks = count;
         work.run.totals = totals;
         work.run.outlook = outlook;
         work.run.seats = SeatNeed { needed, ..SeatNeed::default() };
-        self.keep_preview(work).await
+        self.keep_book(work).await
     }
 
-    pub(super) async fn keep_preview(&self, work: &Work) -> Result<(), Stop> {
-        let client = &work.ground.client.client_id;
-        for chunk in &work.chunks {
-            self.ports.preview_chunk(client, chunk, work.run.epoch).await?;
-        }
+    /// Writes the rows down as they were judged, in this worker's own book.
+    async fn keep_book(&self, work: &mut Work) -> Result<(), Stop> {
+        let key =
+            RowBook::key(&work.ground.client.client_id, work.run.import_id, work.run.epoch);
+        let book = RowBook { chunks: std::mem::take(&mut work.chunks) };
+        self.files.keep_book(&key, book.to_bytes()?).await?;
+        work.chunks = book.chunks;
+        work.run.book_key = Some(key);
         Ok(())
     }
 
@@ -258,12 +287,18 @@ where
         &self,
         ground: &Ground,
         emails: impl Iterator<Item = &'e EmailAddress>,
+        look: Look,
     ) -> Result<Known, Stop> {
+        if look == Look::Nobody {
+            return Ok(Known::default());
+        }
         let client = &ground.client.client_id;
         // Each address once: a batch of reads refuses repeated keys.
         let (mut learners, mut invitations) = (BTreeSet::new(), BTreeSet::new());
         for email in emails {
-            learners.insert(self.keys.learner_id(client, email));
+            if look == Look::Everyone {
+                learners.insert(self.keys.learner_id(client, email));
+            }
             invitations.insert(self.keys.invitation_id(client, ground.pool, email));
         }
         let learners: Vec<_> = learners.into_iter().collect();
@@ -301,6 +336,18 @@ where
         };
         errors.iter().map(problem).collect()
     }
+}
+
+/// Whether an import can be checked without a look at the people in it: nobody is waiting to see the
+/// preview, and whoever has a seat is left alone.
+fn may_go_unseen(settings: &ImportSettings) -> bool {
+    let left_alone = settings.on_existing == OnExisting::Skip;
+    settings.auto_commit && left_alone && settings.mode == Mode::Create
+}
+
+/// A book is kept longer than any import takes.
+fn book_gone() -> Stop {
+    Stop::Store(crate::change::StoreError::Broken("an import without its book of rows".to_owned()))
 }
 
 /// What a dropped file may grant. Nobody is signed in to answer for it, so that it makes no
@@ -379,18 +426,17 @@ impl Cut {
         self.rows.push(record);
     }
 
-    fn into_chunks(mut self, import_id: crate::ids::ImportId) -> Vec<Chunk> {
+    fn into_chunks(mut self) -> Vec<Chunk> {
         if !self.rows.is_empty() {
             self.done.push(self.rows);
         }
-        (0..).zip(self.done).map(|(number, rows)| Chunk { import_id, number, rows }).collect()
+        (0..).zip(self.done).map(|(number, rows)| Chunk { number, rows }).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::ImportId;
     use proptest::prelude::*;
 
     fn record(line: u32) -> RowRecord {
@@ -403,6 +449,7 @@ mod tests {
             duplicate_of: None,
             learner_id: None,
             also_in: Vec::new(),
+            has_account: false,
             undo: None,
         }
     }
@@ -425,7 +472,7 @@ mod tests {
             for (line, (steps, day)) in (0..).zip(&rows) {
                 cut.add(record(line), *steps, day.map(later), 10_000);
             }
-            let chunks = cut.into_chunks(ImportId::from_bits(1));
+            let chunks = cut.into_chunks();
             let lines: Vec<u32> =
                 chunks.iter().flat_map(|chunk| &chunk.rows).map(|row| row.line).collect();
             prop_assert!(lines.iter().copied().eq(0..u32::try_from(rows.len()).unwrap()));
@@ -433,7 +480,7 @@ mod tests {
                 let of = |row: &RowRecord| rows[row.line as usize];
                 let steps: usize = chunk.rows.iter().map(|row| of(row).0).sum();
                 let days: BTreeSet<_> = chunk.rows.iter().filter_map(|row| of(row).1).collect();
-                prop_assert!(steps + date_steps(mode) * days.len() + SHARED_STEPS <= crate::change::STEPS_MAX);
+                prop_assert!(steps + date_steps(mode) * days.len() + SHARED_STEPS <= crate::change::UNGUARDED_STEPS_MAX);
                 prop_assert!(chunk.rows.len() <= CHUNK_ROWS);
             }
         }

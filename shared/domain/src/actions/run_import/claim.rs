@@ -48,6 +48,9 @@ where
             rows_total: 0,
             rows_done: 0,
             chunks: 0,
+            book_key: None,
+            committed_at: None,
+            completed_at: None,
             totals: Totals::default(),
             seats: SeatNeed::default(),
             epoch: 1,
@@ -61,6 +64,7 @@ where
             grantable: grantable_by_a_drop(contract.policies.privileged_roles),
             waits_until: None,
             outlook: Outlook::default(),
+            looked_up: false,
             undoing: Undoing::default(),
             revision: 0,
         };

@@ -10,7 +10,9 @@ use crate::change::{Block, Change, Step, StoreError};
 use crate::dates::local_date;
 use crate::email::EmailAddress;
 use crate::import::{Detected, Field, RowError};
-use crate::import_run::{ImportRun, ImportStatus, Outcome, RowProblem, SeatNeed, Verdict, WAITS};
+use crate::import_run::{
+    ImportRun, ImportStatus, Outcome, RowProblem, SeatNeed, Totals, Verdict, WAITS,
+};
 use crate::outbox::import_mail;
 use crate::ports::{Clock, Files, IdSource, ReportAbout, ReportedRow, Sheets, Unreadable};
 
@@ -26,10 +28,11 @@ where
 {
     /// Gives the seats back that no row took, and ends the import.
     pub(super) async fn close(&self, mut work: Work, block: Block) -> Result<ImportStatus, Stop> {
-        let key = self.report(&work).await?;
         let mut block = Some(block);
         for _ in 0..ROUNDS {
             let Some(open) = block else { return Err(Stop::Overtaken) };
+            sum_up(&mut work)?;
+            let key = self.report(&work).await?;
             let pool = work.ground.pool;
             let mut change = self.change(&work, "close", 0);
             if !open.closing().is_nothing() {
@@ -41,7 +44,8 @@ where
             }
             change.step(Step::CloseBlock(open));
             let status = ImportStatus::Completed;
-            if self.rest(&mut work, change, status, Some(key.clone())).await? {
+            work.run.completed_at = Some(change.at);
+            if self.rest(&mut work, change, status, Some(key)).await? {
                 return Ok(status);
             }
             block = self.block(&work).await?;
@@ -67,13 +71,8 @@ where
         work: &mut Work,
         code: &'static str,
     ) -> Result<ImportStatus, Stop> {
-        let verdict_outcome = |verdict| match verdict {
-            Verdict::Invalid => Outcome::Failed,
-            Verdict::Duplicate | Verdict::Existing => Outcome::Skipped,
-            Verdict::Valid => Outcome::NotSeated,
-        };
         for row in work.chunks.iter_mut().flat_map(|chunk| &mut chunk.rows) {
-            let outcome = verdict_outcome(row.verdict);
+            let outcome = row.verdict.when_refused();
             row.outcome = Some(outcome);
             work.run.totals.count_outcome(outcome);
         }
@@ -81,7 +80,6 @@ where
         let why = Unreadable { code, line: None, column: None };
         work.run.reject_code = Some(code.to_owned());
         work.run.reject_detail = Some(self.sheets.whole_file_hint(&why, &work.run.language));
-        self.keep_preview(work).await?;
         let key = self.report(work).await?;
         self.end(work, ImportStatus::Refused, key).await
     }
@@ -189,6 +187,24 @@ where
         self.files.keep_report(&key, bytes).await?;
         Ok(key)
     }
+}
+
+/// Counts what became of every row: whoever closes an import has written its rows, or read in the
+/// trail what came of them.
+fn sum_up(work: &mut Work) -> Result<(), Stop> {
+    let mut totals = Totals::default();
+    for row in work.chunks.iter().flat_map(|chunk| &chunk.rows) {
+        let missing = || StoreError::Broken("a written row without an outcome".to_owned());
+        totals.count_verdict(row.verdict);
+        totals.count_outcome(row.outcome.ok_or_else(missing)?);
+    }
+    if !work.run.looked_up {
+        // Nobody had been looked up: these are the seats that were needed in the end.
+        work.run.seats.needed = u64::from(totals.valid);
+    }
+    work.run.totals = totals;
+    work.run.rows_done = work.run.rows_total;
+    Ok(())
 }
 
 fn report_key(work: &Work) -> String {

@@ -25,10 +25,11 @@ use crate::change::{Block, Change, Refused, StoreError};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, ContractId, ImportId};
 use crate::import::RawRow;
-use crate::import_run::{Chunk, ImportRun, ImportStatus, SourceObject};
+use crate::import_run::{ImportRun, ImportStatus, SourceObject};
 use crate::language::Languages;
 use crate::password::PasswordPolicy;
-use crate::ports::{Catalog, Clock, Files, IdSource, ImportLog, Ledger, People, Sheets};
+use crate::ports::{Catalog, Clock, Files, IdSource, ImportLog, Ledger, People, Proofs, Sheets};
+use crate::row_book::Chunk;
 use crate::secrets::Keys;
 
 pub use settings::RowDefaults;
@@ -122,8 +123,8 @@ impl From<StoreError> for Stop {
 }
 
 /// What running imports needs from the record of everything.
-pub trait ImportPorts: Ledger + Catalog + People + ImportLog {}
-impl<P: Ledger + Catalog + People + ImportLog> ImportPorts for P {}
+pub trait ImportPorts: Ledger + Catalog + People + ImportLog + Proofs {}
+impl<P: Ledger + Catalog + People + ImportLog + Proofs> ImportPorts for P {}
 
 /// A worker: the ports and the stack's settings.
 #[derive(Debug)]

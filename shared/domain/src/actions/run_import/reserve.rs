@@ -28,6 +28,11 @@ where
             let available = stock.ok_or_else(missing)?.available;
             let needed = work.run.seats.needed;
             work.run.seats = SeatNeed::of(needed, available);
+            if work.run.seats.short > 0 && !work.run.looked_up {
+                // Some of them may have a seat and need none.
+                self.judge_again(work).await?;
+                continue;
+            }
             let size =
                 match block_size(work.run.settings.on_shortage, &work.run.totals, work.run.seats) {
                     Ok(size) => size,
@@ -72,7 +77,12 @@ pub(crate) fn plan_reservation(
         change.move_seats(pool, held, Action::SeatsReserved, &[], reason);
     }
     change.step(Step::OpenBlock { key: run.block_key(), size, epoch: run.epoch });
-    let mut committing = ImportRun { status: ImportStatus::Committing, waits_until: None, ..run };
+    let mut committing = ImportRun {
+        status: ImportStatus::Committing,
+        waits_until: None,
+        committed_at: Some(change.at),
+        ..run
+    };
     change.put_import(&mut committing, expects);
     committing
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::actions::ROUNDS;
+use crate::actions::import_rows::{ImportRowsError, judged, recall};
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::release_seat::released;
 use crate::actions::seating::{close, cohort_key};
@@ -19,10 +20,11 @@ use crate::change::{Change, Refused, Step, StoreError};
 use crate::cohort::CohortState;
 use crate::email::EmailAddress;
 use crate::ids::{InvitationId, LearnerId};
-use crate::import_run::{Chunk, ImportRun, ImportStatus, Outcome, RowRecord, Undo};
+use crate::import_run::{ImportRun, ImportStatus, Outcome, RowRecord, Undo};
 use crate::invitation::{Invitation, InvitationStatus};
 use crate::learner::{Learner, SeatState};
 use crate::ports::{Clock, Files, IdSource, Sheets};
+use crate::row_book::{Chunk, Marks};
 use crate::stock::Delta;
 
 use super::{ImportPorts, Importer, LEASE, MARGIN, Stop, Work, lost_every_round, retryable};
@@ -58,6 +60,7 @@ where
 {
     /// Undoes every chunk from the cursor on, and ends the import.
     pub(super) async fn undo(&self, mut work: Work) -> Result<ImportStatus, Stop> {
+        self.remember(&mut work).await?;
         let mut lost = 0;
         while work.run.undoing.cursor < work.run.chunks {
             if self.clock.now() + MARGIN > self.deadline {
@@ -91,6 +94,7 @@ where
         let all = work.run.undoing.kept == 0;
         let status = if all { ImportStatus::Undone } else { ImportStatus::PartlyUndone };
         let change = self.change(&work, "undone", 0);
+        work.run.undoing.ended_at = Some(change.at);
         let report = work.run.report_key.clone();
         if self.rest(&mut work, change, status, report).await? {
             Ok(status)
@@ -99,11 +103,27 @@ where
         }
     }
 
+    /// Reads what the import did.
+    async fn remember(&self, work: &mut Work) -> Result<(), Stop> {
+        match judged(self.files, &work.run).await {
+            Ok(chunks) => work.chunks = chunks,
+            Err(ImportRowsError::Store(error)) => return Err(error.into()),
+            Err(ImportRowsError::Gone) => {
+                // It went while the undoing waited: nobody can tell any more what is whose.
+                let totals = &work.run.totals;
+                work.run.undoing.kept = totals.created + totals.scheduled + totals.invited;
+                work.run.undoing.cursor = work.run.chunks;
+                return Ok(());
+            }
+        }
+        let client = &work.ground.client.client_id;
+        Ok(recall(self.ports, client, &work.run, &mut work.chunks).await?)
+    }
+
     /// Plans the undoing of the chunk at the cursor, after a fresh look at everyone in it.
     async fn draft_undo(&self, work: &Work) -> Result<Draft, Stop> {
-        let client = &work.ground.client.client_id;
         let (import, number) = (work.run.import_id, work.run.undoing.cursor);
-        let chunk = self.ports.chunk(client, import, number).await?;
+        let chunk = work.chunks.get(number as usize).cloned();
         let chunk = chunk
             .ok_or_else(|| StoreError::Broken("an import without one of its chunks".to_owned()))?;
         let now = self.look_at(work, &chunk).await?;
@@ -130,20 +150,14 @@ where
                 Step::LeaveCohort { key, count }
             });
         }
-        let (pool, reason) = (work.ground.pool, Some(import.to_string()));
-        if !draft.delta.is_nothing() {
-            draft.change.move_seats(
-                pool,
-                draft.delta,
-                Action::ImportUndone,
-                &draft.learners,
-                reason,
-            );
-        } else if !draft.learners.is_empty() {
-            draft.change.audit(pool, draft.delta, Action::ImportUndone, &draft.learners, reason);
+        let (pool, delta) = (work.ground.pool, draft.delta);
+        if !delta.is_nothing() {
+            draft.change.step(Step::MovePool { pool, delta });
         }
-        let rows = std::mem::take(&mut draft.rows);
-        draft.change.step(Step::PutChunk(Box::new(Chunk { import_id: import, number, rows })));
+        let marks = Marks::undone(number, &draft.rows);
+        let learners = std::mem::take(&mut draft.learners);
+        let rows = (import, marks);
+        draft.change.audit_rows(pool, delta, Action::ImportUndone, learners, rows);
         draft.run.undoing.cursor += 1;
         draft.run.lease_until = Some(draft.change.at + LEASE);
         draft.change.put_import(&mut draft.run, work.run.epoch);

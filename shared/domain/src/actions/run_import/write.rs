@@ -8,10 +8,13 @@ use uuid::Uuid;
 
 use crate::actions::ROUNDS;
 use crate::actions::add_group::{AddGroupError, add_group};
+use crate::actions::import_rows::recall;
 use crate::actions::invitations::{expires_at, told_at};
 use crate::actions::seating::{cohort_key, new_seat};
 use crate::audit::{Action, Actor};
-use crate::change::{Block, BlockCursor, Change, Presence, SeatLearner, Step};
+use crate::change::{
+    Block, BlockCursor, Change, Presence, Refused, SeatLearner, Step, StoreError,
+};
 use crate::client::Group;
 use crate::contract::HoldOn;
 use crate::dates::Opening;
@@ -21,15 +24,16 @@ use crate::ids::{GroupId, LearnerId};
 use crate::import::{
     Field, GroupChoice, RawRow, RowError, RowErrorCode, RowRules, RowValues, check_row,
 };
-use crate::import_run::{Chunk, ImportRun, OnExisting, Outcome, RowProblem, RowRecord, Verdict};
+use crate::import_run::{ImportRun, Mode, OnExisting, Outcome, RowProblem, RowRecord, Verdict};
 use crate::invitation::{Delivery, Grant, Invitation, InvitationStatus, Succession};
 use crate::learner::{Credential, Profile, Source, SourceKind};
 use crate::outbox::{Letter, MailIntent, Subject};
 use crate::password::Password;
-use crate::ports::{Clock, Files, IdSource, Sheets};
+use crate::ports::{Clock, Files, IdSource, PoolStanding, Sheets};
+use crate::row_book::{Chunk, Marks};
 use crate::stock::Delta;
 
-use super::check::{Known, Standing, row_term};
+use super::check::{Known, Look, Standing, row_term};
 use super::{
     ImportPorts, Importer, LEASE, MARGIN, RowDefaults, Stop, Work, bits, lost_every_round,
     retryable,
@@ -38,8 +42,7 @@ use super::{
 /// A chunk while its rows are gone through.
 struct Draft {
     change: Change,
-    chunk: Chunk,
-    run: ImportRun,
+    rows: Vec<RowRecord>,
     /// Seats left in the block.
     rem: u64,
     used: u64,
@@ -78,13 +81,16 @@ where
     /// Writes every chunk from the cursor on, and gives the block as it then stands.
     pub(super) async fn write(&self, work: &mut Work) -> Result<Block, Stop> {
         let mut rules = self.rules_now(work).await?;
-        let mut block = self.block(work).await?.ok_or(Stop::Overtaken)?;
+        let (mut block, nobody_invited) = self.outset(work).await?;
         let starts = first_rows(work);
+        // A chunk whose rows met somebody whom nobody had looked up.
+        let mut met = None;
         let mut lost = 0;
         while block.cursor < work.run.chunks {
             if self.clock.now() + MARGIN > self.deadline {
                 return Err(Stop::Deadline);
             }
+            self.renew_lease(work).await?;
             let number = block.cursor as usize;
             let (Some(chunk), Some(first)) = (work.chunks.get(number), starts.get(number)) else {
                 return Err(missing_chunk());
@@ -93,22 +99,33 @@ where
             if rules.create_groups && self.make_groups(work, chunk, rows, &rules).await? {
                 rules = self.rules_now(work).await?;
             }
-            let draft = self.draft(work, &block, chunk.clone(), rows, &rules).await?;
+            let look = match met {
+                Some(chunk) if chunk == block.cursor => Look::Everyone,
+                _ => look(work, chunk, nobody_invited),
+            };
+            let draft = self.draft(work, &block, chunk, rows, &rules, look).await?;
             match self.ports.apply(&draft.change).await {
                 Ok(()) => {
                     lost = 0;
                     block.cursor += 1;
                     (block.used, block.kept) = (block.used + draft.used, block.kept + draft.kept);
                     block.rem = draft.rem;
-                    work.chunks[number] = draft.chunk;
-                    work.run = draft.run;
+                    work.chunks[number].rows = draft.rows;
                 }
                 Err(refused) => {
-                    retryable(refused)?;
                     lost += 1;
                     if lost == ROUNDS {
                         return Err(lost_every_round());
                     }
+                    let step = match refused {
+                        Refused::Step(place) => draft.change.steps.get(place),
+                        _ => None,
+                    };
+                    if look != Look::Everyone && matches!(step, Some(Step::SeatLearner(_))) {
+                        met = Some(block.cursor);
+                        continue;
+                    }
+                    retryable(refused)?;
                     let before = block.cursor;
                     block = self.look_again(work).await?;
                     if block.cursor > before {
@@ -119,6 +136,50 @@ where
             }
         }
         Ok(block)
+    }
+
+    /// The block as the writing begins, and whether nobody can be invited to the pool. What was
+    /// written before is read in the trail.
+    async fn outset(&self, work: &mut Work) -> Result<(Block, bool), Stop> {
+        let client = &work.ground.client.client_id;
+        let standing = self.ports.standing(client, work.ground.pool).await?;
+        let standing =
+            standing.ok_or_else(|| StoreError::Broken("a contract without a pool".to_owned()))?;
+        let holds = work.ground.contract.policies.hold_on == HoldOn::Invite;
+        let nobody_invited = holds && holds_nothing(&standing);
+        let owner = work.run.import_id.to_string();
+        let mine = |block: &Block| block.key.owner == owner && block.epoch == work.run.epoch;
+        let block = standing.blocks.into_iter().find(mine).ok_or(Stop::Overtaken)?;
+        if block.cursor > 0 {
+            self.recall(work).await?;
+        }
+        Ok((block, nobody_invited))
+    }
+
+    async fn recall(&self, work: &mut Work) -> Result<(), Stop> {
+        let client = &work.ground.client.client_id;
+        Ok(recall(self.ports, client, &work.run, &mut work.chunks).await?)
+    }
+
+    /// Says that this worker is alive, when half of its lease is over.
+    async fn renew_lease(&self, work: &mut Work) -> Result<(), Stop> {
+        let now = self.clock.now();
+        if work.run.lease_until.is_some_and(|until| until > now + LEASE / 2) {
+            return Ok(());
+        }
+        let client = &work.ground.client.client_id;
+        let op = Op { id: self.ids.uuid(), guard: None };
+        let mut change = Change::new(client, op, Actor::Import(work.run.import_id), now);
+        let mut run = ImportRun { lease_until: Some(now + LEASE), ..work.run.clone() };
+        change.put_import(&mut run, work.run.epoch);
+        match self.ports.apply(&change).await {
+            Ok(()) => work.run = run,
+            Err(refused) => {
+                retryable(refused)?;
+                self.reload(work).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the groups that rows of a chunk name and nobody has; says whether there were any. A
@@ -164,23 +225,27 @@ where
         Ok(!missing.is_empty())
     }
 
-    /// Reads import, block and chunks again after a refusal.
+    /// Reads import and block again after a refusal, and what was written in the trail.
     async fn look_again(&self, work: &mut Work) -> Result<Block, Stop> {
         self.reload(work).await?;
-        let client = &work.ground.client.client_id;
-        work.chunks = self.ports.chunks(client, work.run.import_id, work.run.chunks).await?;
         let block = self.block(work).await?;
-        block.filter(|block| block.epoch == work.run.epoch).ok_or(Stop::Overtaken)
+        let block = block.filter(|block| block.epoch == work.run.epoch).ok_or(Stop::Overtaken)?;
+        let written = work.chunks.iter().take(block.cursor as usize);
+        if written.flat_map(|chunk| &chunk.rows).any(|row| row.outcome.is_none()) {
+            self.recall(work).await?;
+        }
+        Ok(block)
     }
 
-    /// Plans a chunk after a fresh look at everyone in it.
+    /// Plans a chunk after a look at those in it who have to be looked at.
     async fn draft(
         &self,
         work: &Work,
         block: &Block,
-        chunk: Chunk,
+        chunk: &Chunk,
         rows: &[RawRow],
         rules: &RowRules,
+        look: Look,
     ) -> Result<Draft, Stop> {
         let number = chunk.number;
         // A row without its address is a row whose file is gone: it fails below.
@@ -195,10 +260,10 @@ where
             })
             .collect();
         let emails = checked.iter().flatten().filter_map(|row| row.email.as_ref());
-        let known: Known = self.known(&work.ground, emails).await?;
+        let known: Known = self.known(&work.ground, emails, look).await?;
         let mut draft = Draft {
             change: self.change(work, "chunk", number),
-            run: work.run.clone(),
+            rows: Vec::new(),
             rem: block.rem,
             used: 0,
             kept: 0,
@@ -206,10 +271,8 @@ where
             mails: Vec::new(),
             invited_later: BTreeMap::new(),
             later: BTreeMap::new(),
-            chunk: Chunk { rows: Vec::new(), ..chunk },
         };
-        let records = work.chunks.get(number as usize).map(|chunk| chunk.rows.as_slice());
-        for (record, row) in records.unwrap_or_default().iter().zip(&checked) {
+        for (record, row) in chunk.rows.iter().zip(&checked) {
             let mut record = record.clone();
             let to_do = row.as_ref().and_then(|row| {
                 let email = row.email.as_ref()?;
@@ -218,11 +281,9 @@ where
             });
             let outcome = self.draft_row(work, &mut draft, &mut record, to_do);
             record.outcome = Some(outcome);
-            draft.run.totals.count_outcome(outcome);
-            draft.run.rows_done += 1;
-            draft.chunk.rows.push(record);
+            draft.rows.push(record);
         }
-        draft_shared(work, block, &mut draft);
+        draft_shared(work, block, chunk, &mut draft);
         Ok(draft)
     }
 
@@ -246,15 +307,13 @@ where
         };
         if record.verdict == Verdict::Valid && to_do.standing.exists(&work.ground, draft.change.at)
         {
-            // Somebody was faster: the row is what it would have been, had the file come now.
-            draft.run.totals.uncount_verdict(Verdict::Valid);
+            // Somebody was faster, or had not been looked up.
             record.verdict = Verdict::Existing;
             if settings.on_existing == OnExisting::Error {
                 record.verdict = Verdict::Invalid;
                 let error = RowError { column: Field::Email, code: RowErrorCode::AlreadyExists };
                 record.errors = self.problems(&[error], &work.run.language);
             }
-            draft.run.totals.count_verdict(record.verdict);
         }
         match record.verdict {
             Verdict::Invalid | Verdict::Duplicate => Outcome::Failed,
@@ -367,7 +426,7 @@ where
 }
 
 fn missing_chunk() -> Stop {
-    Stop::Store(crate::change::StoreError::Broken("an import without one of its chunks".to_owned()))
+    Stop::Store(StoreError::Broken("an import without one of its chunks".to_owned()))
 }
 
 /// Whether the person of a row is told by mail.
@@ -533,25 +592,45 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
     Outcome::Invited
 }
 
+/// Whom the rows of a chunk make it necessary to read.
+fn look(work: &Work, chunk: &Chunk, nobody_invited: bool) -> Look {
+    let settings = &work.run.settings;
+    let has_to_be_known = |row: &RowRecord| match row.verdict {
+        Verdict::Valid => row.has_account || settings.mode == Mode::Invite,
+        Verdict::Existing => settings.on_existing.changes_accounts(),
+        Verdict::Invalid | Verdict::Duplicate => false,
+    };
+    if chunk.rows.iter().any(has_to_be_known) {
+        Look::Everyone
+    } else if nobody_invited {
+        Look::Nobody
+    } else {
+        Look::Invited
+    }
+}
+
+/// Whether all that a pool holds lies unused in blocks: then no invitation holds a seat of it.
+fn holds_nothing(standing: &PoolStanding) -> bool {
+    let blocks: u64 = standing.blocks.iter().map(|block| block.used + block.rem).sum();
+    standing.counters.held == blocks
+}
+
 /// The steps that all rows of a chunk share.
-fn draft_shared(work: &Work, block: &Block, draft: &mut Draft) {
+fn draft_shared(work: &Work, block: &Block, chunk: &Chunk, draft: &mut Draft) {
     let (pool, import) = (work.ground.pool, work.run.import_id);
-    let (number, epoch) = (draft.chunk.number, work.run.epoch);
+    let (number, epoch) = (chunk.number, work.run.epoch);
+    let rows = u32::try_from(chunk.rows.len()).unwrap_or(u32::MAX);
     let change = &mut draft.change;
     change.step(Step::DrawBlock {
         key: block.key.clone(),
         used: draft.used,
         kept: draft.kept,
-        cursor: Some(BlockCursor { lo: number, hi: number + 1, epoch }),
+        cursor: Some(BlockCursor { lo: number, hi: number + 1, rows, epoch }),
     });
-    change.step(Step::PutChunk(Box::new(draft.chunk.clone())));
-    draft.run.lease_until = Some(change.at + LEASE);
-    change.put_import(&mut draft.run, epoch);
-    if !draft.learners.is_empty() {
-        let delta = Delta::taken_up(i64::try_from(draft.used).unwrap_or(i64::MAX));
-        let reason = Some(import.to_string());
-        change.audit(pool, delta, Action::ImportChunk, &draft.learners, reason);
-    }
+    let delta = Delta::taken_up(i64::try_from(draft.used).unwrap_or(i64::MAX));
+    let marks = Marks::written(chunk, &draft.rows);
+    let learners = std::mem::take(&mut draft.learners);
+    change.audit_rows(pool, delta, Action::ImportChunk, learners, (import, marks));
     let intent = |subjects: Vec<Subject>, cohort, due_at, when: &str| {
         Step::Mail(MailIntent {
             client_id: work.ground.client.client_id.clone(),
