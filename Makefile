@@ -58,9 +58,11 @@ fuzz: .local/nextest ## Search for spreadsheets that get no answer, SECONDS=60 i
 	SEATKEEPER_FUZZ_SECONDS=$(or $(SECONDS),60) cargo nextest run --locked --profile verify \
 		--package seatkeeper-spreadsheet --no-capture --filterset 'binary(fuzz)'
 
-bench: $(BENCH)/.installed ## Measure reading spreadsheets against openpyxl and SheetJS
+bench: $(BENCH)/.installed $(VENV)/.installed ## Measure reading and importing spreadsheets against others
 	cargo build --release --locked --package seatkeeper-benches
 	$(BENCH)/venv/bin/python benches/reading.py
+	cargo build --profile proofs --locked --package seatkeeper-bench-importing
+	$(VENV)/bin/python benches/importing.py
 
 fmt: ## Format the code
 	cargo fmt --all

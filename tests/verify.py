@@ -46,10 +46,11 @@ PROOFS = [
     Proof("model", in_tests("model")),
     Proof("contention", in_tests("contention")),
     Proof("pacing", in_tests("pacing")),
+    Proof("imports", in_tests("imports") + " & test(cost)"),
     Proof("bugs", in_tests("seeded_bugs")),
     Proof("crash points", in_tests("crash_points"), environment={"CRASH_POINTS": "all"}),
     Proof("guesses", "package(seatkeeper-tests) & binary(codes) & test(guesses)"),
-    # The functions that are killed are those of the local stack.
+    # The functions that are killed, and that import ten thousand rows, are those of the local stack.
     Proof("kills", in_tests("end_to_end"), profile="dev"),
     Proof("fuzz", command=("make", "--no-print-directory", "fuzz")),
 ]

@@ -318,7 +318,9 @@ impl Seen {
             let id = text(import, "import_id");
             let mut outcomes: BTreeMap<String, i64> = BTreeMap::new();
             let of_rows = |item: &&Value| {
-                item["action"] == "import_chunk" && item["reason"] == id && item["marks"].is_object()
+                item["action"] == "import_chunk"
+                    && item["reason"] == id
+                    && item["marks"].is_object()
             };
             for record in self.kind("audit").filter(of_rows) {
                 for mark in marks(text(&record["marks"], "rows")) {

@@ -443,9 +443,7 @@ impl Store {
                 let item = owned_by("import_listing", import_id, op);
                 new().put(table, &keys::import_listing(client, *created_at, *import_id), item)
             }
-            Step::Mail(intent) => {
-                new().put(table, &keys::mail(intent), mail_item(change, intent)?)
-            }
+            Step::Mail(intent) => new().put(table, &keys::mail(intent), mail_item(change, intent)?),
             Step::Audit(record) => {
                 let item = with_op(bulk::audit_item(record)?, op);
                 let key = keys::audit(client, record.pool, record.at, op, change.part, place);

@@ -80,7 +80,8 @@ pub(crate) fn mails(change: &Change, intent: &MailIntent) -> Result<Item, StoreE
             change.part,
             place,
         );
-        let attributes = [(OF_RECORD, key.sk), (LETTERS, letters), ("pool", record.pool.to_string())];
+        let attributes =
+            [(OF_RECORD, key.sk), (LETTERS, letters), ("pool", record.pool.to_string())];
         let attributes = attributes.map(|(name, value)| (name.to_owned(), s(value)));
         return Ok(Item::from(attributes));
     }
@@ -96,11 +97,10 @@ fn by_record<'c>(
     let told: Vec<(LearnerId, PoolId, char)> =
         intent.subjects.iter().map(|subject| told(change.op.id, subject)).collect::<Option<_>>()?;
     let (_, pool, _) = *told.first().filter(|_| told.len() > 1)?;
-    let (place, record) =
-        change.steps.iter().enumerate().find_map(|(place, step)| match step {
-            Step::Audit(record) if record.pool == pool => Some((place, record)),
-            _ => None,
-        })?;
+    let (place, record) = change.steps.iter().enumerate().find_map(|(place, step)| match step {
+        Step::Audit(record) if record.pool == pool => Some((place, record)),
+        _ => None,
+    })?;
     let mut rest = told.iter().peekable();
     let mut mark = |id: &LearnerId| {
         rest.next_if(|(learner, of, _)| learner == id && *of == pool).map_or(NO_MAIL, |told| told.2)
@@ -123,7 +123,8 @@ fn told(op: Uuid, subject: &Subject) -> Option<(LearnerId, PoolId, char)> {
 /// The record that has to be read to know the mails of this item; `None` if it names them itself.
 pub(crate) fn record_of_mails(item: &Item) -> Option<Key> {
     let sk = text(item, OF_RECORD)?;
-    let (client, pool) = (text(item, "client_id")?.parse().ok()?, text(item, "pool")?.parse().ok()?);
+    let (client, pool) =
+        (text(item, "client_id")?.parse().ok()?, text(item, "pool")?.parse().ok()?);
     Some(Key { pk: keys::audit_partition(&client, pool), sk })
 }
 

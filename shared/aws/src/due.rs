@@ -9,9 +9,9 @@ use seatkeeper_domain::ids::{ClientId, ContractId, ImportId, InvitationId, PoolI
 use seatkeeper_domain::outbox::MailPlace;
 use seatkeeper_domain::ports::{Due, Page, PageRequest, PoolStanding, Proof, Proofs, Wake};
 
+use crate::bulk::audit_record;
 use crate::expression::{Expression, s};
 use crate::keys;
-use crate::bulk::audit_record;
 use crate::records::{self, number, text, to_value};
 use crate::store::{Store, store_error};
 

@@ -38,7 +38,8 @@ impl Outbox for Store {
         let Some(key) = keys::mail_at(place) else { return Ok(None) };
         let Some(mut item) = self.get(&key).await? else { return Ok(None) };
         if let Some(record) = bulk::record_of_mails(&item) {
-            let record = self.get(&record).await?.ok_or_else(|| broken("mails without a record"))?;
+            let record =
+                self.get(&record).await?.ok_or_else(|| broken("mails without a record"))?;
             bulk::name_mails(&mut item, &record)?;
         }
         from_item(item).map(Some)

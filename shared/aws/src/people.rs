@@ -14,9 +14,9 @@ use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::learner::{Learner, Seat, SeatState};
 use seatkeeper_domain::ports::{Catalog, Page, PageRequest, People};
 
+use crate::bulk::audit_record;
 use crate::expression::Item;
 use crate::keys::{self, Key};
-use crate::bulk::audit_record;
 use crate::records::{self, from_item, text};
 use crate::store::Store;
 

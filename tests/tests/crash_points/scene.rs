@@ -1074,11 +1074,12 @@ impl Scene {
     pub(crate) async fn import_state(&self) -> Result<Option<Value>, StoreError> {
         let Some(import) = self.import else { return Ok(None) };
         let world = self.world();
-        let run = world.store.import(&world.client, import).await?;
-        Ok(run.map(|run| {
-            assert!(run.status.is_at_rest(), "I5: an import at {:?}", run.status);
-            json!({"status": run.status, "totals": run.totals, "undoing": run.undoing})
-        }))
+        let Some(run) = world.store.import(&world.client, import).await? else { return Ok(None) };
+        assert!(run.status.is_at_rest(), "I5: an import at {:?}", run.status);
+        let rows = self.stage.rows(&run).await;
+        let rows: Vec<_> = rows.iter().map(|row| (row.verdict, row.outcome, row.undo)).collect();
+        let undone = (run.undoing.undone, run.undoing.kept);
+        Ok(Some(json!({"status": run.status, "totals": run.totals, "undo": undone, "rows": rows})))
     }
 }
 

@@ -26,12 +26,13 @@ type Story = (&'static str, fn(&Office));
 const OPENING: Story =
     ("a seat that opens in the next minute is opened by the scheduler", stories::opening);
 
-const STORIES: [Story; 5] = [
+const STORIES: [Story; 6] = [
     ("sixty-four at once create learners on the last twenty seats", stories::race),
     ("an invited learner accepts and the LMS exchanges her ticket once", stories::invitation),
     ("a crowd redeems a code on seats for three in five", stories::codes),
     ("a spreadsheet is dropped, and its event comes again", stories::drop),
     ("an event that cannot be acted on is given up and holds nothing up", stories::poison),
+    ("a sheet of as many rows as are allowed is dropped", stories::many),
 ];
 
 /// What holds after all of them, so that it holds for all of them.

@@ -1,14 +1,22 @@
 //! The stories. Each uses the product as its users do: the API, the pages, the bucket, the mails.
 
+use std::fmt::Write as _;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, ToSpan as _, Unit, ZonedRound};
+use seatkeeper_tests::runs;
 use serde_json::{Value, json};
 
+use crate::kills::most_memory;
 use crate::logs;
 use crate::office::{CANARY, CLIENT, Office, PASSWORD, at_once, now, outcomes, text, wait_for};
+
+/// The longest that a sheet of ten thousand rows may take on a busy machine.
+const LONGEST: Duration = Duration::from_mins(5);
+/// What an import may hold of the memory that the template gives it, in MiB.
+const MEMORY: u64 = 128;
 
 /// States in which an import has not come to its end.
 const MOVING: [&str; 4] = ["created", "checking", "checked", "committing"];
@@ -149,6 +157,49 @@ pub(crate) fn drop(office: &Office) {
     assert_eq!(office.administer("GET", &format!("imports/{import}"), None).expect(200), run);
     office.assert_stock(&contract, 4, 1);
     office.expect_mails(&format!("{CANARY}.sheet."), 4);
+}
+
+/// Rows of the sheet that is dropped at once: ten thousand in long runs.
+fn many_rows() -> u32 {
+    if runs::long() { 10_000 } else { 1_000 }
+}
+
+/// A sheet as large as is allowed is dropped, nobody in it is told, and the function that reads it
+/// stays small.
+pub(crate) fn many(office: &Office) {
+    let rows = many_rows();
+    let contract = office.contract("many", u64::from(rows), &json!({}));
+    let mut sheet = "email;prénom;notify\n".to_owned();
+    for number in 0..rows {
+        let _ = writeln!(sheet, "{CANARY}.many.{number}@example.fr;Kanarienne;non");
+    }
+    let key = format!("drop/{CLIENT}/{contract}/kanari.csv");
+    let begun = Instant::now();
+    office.upload(&key, sheet.as_bytes());
+    let run = loop {
+        let found = imports(office, &key).pop();
+        let found =
+            found.filter(|run| !MOVING.contains(&run["status"].as_str().unwrap_or_default()));
+        if let Some(run) = found {
+            break run;
+        }
+        assert!(begun.elapsed() < LONGEST, "the import of {rows} rows takes too long");
+        thread::sleep(Duration::from_millis(200));
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    assert_eq!(
+        (&run["status"], &run["totals"]["created"]),
+        (&json!("completed"), &json!(rows)),
+        "{run}"
+    );
+    office.assert_stock(&contract, u64::from(rows), 0);
+    assert!(office.mails(&format!("{CANARY}.many.")).is_empty(), "nobody is told");
+    let most =
+        most_memory(office.stack.process(), "import").expect("the function that imported it");
+    let mebibytes = most / 1024;
+    eprintln!("{rows} rows dropped: {seconds:.1} s, the function held {mebibytes} MiB at most");
+    assert!(mebibytes <= MEMORY, "{mebibytes} MiB, of {MEMORY}");
+    runs::write("rows dropped at once", 0, begun, json!({"runs": rows, "mebibytes": mebibytes}));
 }
 
 /// Four who start today, one who starts later, and one without an address.

@@ -258,7 +258,8 @@ async fn rows_whose_file_vanished_half_way_fail_and_their_seats_go_back() {
     let soon = stage.world.clock.now() + SignedDuration::from_secs(10);
     stage.importer(soon).run(&stage.dropped(&object)).await.expect("handed on");
     let gone = Fault::Refuse { status: 404, code: "NoSuchVersion" };
-    stage.world.cloud.inject(When::every("GetObject"), gone);
+    stage.world.cloud.restart_trace();
+    stage.world.cloud.inject(When::call("GetObject", 1), gone);
     stage.resume(stage.import_id(&object)).await.expect("completed");
     let run = stage.found(&object).await;
     assert_eq!((run.status, run.totals.created), (ImportStatus::Completed, 0));

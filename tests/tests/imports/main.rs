@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first thing it did not expect")]
 
 mod asked;
+mod cost;
 mod desk;
 mod events;
 mod form;

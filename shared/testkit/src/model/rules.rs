@@ -275,9 +275,9 @@ impl Model {
             Step::ListImport { import_id, created_at } => {
                 !of.import_list.contains_key(&(*created_at, *import_id))
             }
-            Step::PointInvitation { .. }
-            | Step::BarLot { .. }
-            | Step::RemoveSealedCodes { .. } => true,
+            Step::PointInvitation { .. } | Step::BarLot { .. } | Step::RemoveSealedCodes { .. } => {
+                true
+            }
             Step::Mail(intent) => !of.mails.contains_key(&intent.key) || left_out(Rule::MailInside),
             Step::Audit(record) => {
                 let key = (record.pool, record.at, change.op.id, change.part, place);

@@ -69,6 +69,17 @@ fn strike(emulator: u64, victim: &Running) -> bool {
     same && kill().is_ok_and(|status| status.success())
 }
 
+/// The most memory that a process of this function held, in KiB.
+pub(crate) fn most_memory(emulator: u64, function: &str) -> Option<u64> {
+    let own = functions(emulator).into_iter().filter(|one| one.function == function);
+    let held = own.filter_map(|one| {
+        let status = fs::read_to_string(format!("/proc/{}/status", one.process)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    });
+    held.max()
+}
+
 /// The emulator's children that are functions.
 fn functions(emulator: u64) -> Vec<Running> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();

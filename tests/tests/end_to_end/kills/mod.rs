@@ -22,6 +22,7 @@ use crate::office::{CANARY, CLIENT, Office, PASSWORD, at_once, outcomes, text, w
 use crate::stories::messages;
 
 use dice::Dice;
+pub(crate) use killer::most_memory;
 use load::Load;
 
 /// From so many kills on the run waits until everything has settled.

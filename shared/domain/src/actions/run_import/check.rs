@@ -246,8 +246,7 @@ where
 
     /// Writes the rows down as they were judged, in this worker's own book.
     async fn keep_book(&self, work: &mut Work) -> Result<(), Stop> {
-        let key =
-            RowBook::key(&work.ground.client.client_id, work.run.import_id, work.run.epoch);
+        let key = RowBook::key(&work.ground.client.client_id, work.run.import_id, work.run.epoch);
         let book = RowBook { chunks: std::mem::take(&mut work.chunks) };
         self.files.keep_book(&key, book.to_bytes()?).await?;
         work.chunks = book.chunks;

@@ -12,9 +12,7 @@ use crate::actions::import_rows::recall;
 use crate::actions::invitations::{expires_at, told_at};
 use crate::actions::seating::{cohort_key, new_seat};
 use crate::audit::{Action, Actor};
-use crate::change::{
-    Block, BlockCursor, Change, Presence, Refused, SeatLearner, Step, StoreError,
-};
+use crate::change::{Block, BlockCursor, Change, Presence, Refused, SeatLearner, Step, StoreError};
 use crate::client::Group;
 use crate::contract::HoldOn;
 use crate::dates::Opening;
