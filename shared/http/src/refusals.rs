@@ -192,7 +192,7 @@ impl From<ImportRowsError> for Problem {
 fn rows_gone() -> Problem {
     let detail = "The rows of this import are no longer kept: they go with its report. Its seats are \
                   released one by one.";
-    Problem::new(ProblemCode::Gone, detail)
+    Problem::new(ProblemCode::ImportNotReady, detail)
 }
 
 impl From<SteerImportError> for Problem {

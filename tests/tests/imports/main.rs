@@ -7,6 +7,7 @@ mod desk;
 mod events;
 mod form;
 mod interrupted;
+mod met;
 mod people;
 mod samples;
 mod settings;

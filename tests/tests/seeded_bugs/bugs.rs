@@ -303,7 +303,7 @@ bugs! {
     "I2" 6 released_out_of_a_block "a block forgets what it handed over": Wire(|o| forget_change(o, BLOCK, "settled"));
     "I1" 9 imported "a block is removed and its seats are not given back": Wire(|o| each(o, POOL, |w| if w.changes("used") { w.forget() }));
     "I10" 9 imported "what came of the rows is not written": Wire(|o| unset(o, AUDIT, "marks"));
-    "I5" 9 worker_gone_after_its_rows "what came of the rows is looked for elsewhere": Wire(|o| if o.operation == "Query" && o.body["FilterExpression"].is_string() {
+    "I13" 9 worker_gone_after_its_rows "what came of the rows is looked for elsewhere": Wire(|o| if o.operation == "Query" && o.body["FilterExpression"].is_string() {
         o.body["ExpressionAttributeValues"][":import"]["S"] = "elsewhere".into();
     });
 

@@ -1,15 +1,16 @@
 //! Running an import: one file, dropped or uploaded through a form, from its event to its report.
 //!
 //! A worker *claims* the import, *checks* the file, *reserves* a block of seats, *writes* its rows
-//! chunk by chunk, and *closes*. An import that somebody wants to look at first rests between check
-//! and reservation, which the commit makes then. An *undo* goes through the chunks once more. Every
-//! stage can be cut off anywhere: the bytes of an object's
-//! version and the order of its rows never change, what was written says how far it went, and the
-//! block's cursor and epoch keep a worker who comes back too late from writing again.
+//! chunk by chunk, *takes up* invitations that came between, and *closes*. An import that somebody
+//! wants to look at first rests between check and reservation, which the commit makes then. An
+//! *undo* goes through the chunks once more. Every stage can be cut off anywhere: the bytes of an
+//! object's version and the order of its rows never change, what was written says how far it went,
+//! and the block's cursor and epoch keep a worker who comes back too late from writing again.
 
 mod check;
 mod claim;
 mod close;
+mod invited;
 pub(super) mod reserve;
 mod settings;
 mod undo;
@@ -245,6 +246,7 @@ where
             self.read_again(&mut work, upload).await?;
         }
         let block = self.write(&mut work).await?;
+        self.take_up_invitations(&work).await?;
         self.close(work, block).await
     }
 

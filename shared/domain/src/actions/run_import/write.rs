@@ -27,11 +27,12 @@ use crate::invitation::{Delivery, Grant, Invitation, InvitationStatus, Successio
 use crate::learner::{Credential, Profile, Source, SourceKind};
 use crate::outbox::{Letter, MailIntent, Subject};
 use crate::password::Password;
-use crate::ports::{Clock, Files, IdSource, PoolStanding, Sheets};
+use crate::ports::{Clock, Files, IdSource, Sheets};
 use crate::row_book::{Chunk, Marks};
 use crate::stock::Delta;
 
 use super::check::{Known, Look, Standing, row_term};
+use super::invited::nobody_is_invited;
 use super::{
     ImportPorts, Importer, LEASE, MARGIN, RowDefaults, Stop, Work, bits, lost_every_round,
     retryable,
@@ -143,8 +144,7 @@ where
         let standing = self.ports.standing(client, work.ground.pool).await?;
         let standing =
             standing.ok_or_else(|| StoreError::Broken("a contract without a pool".to_owned()))?;
-        let holds = work.ground.contract.policies.hold_on == HoldOn::Invite;
-        let nobody_invited = holds && holds_nothing(&standing);
+        let nobody_invited = nobody_is_invited(work, &standing);
         let owner = work.run.import_id.to_string();
         let mine = |block: &Block| block.key.owner == owner && block.epoch == work.run.epoch;
         let block = standing.blocks.into_iter().find(mine).ok_or(Stop::Overtaken)?;
@@ -605,12 +605,6 @@ fn look(work: &Work, chunk: &Chunk, nobody_invited: bool) -> Look {
     } else {
         Look::Invited
     }
-}
-
-/// Whether all that a pool holds lies unused in blocks: then no invitation holds a seat of it.
-fn holds_nothing(standing: &PoolStanding) -> bool {
-    let blocks: u64 = standing.blocks.iter().map(|block| block.used + block.rem).sum();
-    standing.counters.held == blocks
 }
 
 /// The steps that all rows of a chunk share.

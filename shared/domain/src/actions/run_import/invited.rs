@@ -1,0 +1,100 @@
+//! People of a file who were invited while it was written.
+//!
+//! Whoever invites looks whether the person has a seat, and the write of a row does not look whether
+//! somebody invited them a moment before: the two can meet. Once every row is written nobody in it
+//! can be invited any more, so that a look at the end finds all of them.
+
+use crate::actions::ROUNDS;
+use crate::actions::seating::close;
+use crate::audit::{Action, Actor};
+use crate::change::{Block, Change, StoreError};
+use crate::contract::HoldOn;
+use crate::email::EmailAddress;
+use crate::idempotency::Op;
+use crate::import_run::{Mode, Outcome};
+use crate::invitation::{Invitation, InvitationStatus};
+use crate::ports::{Clock, Files, IdSource, PoolStanding, Sheets};
+use crate::stock::Delta;
+
+use super::check::Look;
+use super::{ImportPorts, Importer, MARGIN, Stop, Work, lost_every_round, retryable};
+
+impl<P, F, S, C, I> Importer<'_, P, F, S, C, I>
+where
+    P: ImportPorts,
+    F: Files,
+    S: Sheets,
+    C: Clock,
+    I: IdSource,
+{
+    /// Closes the invitations of those whom this import seated, as accepted; what they held returns.
+    pub(super) async fn take_up_invitations(&self, work: &Work) -> Result<(), Stop> {
+        let client = &work.ground.client.client_id;
+        let standing = self.ports.standing(client, work.ground.pool).await?;
+        let standing =
+            standing.ok_or_else(|| StoreError::Broken("a contract without a pool".to_owned()))?;
+        if nobody_is_invited(work, &standing) {
+            return Ok(());
+        }
+        for chunk in &work.chunks {
+            if self.clock.now() + MARGIN > self.deadline {
+                return Err(Stop::Deadline);
+            }
+            let seated = chunk
+                .rows
+                .iter()
+                .filter(|row| matches!(row.outcome, Some(Outcome::Created | Outcome::Scheduled)));
+            let emails: Vec<EmailAddress> =
+                seated.filter_map(|row| EmailAddress::parse(row.email.as_deref()?).ok()).collect();
+            let known = self.known(&work.ground, emails.iter(), Look::Invited).await?;
+            for email in &emails {
+                if let Some(invitation) = self.standing(&work.ground, email, &known).invitation {
+                    self.take_up(work, invitation.clone()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_up(&self, work: &Work, mut invitation: Invitation) -> Result<(), Stop> {
+        let client = &work.ground.client.client_id;
+        for _ in 0..ROUNDS {
+            if invitation.status != InvitationStatus::Pending {
+                return Ok(());
+            }
+            let op = Op { id: self.ids.uuid(), guard: None };
+            let actor = Actor::Import(work.run.import_id);
+            let mut change = Change::new(client, op, actor, self.clock.now());
+            let learner = [self.keys.learner_id(client, &invitation.email)];
+            let reason = Some(invitation.invitation_id.to_string());
+            let (pool, action) = (work.ground.pool, Action::InvitationAccepted);
+            if invitation.holds_seat {
+                change.move_seats(pool, Delta::let_go(1), action, &learner, reason);
+            } else {
+                change.audit(pool, Delta::default(), action, &learner, reason);
+            }
+            close(&mut change, &invitation, InvitationStatus::Accepted);
+            let Err(refused) = self.ports.apply(&change).await else { return Ok(()) };
+            retryable(refused)?;
+            let again = self.ports.invitations(client, &[invitation.place()]).await?;
+            let Some(again) = again.into_iter().next() else { return Ok(()) };
+            invitation = again;
+        }
+        Err(lost_every_round())
+    }
+}
+
+/// Whether the pool's counters alone say that nobody is invited to it: all that it holds stands in
+/// blocks, and an invitation would hold a seat beside them.
+pub(super) fn nobody_is_invited(work: &Work, standing: &PoolStanding) -> bool {
+    let own = work.run.block_key().owner;
+    let creates = work.run.settings.mode == Mode::Create;
+    let of_block = |block: &Block| {
+        // What rows of another import keep, or of one that invites, may be invitations.
+        let kept = if creates && block.key.owner == own { block.kept } else { 0 };
+        block.used + block.rem + kept
+    };
+    let in_blocks: u64 = standing.blocks.iter().map(of_block).sum();
+    let holds = work.ground.contract.policies.hold_on == HoldOn::Invite;
+    holds && standing.counters.held == in_blocks
+}
