@@ -1,6 +1,7 @@
 //! Workers that are cut off anywhere, and those who come after them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
@@ -149,6 +150,27 @@ async fn while_one_worker_is_at_it_another_leaves_it_alone() {
     assert!(ends.contains(&ImportEnd::Ended(ImportStatus::Completed)), "{ends:?}");
     assert!(ends.contains(&ImportEnd::InOtherHands), "{ends:?}");
     assert_applied_once(&stage, &object, "two workers").await;
+}
+
+/// The worker is slow: its first lease is over before its last rows are written.
+#[tokio::test(start_paused = true)]
+async fn a_slow_worker_renews_its_lease_and_is_left_alone() {
+    let stage = Arc::new(Stage::with_seats(100).await);
+    let object = stage.put("a.csv", list());
+    stage.world.cloud.restart_trace();
+    let clock = stage.world.clock.clone();
+    // Claim, reservation, and the first rows; then the lease, and the other rows.
+    stage.world.cloud.let_first(When::call("TransactWriteItems", 3), move || async move {
+        clock.advance(SignedDuration::from_secs(70));
+    });
+    let (other, event) = (Arc::clone(&stage), object.clone());
+    stage.world.cloud.let_first(When::call("TransactWriteItems", 5), move || async move {
+        other.world.clock.advance(SignedDuration::from_secs(60));
+        assert_eq!(other.run(&event).await.expect("an end"), ImportEnd::InOtherHands);
+    });
+    let end = stage.run(&object).await.expect("an end");
+    assert_eq!(end, ImportEnd::Ended(ImportStatus::Completed));
+    assert_applied_once(&stage, &object, "slowly").await;
 }
 
 #[tokio::test(start_paused = true)]
