@@ -58,11 +58,11 @@ fuzz: .local/nextest ## Search for spreadsheets that get no answer, SECONDS=60 i
 	SEATKEEPER_FUZZ_SECONDS=$(or $(SECONDS),60) cargo nextest run --locked --profile verify \
 		--package seatkeeper-spreadsheet --no-capture --filterset 'binary(fuzz)'
 
-bench: $(BENCH)/.installed $(VENV)/.installed ## Measure reading and importing spreadsheets against others
+bench: $(BENCH)/.installed ## Measure reading and importing spreadsheets against others
 	cargo build --release --locked --package seatkeeper-benches
 	$(BENCH)/venv/bin/python benches/reading.py
 	cargo build --profile proofs --locked --package seatkeeper-bench-importing
-	$(VENV)/bin/python benches/importing.py
+	$(BENCH)/venv/bin/python benches/importing.py
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -114,6 +114,8 @@ $(BENCH)/.installed: benches/requirements.txt benches/package.json
 	@$(BENCH)/venv/bin/pip install --quiet --disable-pip-version-check --requirement benches/requirements.txt
 	@cp benches/package.json $(BENCH)/
 	@npm install --prefix $(BENCH) --no-audit --no-fund --silent
+	@cargo install dynoxide-rs --version 3.2.0 --locked --root $(BENCH) \
+		--no-default-features --features native-sqlite,http-server,cli
 	@touch $@
 
 .local/nextest:

@@ -1,6 +1,6 @@
 """Importing: ours against an importer that goes row by row, from the same workbook into the same emulator, in turns.
 
-Both wait for the emulator most of the time, so that the clock is what is compared, and only the ratio counts. The
+The emulator is the one that the tests embed (dynoxide), here behind HTTP. Both wait for it, so that the clock is what is compared, and only the ratio counts. The
 importer that goes row by row has its first rows only: its speed does not depend on how many there are.
 """
 
@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import boto3
@@ -24,6 +23,7 @@ from reading import processor
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+EMULATOR = ROOT / ".local" / "bench" / "bin" / "dynoxide"
 IMPORT_FILE = ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target") / "proofs" / "import-file"
 
 #: What is promised: times the speed of going row by row.
@@ -41,30 +41,17 @@ def workbook(path: Path, rows: int) -> None:
     book.save(path)
 
 
-def emulator(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The emulator of the local stack, on a port and in a folder of its own."""
+def emulator() -> tuple[subprocess.Popen[bytes], str]:
+    """The emulator on a port of its own; what it holds is gone with it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
-        "PERSIST_STATE": "0",
-        "STATE_DIR": str(folder),
-        "SFTP_ENABLED": "0",
-        "IOT_MTLS_ENABLED": "0",
-        "LOG_LEVEL": "WARNING",
-    }
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "local" / "emulator.py")], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen([EMULATOR, "--port", str(port), "--log", "quiet"], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + SECONDS_TO_START
     while True:
         try:
-            urllib.request.urlopen(f"{url}/_ministack/health", timeout=2).close()
-            return process, url
+            socket.create_connection(("127.0.0.1", port), timeout=2).close()
+            return process, f"http://127.0.0.1:{port}"
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
@@ -97,7 +84,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="importing-"))
-    process, url = emulator(folder)
+    process, url = emulator()
     try:
         os.environ |= {
             "AWS_ENDPOINT_URL": url,
