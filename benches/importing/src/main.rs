@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use seatkeeper_aws::{Store, runtime};
 use seatkeeper_domain::actions::add_client::add_client;
 use seatkeeper_domain::actions::open_contract::open_contract;
@@ -120,7 +120,7 @@ async fn main() -> Result<()> {
 
 /// A client with a contract of enough seats.
 async fn contract(store: &Store, client: &ClientId, contract_id: ContractId) -> Result<()> {
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     let op = || Op { id: SystemIds.uuid(), guard: None };
     let record = Client {
         client_id: client.clone(),
