@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 
@@ -74,9 +75,17 @@ def outbox(world: World) -> None:
             later += 1
             continue
         what = "mails left, in doubt or refused"
-        left = len(mail["subjects"]) - mail["next"]
+        left = _mails(mail) - mail["next"]
         stage.check(what, (0, [], []), (left, mail["unknown"], mail.get("refused", [])))
     stage.say(f"nothing that is due is left in the outbox; {later} letters wait for their day")
+
+
+def _mails(mail: Json) -> int:
+    """How many mails an item of the outbox owes: listed, or a mark for each learner of a record (`12n-` is twelve)."""
+    if "subjects" in mail:
+        return len(mail["subjects"])
+    runs = re.findall(r"(\d*)(\D)", mail["letters"])
+    return sum(int(count or 1) for count, mark in runs if mark != "-")
 
 
 def _items(world: World, kind: str) -> list[Json]:
