@@ -500,6 +500,7 @@ impl Who {
             labels: BTreeSet::new(),
             language: None,
             allowed_domains: BTreeSet::new(),
+            require_email_proof: false,
         };
         let (keys, caller) = (&self.setting.keys, self.setting.caller());
         // Seats are set aside only where it moves some.

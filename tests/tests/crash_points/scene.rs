@@ -826,6 +826,7 @@ impl Scene {
             labels: [].into(),
             language: None,
             allowed_domains: [].into(),
+            require_email_proof: false,
         };
         let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
         let caller = world.administrator();

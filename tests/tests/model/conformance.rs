@@ -272,6 +272,7 @@ impl Both {
             labels: BTreeSet::new(),
             language: None,
             allowed_domains: BTreeSet::new(),
+            require_email_proof: false,
             created_at: self.world.clock.now(),
             steering: Steering::default(),
         }
@@ -549,6 +550,7 @@ impl Both {
             contract_id: self.world.contract.contract_id,
             sublicense_id: None,
             grant: Grant::default(),
+            redeems: None,
             message: None,
             expires_at: change.at,
             sent_count: 1,

@@ -145,6 +145,7 @@ pub(crate) async fn issue(world: &World, count: u32) -> Vec<String> {
         labels: [].into(),
         language: None,
         allowed_domains: [].into(),
+        require_email_proof: false,
     };
     let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
     let caller = world.administrator();

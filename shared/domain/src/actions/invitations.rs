@@ -65,7 +65,8 @@ pub async fn invitation_of(
 
 /// Whether an invitation of the caller's client exists for the caller.
 pub fn may_see(caller: &Caller, invitation: &Invitation) -> bool {
-    caller.own_groups().is_none_or(|own| !own.is_disjoint(&invitation.grant.group_ids))
+    invitation.redeems.is_none()
+        && caller.own_groups().is_none_or(|own| !own.is_disjoint(&invitation.grant.group_ids))
 }
 
 /// When the mail of an invitation made or renewed now may go out: not before the day it gives
