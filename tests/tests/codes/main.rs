@@ -11,6 +11,7 @@ mod issuing;
 mod mailing;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
+mod proving;
 mod redeeming;
 mod steering;
 mod world;

@@ -134,7 +134,7 @@ pub async fn accept_invitation(
         let held = Held::by(ports, keys, client, &invitation).await?;
         if let Some(held) = &held {
             if !held.is_open(now) {
-                return Err(AcceptInvitationError::Closed(LinkClosed::Cancelled));
+                return Err(AcceptInvitationError::Closed(LinkClosed::CodeStopped));
             }
             held.bring_up(ports, op, client).await?;
         }

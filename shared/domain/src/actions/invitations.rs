@@ -130,6 +130,9 @@ pub enum LinkClosed {
     /// Its time ran out.
     #[error("the invitation has expired")]
     Expired,
+    /// A code made it, and that cannot be redeemed any more. Only an answer finds this out.
+    #[error("the code cannot be redeemed any more")]
+    CodeStopped,
 }
 
 /// What a genuine link leads to.
