@@ -261,12 +261,10 @@ impl<'a> Open<'a> {
             delete_on: grant.delete_on,
         };
         // An invitation ends with the access it gives, so its dates are still good while it is open.
-        let expired = || AcceptInvitationError::Closed(LinkClosed::Expired);
-        let term = term(ground, &asked, change.at).map_err(|_| expired())?;
+        let term = term(ground, &asked, change.at)
+            .map_err(|_| AcceptInvitationError::Closed(LinkClosed::Expired))?;
         let later = matches!(term.opening, Opening::Later { .. });
         let (take, source, action, letter) = match self.held {
-            // The seat the learner had when the link was sent is gone: nothing is held.
-            Some(held) if !held.invitation.holds_seat => return Err(expired()),
             Some(held) => (
                 Take::Held(held),
                 Source { kind: SourceKind::Code, id: Some(held.batch.batch_id.to_string()) },

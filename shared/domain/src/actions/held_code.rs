@@ -137,7 +137,7 @@ impl Held {
         moved
     }
 
-    /// Gives seat and code back, if they are held, and ends the invitation.
+    /// Gives seat and code back, and ends the invitation.
     pub(super) fn give_back(
         &self,
         change: &mut Change,
@@ -145,9 +145,6 @@ impl Held {
         to: InvitationStatus,
     ) {
         close(change, &self.invitation, to);
-        if !self.invitation.holds_seat {
-            return;
-        }
         let (pool, batch_id) = (self.batch.pool(), self.batch.batch_id);
         let (action, learners) = (Action::CodeReturned, [learner_id]);
         let reason = Some(batch_id.to_string());

@@ -233,7 +233,9 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 (change, self.done(false))
             } else {
                 let done = Redeemed { to_be_proven: true, ..self.done(false) };
-                let change = self.plan_proof(&found, &ground, seated, &before, key, now);
+                // Who got a seat by this code is told so only with the password.
+                self.check_code(&found, &before, now)?;
+                let change = self.plan_proof(&found, &ground, &before, key, now);
                 let Some(change) = change else { return Ok(done) };
                 (change, done)
             };
@@ -283,6 +285,18 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         }) {
             return Ok(true);
         }
+        self.check_code(found, before, now)?;
+        Ok(seat.is_some())
+    }
+
+    /// Whether anybody with this address can redeem the code now.
+    fn check_code(
+        &self,
+        found: &Found,
+        before: &Before,
+        now: Timestamp,
+    ) -> Result<(), RedeemCodeError> {
+        let Found { record, batch, .. } = found;
         let exhausted = batch.max_redemptions.is_some_and(|max| batch.redeemed >= max);
         let usable = batch.is_open(now) && batch.has_place(record.index);
         let free = before.holds_code || !(exhausted || record.redeemed_by.is_some());
@@ -293,7 +307,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         if !batch.allowed_domains.is_empty() && !batch.allowed_domains.contains(domain) {
             return Err(RedeemCodeError::ForeignDomain);
         }
-        Ok(seat.is_some())
+        Ok(())
     }
 
     /// Compares the password of an account that has one; gives the one typed to an account that

@@ -88,7 +88,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
             expire_invitation(self.ports, self.clock, self.keys, op, client, place).await?;
             return Ok(None);
         }
-        let code = last.as_ref().filter(|last| is_open && last.holds_seat);
+        let code = last.as_ref().filter(|_| is_open);
         let code = code.and_then(|last| last.redeems.as_ref());
         let holds_code = code.is_some_and(|code| code.hash == self.hash);
         Ok(Some(Before { last, is_open, holds_code }))
@@ -137,7 +137,6 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         &self,
         found: &Found,
         ground: &Ground,
-        seated: bool,
         before: &Before,
         block: Option<BlockKey>,
         now: Timestamp,
@@ -152,38 +151,34 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 }
                 mail_again(&mut change, open);
             }
-            None => self.hold(&mut change, found, ground, seated, before.last.as_ref(), block),
+            None => self.hold(&mut change, found, ground, before.last.as_ref(), block),
         }
         Some(change)
     }
 
-    /// Holds seat and code for the address. A learner who has a seat needs none: the link then only
-    /// leads in.
+    /// Holds seat and code for the address, also if its learner has a seat: what becomes of the code
+    /// must not tell. The link then only leads in, and both go back.
     fn hold(
         &self,
         change: &mut Change,
         found: &Found,
         ground: &Ground,
-        seated: bool,
         last: Option<&Invitation>,
         block: Option<BlockKey>,
     ) {
         let (batch, pool, learner_id) = (&found.batch, ground.pool, self.learner_id);
         let shard = block.as_ref().map(|key| key.shard);
-        if !seated {
-            self.use_code(change, batch, block.is_some());
-            let (action, learners) = (Action::CodeHeld, [learner_id]);
-            let reason = Some(batch.batch_id.to_string());
-            if let Some(key) = block {
-                let cursor = Some(BlockCursor::at_epoch(batch.steering.epoch));
-                change.step(Step::DrawBlock { key, used: 0, kept: 1, cursor });
-                change.audit(pool, Delta::default(), action, &learners, reason);
-            } else {
-                change.move_seats(pool, Delta::held(1), action, &learners, reason);
-            }
-            change.step(Step::NoLiveSeat { learner_id, pool });
+        self.use_code(change, batch, block.is_some());
+        let (action, learners) = (Action::CodeHeld, [learner_id]);
+        let reason = Some(batch.batch_id.to_string());
+        if let Some(key) = block {
+            let cursor = Some(BlockCursor::at_epoch(batch.steering.epoch));
+            change.step(Step::DrawBlock { key, used: 0, kept: 1, cursor });
+            change.audit(pool, Delta::default(), action, &learners, reason);
+        } else {
+            change.move_seats(pool, Delta::held(1), action, &learners, reason);
         }
-        let invitation = self.proof(change, found, ground, last, !seated, shard);
+        let invitation = self.proof(change, found, ground, last, shard);
         let mail = invitation_mail(change, &invitation, change.at);
         let replaces = last.map(|last| (last.version, last.status));
         change.step(Step::PutInvitation { invitation: Box::new(invitation), replaces });
@@ -196,7 +191,6 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         found: &Found,
         ground: &Ground,
         last: Option<&Invitation>,
-        holds_seat: bool,
         shard: Option<u16>,
     ) -> Invitation {
         let (batch, command, now) = (&found.batch, self.command, change.at);
@@ -210,8 +204,8 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
             email: command.email.clone(),
             status: InvitationStatus::Pending,
             version,
-            holds_seat,
-            held_since: holds_seat.then_some(now),
+            holds_seat: true,
+            held_since: Some(now),
             contract_id: batch.contract_id,
             sublicense_id: batch.sublicense_id,
             grant: Grant {
@@ -226,7 +220,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 kind: batch.kind,
                 hash: self.hash,
                 last4: found.record.last4.clone(),
-                shard: shard.filter(|_| holds_seat),
+                shard,
                 first_name: given(&command.first_name),
                 last_name: given(&command.last_name),
             }),
