@@ -660,10 +660,7 @@ impl Change {
                 Step::OpenPool { pool, stock } => {
                     add(&mut shown, *pool, Delta::bought(signed(stock.total)));
                 }
-                Step::DrawBlock { key, used, .. } => {
-                    add(&mut shown, key.pool, Delta::taken_up(signed(*used)));
-                }
-                Step::TakeUpKept { key, used, .. } => {
+                Step::DrawBlock { key, used, .. } | Step::TakeUpKept { key, used, .. } => {
                     add(&mut shown, key.pool, Delta::taken_up(signed(*used)));
                 }
                 Step::SettleBlock { key, used } => {

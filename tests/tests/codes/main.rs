@@ -5,6 +5,7 @@
     reason = "a test stops at the first thing it did not expect"
 )]
 
+mod cost;
 mod guessing;
 mod http;
 mod issuing;

@@ -208,7 +208,7 @@ impl Workflow {
     }
 
     /// Whether its codes ask for the proof of an address.
-    fn asks_proof(self) -> bool {
+    pub(crate) fn asks_proof(self) -> bool {
         matches!(
             self,
             Self::HoldCode
@@ -346,13 +346,7 @@ impl Scene {
             }
             Workflow::EndSeat => scene.begin_to_end().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
-            Workflow::Allocate | Workflow::GiveBack => {
-                let sublicense = scene.lyon();
-                let (store, client, op) = (&world.store, &world.client, world.op());
-                let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5);
-                made.await.expect("free seats");
-                scene.sublicense = Some(sublicense);
-            }
+            Workflow::Allocate | Workflow::GiveBack => scene.begin_branch().await,
             Workflow::Import => {
                 let start = |number| if number % 3 == 1 { "01/03/2027" } else { "" };
                 let list = people(6, start) + "nobody;;\nperson.2@example.fr;;\n";
@@ -433,9 +427,10 @@ impl Scene {
             guaranteed,
         };
         let (wanted, redeemed) = match self.workflow {
-            Workflow::RedeemCode | Workflow::SendCodes => (Wanted::Generated(3), false),
+            Workflow::RedeemCode | Workflow::SendCodes | Workflow::HoldCode => {
+                (Wanted::Generated(3), false)
+            }
             Workflow::AddCodes | Workflow::TakeBackLot => (Wanted::Generated(20), false),
-            Workflow::HoldCode => (Wanted::Generated(3), false),
             Workflow::ProveAddress | Workflow::ReturnHeldCode => (Wanted::Generated(3), true),
             Workflow::ProveRegistration => (up_to(9, false), true),
             Workflow::RedeemRegistration | Workflow::HoldRegistration => (up_to(9, false), false),
@@ -449,6 +444,16 @@ impl Scene {
         if redeemed {
             self.redeem(self.world().op()).await.expect("a seat");
         }
+    }
+
+    /// Has five seats in a sublicense.
+    async fn begin_branch(&mut self) {
+        let sublicense = self.lyon();
+        let world = self.world();
+        let (store, client, op) = (&world.store, &world.client, world.op());
+        let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5);
+        made.await.expect("free seats");
+        self.sublicense = Some(sublicense);
     }
 
     /// Gives a seat whose last day comes.

@@ -185,6 +185,10 @@ fn assert_mails_went_out_once(scene: &Scene, dump: &[Value]) {
     }
     let sent = sent.len();
     assert!(sent <= owed, "I4: {sent} mails sent for {owed} owed");
-    // No workflow here lapses a mail that is due.
-    assert!(sent + parked >= owed, "I4: {sent} mails sent and {parked} parked of {owed} owed");
+    // No workflow here lapses a mail that is due, unless nobody sends it for half an hour.
+    let lapses = scene.workflow.asks_proof();
+    assert!(
+        lapses || sent + parked >= owed,
+        "I4: {sent} mails sent and {parked} parked of {owed} owed"
+    );
 }

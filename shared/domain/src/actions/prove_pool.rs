@@ -201,7 +201,7 @@ impl Since {
                 *self.left_blocks.entry(owner).or_default() -= record.delta.held;
             }
             Action::CodeRedeemed | Action::CodeHeld => {
-                *self.redeemed.entry(owner).or_default() += 1
+                *self.redeemed.entry(owner).or_default() += 1;
             }
             // What went back to the pool had left the block for good.
             Action::CodeReturned if record.delta.is_nothing() => {
