@@ -1,10 +1,11 @@
 //! The stories. Each uses the product as its users do: the API, the pages, the bucket, the mails.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, ToSpan as _, Unit, ZonedRound};
+use seatkeeper_tests::runs;
 use serde_json::{Value, json};
 
 use crate::logs;
@@ -71,14 +72,14 @@ pub(crate) fn invitation(office: &Office) {
     office.assert_stock(&contract, 1, 0);
 }
 
-/// How many redeem at once: `CROWD` of them, or forty.
-#[expect(clippy::disallowed_methods, reason = "tells a test how far to go")]
+/// How many redeem at once: `CROWD` of them; else five hundred in a long run, and forty in a short one.
 fn crowd() -> usize {
-    std::env::var("CROWD").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+    let said = runs::seed("CROWD").and_then(|crowd| usize::try_from(crowd).ok());
+    said.unwrap_or(if runs::long() { 500 } else { 40 })
 }
 
 pub(crate) fn codes(office: &Office) {
-    let crowd = crowd();
+    let (crowd, started) = (crowd(), Instant::now());
     let seats = crowd * 3 / 5;
     let counted = u64::try_from(seats).expect("few");
     let contract = office.contract("codes", counted, &json!({}));
@@ -99,7 +100,12 @@ pub(crate) fn codes(office: &Office) {
     });
     let expected =
         [((200, String::new()), seats), ((409, "no-seats-left".to_owned()), crowd - seats)];
-    assert_eq!(outcomes(&answers), expected.into());
+    let found = outcomes(&answers);
+    eprintln!("{crowd} at once, in {:.1} s: {found:?}", started.elapsed().as_secs_f64());
+    let right = found == expected.into();
+    let counts = json!({"runs": crowd, "faults": {}});
+    runs::write("redemptions at once over HTTP", usize::from(!right), started, counts);
+    assert!(right, "{found:?}");
     office.assert_stock(&contract, counted, 0);
     let batch = text(&issued["batch"]["batch_id"]);
     let redemptions = office.items(&format!("codes/{batch}/redemptions"));
