@@ -273,6 +273,50 @@ def from_paper_to_dashboard(visit: Visit) -> None:
     visit.stage.check("who has a seat", ["code"], [seat["source"]["kind"] for one in known for seat in one["seats"]])
 
 
+def from_paper_by_mail_to_dashboard(visit: Visit) -> None:
+    """A code whose address has to be proven: by the mail's link, on a phone, in French."""
+    slug, admin, contract = visit.client(visit.lms.url("/launch"))
+    made = admin.call("POST", f"/v1/clients/{slug}/codes", {
+        "contract_id": contract, "kind": "redemption", "label": "Salle 5", "count": 2,
+        "require_email_proof": True,
+    }, expects=201)
+
+    def enter(page: Any, code: str, email: str) -> None:
+        page.goto(f"{visit.stack['page_url']}/{slug}/{code}")
+        page.fill("#email", email)
+        page.fill("#first_name", "Noé")
+        page.fill("#last_name", "Petit")
+        page.fill("#password", "pas celui-ci du tout")
+        page.click("button[type=submit]")
+        visit.stage.check("heading", "Consultez votre messagerie", visit.text(page))
+
+    email = f"noe.{secrets.token_hex(3)}@example.fr"
+    with visit.page() as page:
+        enter(page, made["codes"][0], email)
+        visit.judge(page, "look into the mailbox", "proof-sent-fr-phone")
+        link = visit.mailed_link(email, "i")
+        for _ in range(2):
+            page.goto(link)
+        visit.stage.check("heading", "Confirmer votre adresse e-mail", visit.text(page))
+        visit.stage.check("what was typed", ("Noé", ""), (page.input_value("#first_name"), page.input_value("#password")))
+        visit.judge(page, "an address to be proven", "proof-fr-phone")
+        page.fill("#password", PASSWORD)
+        page.press("#password", "Enter")
+        page.wait_for_url("**/launch?ticket=*")
+        visit.stage.check("landed on", "Tableau de bord", visit.text(page))
+        page.goto(link)
+        visit.stage.check("the link again", "Votre adresse est déjà confirmée", visit.text(page))
+        visit.judge(page, "a proven address")
+    email = f"ida.{secrets.token_hex(3)}@example.fr"
+    with visit.page(java_script_enabled=False) as page:
+        enter(page, made["codes"][1], email)
+        page.goto(visit.mailed_link(email, "i"))
+        page.click(".decline button")
+        visit.stage.check("given back", "La place a été rendue", visit.text(page))
+    stock = admin.call("GET", f"/v1/clients/{slug}/contracts/{contract}")["stock"]
+    visit.stage.check("seats", (1, 1), (stock["used"], stock["held"]))
+
+
 def every_state(visit: Visit) -> None:
     """Every page and state there is, each judged on a phone."""
     slug, admin, contract = visit.client(visit.lms.url("/launch"))
@@ -488,6 +532,7 @@ def _expire(visit: Visit, slug: str, identity: str) -> None:
 STORIES: list[tuple[str, Callable[[Visit], None]]] = [
     ("From the mail to the dashboard, in French, on a phone", from_mail_to_dashboard),
     ("From a printed code to the dashboard, in French, on a phone", from_paper_to_dashboard),
+    ("From a code whose address has to be proven to the dashboard", from_paper_by_mail_to_dashboard),
     ("Every page and state", every_state),
     ("Every language, light and dark, narrow and wide", languages_and_screens),
     ("By keyboard alone, and without scripts", by_keyboard_and_without_scripts),

@@ -14,6 +14,7 @@ def main() -> None:
         sys.argv.remove("--until-eof")
         threading.Thread(target=_end_at_eof, daemon=True).start()
 
+    from hypercorn.config import Config
     from ministack.app import main as serve
 
     import iam_resources
@@ -25,6 +26,8 @@ def main() -> None:
     ses_events.install()
     restarts.install()
     stream_retries.install()
+    # Hypercorn turns callers away beyond a hundred that wait to be let in; API Gateway does not.
+    Config.backlog = 1024
     serve()
 
 

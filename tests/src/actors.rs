@@ -39,7 +39,9 @@ use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::contract::{Contract, Policies, Sublicense, Warned};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore, Op};
-use seatkeeper_domain::ids::{BatchId, ClientId, ContractId, LearnerId, PoolId, SublicenseId};
+use seatkeeper_domain::ids::{
+    BatchId, ClientId, ContractId, InvitationId, LearnerId, PoolId, SublicenseId,
+};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::learner::{Profile, ProfileChange};
@@ -399,12 +401,32 @@ impl Who {
     }
 
     pub async fn accept(&self, ports: &impl Everything, number: u32) -> Outcome {
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
+        let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
+        self.accept_by(ports, id).await
+    }
+
+    /// Follows the link that proves an address.
+    pub async fn prove(&self, ports: &impl Everything, number: u32) -> Outcome {
+        self.accept_by(ports, self.proof(number)).await
+    }
+
+    /// Says on the page of that link that it was somebody else.
+    pub async fn disown(&self, ports: &impl Everything, number: u32) -> Outcome {
+        self.decline_by(ports, self.proof(number)).await
+    }
+
+    fn proof(&self, number: u32) -> InvitationId {
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
+        keys.proof_id(client, self.setting.pool(), &Setting::email(number))
+    }
+
+    async fn accept_by(&self, ports: &impl Everything, invitation_id: InvitationId) -> Outcome {
         let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
-        let email = Setting::email(number);
         let command = AcceptInvitation {
             client_id: client.clone(),
-            invitation_id: keys.invitation_id(client, self.setting.pool(), &email),
+            invitation_id,
             version: 1,
             first_name: "Lise".to_owned(),
             last_name: "Meitner".to_owned(),
@@ -431,9 +453,14 @@ impl Who {
     }
 
     pub async fn decline(&self, ports: &impl Everything, number: u32) -> Outcome {
-        let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
         let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
+        self.decline_by(ports, id).await
+    }
+
+    async fn decline_by(&self, ports: &impl Everything, id: InvitationId) -> Outcome {
+        let op = self.op();
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
         match decline_invitation(ports, &self.clock, keys, op, client, id, 1).await {
             Ok(()) => outcome(op, Verdict::Done, "declined"),
             Err(DeclineInvitationError::Store(error)) => outcome(op, Verdict::Failed, error),
@@ -487,6 +514,17 @@ impl Who {
         op: Op,
         wanted: Wanted,
     ) -> (Outcome, Vec<String>) {
+        self.issue_asking(ports, op, wanted, false).await
+    }
+
+    /// The same; the batch may ask that addresses are proven.
+    pub async fn issue_asking(
+        &self,
+        ports: &impl Everything,
+        op: Op,
+        wanted: Wanted,
+        require_email_proof: bool,
+    ) -> (Outcome, Vec<String>) {
         let command = IssueCodes {
             client_id: self.setting.client.clone(),
             contract_id: self.setting.contract.contract_id,
@@ -500,6 +538,7 @@ impl Who {
             labels: BTreeSet::new(),
             language: None,
             allowed_domains: BTreeSet::new(),
+            require_email_proof,
         };
         let (keys, caller) = (&self.setting.keys, self.setting.caller());
         // Seats are set aside only where it moves some.

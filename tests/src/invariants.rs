@@ -222,9 +222,18 @@ impl Seen {
                 _ => count(redeemed),
             };
             let most = batch["max_redemptions"].as_i64().unwrap_or(i64::MAX);
-            demand("I2", count(listed.iter()) == counted && counted <= most, || {
+            // What waits for its proof counts, and is not listed yet.
+            let held = self.kind("invitation").filter(|item| {
+                let pending = item["status"] == "pending" && item["holds_seat"] == true;
+                pending && item["redeems"]["batch_id"] == id
+            });
+            let held = count(held);
+            demand("I2", count(listed.iter()) + held == counted && counted <= most, || {
                 let listed = listed.len();
-                format!("{id} lists {listed} redemptions, counts {counted}, of at most {most}")
+                format!(
+                    "{id} lists {listed} redemptions and holds {held}, counts {counted}, of at \
+                     most {most}"
+                )
             })?;
         }
         Ok(())
@@ -240,7 +249,9 @@ impl Seen {
             seated.extend(live.map(|(pool, _)| (who, pool)));
         }
         let mut pending = BTreeSet::new();
-        for invitation in self.kind("invitation").filter(|item| item["status"] == "pending") {
+        // What a code holds for an address is no invitation to anybody else's eyes.
+        let waits = |item: &&Value| item["status"] == "pending" && item["redeems"].is_null();
+        for invitation in self.kind("invitation").filter(waits) {
             let who = (text(invitation, "client_id"), text(invitation, "email"));
             let pool = pool_of(invitation);
             let once = pending.insert((who, pool));

@@ -18,6 +18,7 @@ use seatkeeper_http::body::{Fields, Payload, text, verbatim};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::pages::Notice;
 use seatkeeper_http::request::{Path, Wants};
+use seatkeeper_http::telemetry::{Dimension, Unit, emit_metric};
 use seatkeeper_http::{Answer, App, Problem, Shared, person};
 use serde_json::json;
 
@@ -104,7 +105,9 @@ pub(crate) async fn decline(
     match (app.once().answer(CALLER, &request, &payload, work).await, ask.wants) {
         (Ok(answer), Wants::Json) => answer.into_response(),
         (Ok(_), Wants::Html) => {
-            page::notice(&app, Some(&opened), &token, &ask, Notice::InvitationDeclined)
+            let by_code = opened.invitation.redeems.is_some();
+            let told = if by_code { Notice::ProofDeclined } else { Notice::InvitationDeclined };
+            page::notice(&app, Some(&opened), &token, &ask, told)
         }
         (Err(problem), _) => page::refuse(&app, Some(&opened), &token, &ask, problem),
     }
@@ -213,8 +216,13 @@ async fn answer(
         password: app.edge.passwords.check(&form.password),
     };
     let (store, clock, ids, keys) = (&app.store, &app.clock, &app.ids, &app.edge.keys);
+    let by_code = opened.invitation.redeems.is_some();
     let work = |op: Op| async move {
         let accepted = accept_invitation(store, clock, ids, keys, op, command).await?;
+        if by_code {
+            let by = [(Dimension::Outcome, "redeemed")];
+            emit_metric("Seatkeeper", "Codes", 1.0, Unit::Count, &by);
+        }
         Ok(Answer::ok(&json!({
             "learner_id": accepted.learner_id, "password_kept": accepted.password_kept,
         })))

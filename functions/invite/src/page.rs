@@ -70,25 +70,31 @@ pub(crate) fn is_final(problem: &Problem) -> bool {
 }
 
 /// The form, with what is wrong with the last try.
-pub(crate) fn form(
+pub(crate) fn form<'a>(
     app: &App<Store>,
-    opened: &OpenedLink,
+    opened: &'a OpenedLink,
     token: &str,
-    typed: &Typed,
+    typed: &'a Typed,
     ask: &Ask,
     problem: Option<&Problem>,
 ) -> Response {
     let (client, invitation) = (&opened.client, &opened.invitation);
+    // What was typed with the code comes first; an entry that was emptied stays empty.
+    let code = invitation.redeems.as_ref().filter(|_| problem.is_none());
+    let known = |name: Option<&'a String>, typed: &'a str| name.map_or(typed, String::as_str);
+    let first_name = known(code.and_then(|code| code.first_name.as_ref()), &typed.first_name);
+    let last_name = known(code.and_then(|code| code.last_name.as_ref()), &typed.last_name);
     // One that ends at a midnight has its last day before it.
     let last = invitation.expires_at - SignedDuration::from_secs(1);
     let form = InvitationForm {
         token,
         email: invitation.email.as_str(),
+        by_code: invitation.redeems.is_some(),
         inviter: invitation.inviter.as_deref(),
         expires_on: local_date(last, client.time_zone.zone()),
         password_min_length: app.edge.passwords.min_length,
-        first_name: &typed.first_name,
-        last_name: &typed.last_name,
+        first_name,
+        last_name,
     };
     let page = pages::invitation(&site(app, Some(opened), ask), &form, problem);
     rendered(page, problem)
@@ -110,11 +116,17 @@ pub(crate) fn refuse(
     if ask.wants == Wants::Json {
         return problem.into_response();
     }
-    let gone = problem.code == ProblemCode::Gone;
-    let reason = match opened.and_then(|opened| opened.closed).filter(|_| gone) {
-        Some(LinkClosed::Expired) => Notice::InvitationExpired,
-        Some(LinkClosed::Cancelled) => Notice::InvitationCancelled,
-        Some(LinkClosed::Declined) => Notice::InvitationDeclined,
+    let closed = opened.and_then(|opened| opened.closed);
+    let by_code = opened.is_some_and(|opened| opened.invitation.redeems.is_some());
+    let reason = match (problem.code, closed) {
+        (ProblemCode::Gone, Some(LinkClosed::Expired)) if by_code => Notice::ProofExpired,
+        (ProblemCode::Gone, Some(LinkClosed::Declined)) if by_code => Notice::ProofDeclined,
+        // Only by answering it turns out that the batch was stopped.
+        (ProblemCode::Gone, None) if by_code => Notice::ProofClosed,
+        (ProblemCode::AlreadyAccepted, _) if by_code => Notice::ProofDone,
+        (ProblemCode::Gone, Some(LinkClosed::Expired)) => Notice::InvitationExpired,
+        (ProblemCode::Gone, Some(LinkClosed::Cancelled)) => Notice::InvitationCancelled,
+        (ProblemCode::Gone, Some(LinkClosed::Declined)) => Notice::InvitationDeclined,
         _ => Notice::of(&problem),
     };
     rendered(page_of(app, opened, token, ask, reason), Some(&problem))

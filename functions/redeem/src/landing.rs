@@ -128,6 +128,14 @@ pub(crate) fn form(
     rendered(page, problem)
 }
 
+/// The page that says to look for a mail.
+pub(crate) fn proof_sent(state: &Redeeming, client: &Client, ask: &Ask) -> Response {
+    match pages::notice(&site(state, Some(client), ask), Notice::ProofSent, None) {
+        Ok(page) => page.with_status(StatusCode::ACCEPTED),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
 /// A refusal that no form can mend: a page for a browser, a problem for a program.
 pub(crate) fn refuse(
     state: &Redeeming,

@@ -17,7 +17,7 @@ use seatkeeper_http::{Answer, Problem, person};
 use serde_json::json;
 
 use crate::Redeeming;
-use crate::landing::{Ask, Typed, client_of, form, refuse};
+use crate::landing::{Ask, Typed, client_of, form, proof_sent, refuse};
 
 /// Who calls, for the idempotency record: nobody in particular. The body is part of what is
 /// compared, so a key alone tells nothing.
@@ -25,6 +25,9 @@ const CALLER: &str = "learner";
 
 /// Longest text that is read as a code, separators included.
 const CODE_MAX: usize = 200;
+
+/// The outcome of a code whose address has to be proven, the same whoever came with it.
+const PROOF_SENT: &str = "proof_sent";
 
 pub(crate) async fn redeem(
     State(state): State<Arc<Redeeming>>,
@@ -40,6 +43,9 @@ pub(crate) async fn redeem(
     };
     match (answer(&state, &client, source, &request, &payload).await, ask.wants) {
         (Ok(answer), Wants::Json) => answer.into_response(),
+        (Ok(answer), Wants::Html) if answer.body()["outcome"] == PROOF_SENT => {
+            proof_sent(&state, &client, &ask)
+        }
         (Ok(answer), Wants::Html) => {
             let launch = answer.body()["launch_url"].as_str().unwrap_or_default();
             Answer::see_other(launch).into_response()
@@ -65,10 +71,17 @@ async fn answer(
         let by = [(Dimension::Outcome, told(&done))];
         emit_metric("Seatkeeper", "Codes", 1.0, Unit::Count, &by);
         let done = done?;
+        if done.to_be_proven {
+            return Ok(Answer::accepted(&json!({"outcome": PROOF_SENT})));
+        }
         let outcome = if done.already { "already_redeemed" } else { "redeemed" };
         Ok(Answer::ok(&json!({"outcome": outcome, "learner_id": done.learner_id})))
     };
     let mut answer = state.once().answer(CALLER, request, payload, work).await?;
+    // Nobody comes in before the address is proven.
+    if answer.body()["outcome"] == PROOF_SENT {
+        return Ok(answer);
+    }
     // A ticket is for one minute and one use: every answer, also a replayed one, has its own.
     let learner: LearnerId = keys.learner_id(&client.client_id, &command.email);
     let (store, clock, ids) = (&state.store, &state.clock, &state.ids);
@@ -80,6 +93,7 @@ async fn answer(
 /// What came of a try, for the metric: a burst of one kind or another is worth an alarm.
 fn told(outcome: &Result<Redeemed, RedeemCodeError>) -> &'static str {
     match outcome {
+        Ok(Redeemed { to_be_proven: true, .. }) => PROOF_SENT,
         Ok(Redeemed { already: false, .. }) => "redeemed",
         Ok(Redeemed { already: true, .. }) => "already_redeemed",
         Err(RedeemCodeError::Mistyped(_)) => "mistyped",

@@ -202,6 +202,17 @@ impl Store {
             Step::DrawBlock { key, used, kept, cursor } => {
                 drawn(*used, *kept, *cursor).update(table, &keys::block(client, key))
             }
+            Step::TakeUpKept { key, used, epoch } => Expression::new()
+                .add("used", n(used))
+                .add("kept", n(-i128::from(*used)))
+                .if_at_least("kept", used)
+                .if_equal("epoch", n(epoch))
+                .update(table, &keys::block(client, key)),
+            Step::ReturnKept { key } => Expression::new()
+                .add("kept", n(-1))
+                .add("rem", n(1))
+                .if_at_least("kept", 1)
+                .update(table, &keys::block(client, key)),
             Step::FenceBlock { key, epoch } => Expression::new()
                 .set("epoch", n(epoch))
                 .compare("epoch", "<", n(epoch))
@@ -403,6 +414,20 @@ impl Store {
                 .if_present(keys::PK)
                 .if_absent("redeemed_by")
                 .update(table, &keys::code(client, *hash)),
+            Step::FreeCode { hash, learner_id } => Expression::new()
+                .remove("redeemed_by")
+                .remove("redeemed_at")
+                .set("op", s(op))
+                .if_equal("redeemed_by", s(learner_id))
+                .update(table, &keys::code(client, *hash)),
+            Step::UncountRedemption { batch_id } => Expression::new()
+                .add("redeemed", n(-1))
+                .if_at_least("redeemed", 1)
+                .update(table, &keys::batch(client, *batch_id)),
+            Step::BatchIsActive { batch_id, version } => Expression::new()
+                .if_equal("state", s("active"))
+                .if_equal("version", n(version))
+                .check(table, &keys::batch(client, *batch_id)),
             Step::CountRedemption { batch_id, version, max } => {
                 let counted = Expression::new()
                     .add("redeemed", n(1))

@@ -100,6 +100,12 @@ pub enum Action {
     ReserveReturned,
     /// A code was redeemed.
     CodeRedeemed,
+    /// A code was redeemed whose address has to be proven: its seat is held for so long.
+    CodeHeld,
+    /// The address was proven, and what was held for it is given.
+    CodeProven,
+    /// The address was not proven, or its learner has a seat by now: what was held goes back.
+    CodeReturned,
     /// A batch of codes was paused, resumed, extended or revoked, or its maximum changed.
     CodesSteered,
     /// The codes of a batch were downloaded.

@@ -218,6 +218,21 @@ pub enum Step {
         /// cursor stands at 0: only while the block is of the batch's epoch.
         cursor: Option<BlockCursor>,
     },
+    /// Takes seats into use that a block keeps for somebody: it must keep as many, and be of its
+    /// batch's epoch. None, if they open later: then only the epoch is asked for.
+    TakeUpKept {
+        /// Which.
+        key: BlockKey,
+        /// How many seats.
+        used: u64,
+        /// The epoch its batch was read at.
+        epoch: u32,
+    },
+    /// Puts a seat back into a block that keeps it for somebody: it must keep one.
+    ReturnKept {
+        /// Which.
+        key: BlockKey,
+    },
     /// Hands a block to the worker of a newer epoch: it must be at an earlier one.
     FenceBlock {
         /// Which.
@@ -459,6 +474,25 @@ pub enum Step {
         /// By whom.
         learner_id: LearnerId,
     },
+    /// Frees a redemption code, which this learner must have used.
+    FreeCode {
+        /// Which.
+        hash: CodeHash,
+        /// By whom.
+        learner_id: LearnerId,
+    },
+    /// Takes back one of the redemptions that a batch counted at its own item; there must be one.
+    UncountRedemption {
+        /// The batch.
+        batch_id: BatchId,
+    },
+    /// The batch is active, and steered as seen. Nothing is written.
+    BatchIsActive {
+        /// The batch.
+        batch_id: BatchId,
+        /// The version seen.
+        version: u32,
+    },
     /// Counts a redemption of a registration code: its batch must be active, steered as seen, and
     /// below its maximum.
     CountRedemption {
@@ -654,7 +688,7 @@ impl Change {
                 Step::OpenPool { pool, stock } => {
                     add(&mut shown, *pool, Delta::bought(signed(stock.total)));
                 }
-                Step::DrawBlock { key, used, .. } => {
+                Step::DrawBlock { key, used, .. } | Step::TakeUpKept { key, used, .. } => {
                     add(&mut shown, key.pool, Delta::taken_up(signed(*used)));
                 }
                 Step::SettleBlock { key, used } => {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -157,8 +158,25 @@ impl fmt::Debug for Code {
 }
 
 /// The keyed hash of a code at a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct CodeHash([u8; 32]);
+
+impl From<CodeHash> for String {
+    fn from(hash: CodeHash) -> Self {
+        HEXLOWER.encode(&hash.0)
+    }
+}
+
+impl TryFrom<String> for CodeHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or("not the hash of a code")
+    }
+}
 
 impl fmt::Display for CodeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -279,6 +297,9 @@ pub struct Batch {
     pub language: Option<Language>,
     /// Domains their addresses must have; empty: any.
     pub allowed_domains: BTreeSet<String>,
+    /// Whether an address has to be proven before its seat is given.
+    #[serde(default)]
+    pub require_email_proof: bool,
     /// When it was issued.
     pub created_at: Timestamp,
     /// What changes when it is steered.

@@ -8,8 +8,9 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::code::{CodeHash, CodeKind};
 use crate::email::EmailAddress;
-use crate::ids::{ContractId, GroupId, InvitationId, PoolId, SublicenseId};
+use crate::ids::{BatchId, ContractId, GroupId, InvitationId, PoolId, SublicenseId};
 use crate::language::Language;
 use crate::role::Role;
 
@@ -42,6 +43,10 @@ pub struct Invitation {
     /// What is given on acceptance.
     #[serde(flatten)]
     pub grant: Grant,
+    /// The code that is held, if it is a redemption whose address has to be proven. Such a one belongs
+    /// to its batch: administrators do not see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeems: Option<HeldCode>,
     /// A personal message.
     pub message: Option<String>,
     /// When it can no longer be accepted.
@@ -72,6 +77,25 @@ pub struct Invitation {
     pub created_at: Timestamp,
     /// The operation that last wrote it.
     pub op: Uuid,
+}
+
+/// A code in the hands of somebody who has not proven their address yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldCode {
+    /// Its batch.
+    pub batch_id: BatchId,
+    /// Whether it is for one learner, so that nobody else can redeem it meanwhile.
+    pub kind: CodeKind,
+    /// What stands for it.
+    pub hash: CodeHash,
+    /// Its last four characters.
+    pub last4: String,
+    /// The shard of the batch's block that keeps the seat, if the batch has one.
+    pub shard: Option<u16>,
+    /// The given name as it was typed, to be shown again; in no mail.
+    pub first_name: Option<String>,
+    /// The family name, likewise.
+    pub last_name: Option<String>,
 }
 
 /// What an invitation gives when it is accepted.

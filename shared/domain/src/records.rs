@@ -250,6 +250,8 @@ impl LetsGo {
             | Action::SeatGiven
             | Action::SeatScheduled
             | Action::CodeRedeemed
+            | Action::CodeProven
+            | Action::CodeReturned
             | Action::ImportChunk => Self::Invitation,
             Action::ContractCreated
             | Action::SeatsAdded
@@ -260,6 +262,7 @@ impl LetsGo {
             | Action::SeatsOpened
             | Action::SeatsReserved
             | Action::ReserveReturned
+            | Action::CodeHeld
             | Action::CodesSteered
             | Action::CodesDownloaded => Self::Nothing,
         }

@@ -88,6 +88,13 @@ impl Keys {
         InvitationId::from_bits(self.bits("invitation", &parts)).home()
     }
 
+    /// Where the redemption of this address in this pool stands that waits for its proof.
+    pub fn proof_id(&self, client: &ClientId, pool: PoolId, email: &EmailAddress) -> InvitationId {
+        let pool = pool.to_string();
+        let parts = [client.as_str().as_bytes(), pool.as_bytes(), email.as_str().as_bytes()];
+        InvitationId::from_bits(self.bits("proof", &parts)).home()
+    }
+
     /// Encrypts `plain` (ChaCha20-Poly1305, RFC 8439) for `context`, which must be the same when
     /// it is opened. The nonce stands before the ciphertext.
     pub fn seal(&self, ids: &impl IdSource, context: &str, plain: &[u8]) -> Vec<u8> {

@@ -326,6 +326,9 @@ impl From<LinkClosed> for Problem {
             LinkClosed::Cancelled => gone("This invitation was cancelled; ask who invited you."),
             LinkClosed::Declined => gone("This invitation was declined; ask for a new one."),
             LinkClosed::Expired => gone("This invitation has expired; ask for a new one."),
+            LinkClosed::CodeStopped => {
+                gone("This code cannot be redeemed any more; ask whoever gave it to you.")
+            }
         }
     }
 }

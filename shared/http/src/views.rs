@@ -186,7 +186,7 @@ pub fn batch(batch: &Batch, redeemed: u64) -> Value {
         "valid_until": batch.valid_until, "allowed_domains": batch.allowed_domains,
         "guaranteed": batch.has_block(), "seat_duration_days": batch.seat_duration_days,
         "group_ids": batch.group_ids, "labels": batch.labels, "language": batch.language,
-        "created_at": batch.created_at,
+        "require_email_proof": batch.require_email_proof, "created_at": batch.created_at,
     })
 }
 

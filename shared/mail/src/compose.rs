@@ -161,7 +161,9 @@ impl LetterWriter {
         let expires_on = last_day(invitation.expires_at, client);
         let link = Link { url: &url, expires_on };
         let unsubscribe_url = format!("{url}/unsubscribe");
-        let kind = if again {
+        let kind = if invitation.redeems.is_some() {
+            LetterKind::AddressProof(link)
+        } else if again {
             LetterKind::Reminder { link, unsubscribe_url: &unsubscribe_url }
         } else {
             LetterKind::Invitation(link)

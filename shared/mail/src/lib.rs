@@ -73,6 +73,8 @@ pub enum LetterKind<'a> {
     Added(Option<Link<'a>>),
     /// The start date has come.
     AccessOpened(FirstSignIn<'a>),
+    /// A code was redeemed with an address that has to be proven.
+    AddressProof(Link<'a>),
     /// A code was redeemed.
     Redeemed,
     /// Someone asked for a new password.
@@ -231,6 +233,7 @@ impl LetterKind<'_> {
             Self::AccountCreated => Template::AccountCreated,
             Self::Added(_) => Template::Added,
             Self::AccessOpened(_) => Template::AccessOpened,
+            Self::AddressProof(_) => Template::AddressProof,
             Self::Redeemed => Template::Redeemed,
             Self::PasswordReset(_) => Template::PasswordReset,
             Self::Reminder { .. } => Template::Reminder,

@@ -77,6 +77,11 @@ fn to_administrator(kind: LetterKind<'static>) -> Letter<'static> {
     Letter { email: "camille.durand@acme.example", first_name: None, inviter: None, ..letter(kind) }
 }
 
+/// To an address of which nothing is proven: it repeats nothing that was typed beside it.
+fn nobody_known(kind: LetterKind<'static>) -> Letter<'static> {
+    Letter { first_name: None, inviter: None, ..letter(kind) }
+}
+
 /// Every kind of mail, by the name of its snapshot.
 fn all() -> Vec<(&'static str, Letter<'static>)> {
     let invitation = Letter {
@@ -101,6 +106,7 @@ fn all() -> Vec<(&'static str, Letter<'static>)> {
         ("access_opened_as_usual", opened(FirstSignIn::AsUsual)),
         ("redeemed", Letter { inviter: None, ..letter(LetterKind::Redeemed) }),
         ("password_reset", Letter { inviter: None, ..letter(LetterKind::PasswordReset(link())) }),
+        ("address_proof", nobody_known(LetterKind::AddressProof(link()))),
         ("reminder", letter(reminder())),
         ("code_sent", letter(code_sent())),
         ("import_finished", to_administrator(import(ImportEnding::Completed))),

@@ -224,6 +224,7 @@ impl ImportView {
 fn secrets<'a>(kind: &LetterKind<'a>) -> (Option<Link<'a>>, Option<&'a str>) {
     match *kind {
         LetterKind::Invitation(link)
+        | LetterKind::AddressProof(link)
         | LetterKind::AccountCreatedLink(link)
         | LetterKind::Added(Some(link))
         | LetterKind::AccessOpened(FirstSignIn::Link(link))

@@ -1,5 +1,7 @@
 //! The same over HTTP: pages and answers of `redeem`, administration by `manage`.
 
+mod proving;
+
 use std::fs;
 use std::path::Path;
 

@@ -5,12 +5,14 @@
     reason = "a test stops at the first thing it did not expect"
 )]
 
+mod cost;
 mod guessing;
 mod http;
 mod issuing;
 mod mailing;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
+mod proving;
 mod redeeming;
 mod steering;
 mod world;

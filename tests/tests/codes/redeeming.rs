@@ -366,6 +366,7 @@ async fn invite(world: &World, email: &str) -> Invitation {
         contract_id: world.contract.contract_id,
         sublicense_id: None,
         grant: Grant::default(),
+        redeems: None,
         message: None,
         expires_at: now + SignedDuration::from_hours(24),
         sent_count: 1,

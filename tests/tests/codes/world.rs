@@ -81,6 +81,7 @@ impl World {
             labels: BTreeSet::new(),
             language: None,
             allowed_domains: BTreeSet::new(),
+            require_email_proof: false,
         }
     }
 

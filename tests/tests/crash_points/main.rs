@@ -340,4 +340,9 @@ tests! {
     everybody_is_reminded_once: Remind,
     reminders_are_stopped_once: StopReminders,
     a_new_password_is_asked_for_once: RequestPassword,
+    a_code_is_held_once: HoldCode,
+    a_registration_code_is_held_once: HoldRegistration,
+    an_address_is_proven_once: ProveAddress,
+    an_address_with_a_registration_code_is_proven_once: ProveRegistration,
+    what_is_held_for_an_address_returns_once: ReturnHeldCode,
 }

@@ -138,6 +138,11 @@ workflows! {
     Remind = "remind",
     StopReminders = "stop-reminders",
     RequestPassword = "request-password",
+    HoldCode = "hold-code",
+    HoldRegistration = "hold-registration",
+    ProveAddress = "prove-address",
+    ProveRegistration = "prove-registration",
+    ReturnHeldCode = "return-held-code",
 }
 
 /// Six people, two of whom start later.
@@ -179,6 +184,7 @@ impl Workflow {
             | Self::Sweep
             | Self::TakeBackLot
             | Self::Warn
+            | Self::ReturnHeldCode
             | Self::EndSeat => Trigger::Event,
             _ => Trigger::Request,
         }
@@ -196,6 +202,20 @@ impl Workflow {
                 | Self::GiveBack
                 | Self::Remind
                 | Self::RequestPassword
+                | Self::HoldCode
+                | Self::HoldRegistration
+        )
+    }
+
+    /// Whether its codes ask for the proof of an address.
+    pub(crate) fn asks_proof(self) -> bool {
+        matches!(
+            self,
+            Self::HoldCode
+                | Self::HoldRegistration
+                | Self::ProveAddress
+                | Self::ProveRegistration
+                | Self::ReturnHeldCode
         )
     }
 
@@ -228,6 +248,7 @@ impl Workflow {
                 | Self::Sweep
                 | Self::TakeBackLot
                 | Self::Warn
+                | Self::ReturnHeldCode
                 | Self::RunUndo
         )
     }
@@ -307,6 +328,11 @@ impl Scene {
             | Workflow::ReleaseCodes
             | Workflow::AddCodes
             | Workflow::SendCodes
+            | Workflow::HoldCode
+            | Workflow::HoldRegistration
+            | Workflow::ProveAddress
+            | Workflow::ProveRegistration
+            | Workflow::ReturnHeldCode
             | Workflow::TakeBackLot => scene.begin_batch().await,
             Workflow::Release
             | Workflow::OpenCohort
@@ -320,13 +346,7 @@ impl Scene {
             }
             Workflow::EndSeat => scene.begin_to_end().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
-            Workflow::Allocate | Workflow::GiveBack => {
-                let sublicense = scene.lyon();
-                let (store, client, op) = (&world.store, &world.client, world.op());
-                let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5);
-                made.await.expect("free seats");
-                scene.sublicense = Some(sublicense);
-            }
+            Workflow::Allocate | Workflow::GiveBack => scene.begin_branch().await,
             Workflow::Import => {
                 let start = |number| if number % 3 == 1 { "01/03/2027" } else { "" };
                 let list = people(6, start) + "nobody;;\nperson.2@example.fr;;\n";
@@ -407,9 +427,13 @@ impl Scene {
             guaranteed,
         };
         let (wanted, redeemed) = match self.workflow {
-            Workflow::RedeemCode | Workflow::SendCodes => (Wanted::Generated(3), false),
+            Workflow::RedeemCode | Workflow::SendCodes | Workflow::HoldCode => {
+                (Wanted::Generated(3), false)
+            }
             Workflow::AddCodes | Workflow::TakeBackLot => (Wanted::Generated(20), false),
-            Workflow::RedeemRegistration => (up_to(9, false), false),
+            Workflow::ProveAddress | Workflow::ReturnHeldCode => (Wanted::Generated(3), true),
+            Workflow::ProveRegistration => (up_to(9, false), true),
+            Workflow::RedeemRegistration | Workflow::HoldRegistration => (up_to(9, false), false),
             Workflow::RedeemGuaranteed => (up_to(9, true), false),
             Workflow::ReleaseGuaranteed => (up_to(9, true), true),
             Workflow::ReleaseCodes => (up_to(20, false), true),
@@ -420,6 +444,16 @@ impl Scene {
         if redeemed {
             self.redeem(self.world().op()).await.expect("a seat");
         }
+    }
+
+    /// Has five seats in a sublicense.
+    async fn begin_branch(&mut self) {
+        let sublicense = self.lyon();
+        let world = self.world();
+        let (store, client, op) = (&world.store, &world.client, world.op());
+        let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5);
+        made.await.expect("free seats");
+        self.sublicense = Some(sublicense);
     }
 
     /// Gives a seat whose last day comes.
@@ -510,6 +544,10 @@ impl Scene {
                 world.cloud.stream_records();
                 None
             }
+            Workflow::ReturnHeldCode => {
+                world.clock.advance(SignedDuration::from_mins(31));
+                None
+            }
             Workflow::EndSeat => {
                 world.clock.set("2026-12-02T08:00:00Z".parse().expect("an instant"));
                 None
@@ -541,7 +579,11 @@ impl Scene {
 
     fn invitation(&self) -> InvitationId {
         let world = self.world();
-        world.keys.invitation_id(&world.client, world.pool(), &address(1))
+        let (client, pool, email) = (&world.client, world.pool(), address(1));
+        if self.workflow.asks_proof() {
+            return world.keys.proof_id(client, pool, &email);
+        }
+        world.keys.invitation_id(client, pool, &email)
     }
 
     /// Does the workflow, as this operation; answers in a few words.
@@ -553,7 +595,9 @@ impl Scene {
             Workflow::InviteSeveral => self.invite(op, 1..46).await,
             Workflow::Resend => self.resend(op).await,
             Workflow::Cancel => self.cancel(op).await,
-            Workflow::Accept => self.accept(op).await,
+            Workflow::Accept | Workflow::ProveAddress | Workflow::ProveRegistration => {
+                self.accept(op).await
+            }
             Workflow::Decline => self.decline(op).await,
             Workflow::IssueCodes => {
                 let codes = self.issue(op, Wanted::Generated(120)).await?;
@@ -563,9 +607,11 @@ impl Scene {
                 let codes = self.issue(op, guaranteed()).await?;
                 Ok(format!("{} codes", codes.len()))
             }
-            Workflow::RedeemCode | Workflow::RedeemRegistration | Workflow::RedeemGuaranteed => {
-                self.redeem(op).await
-            }
+            Workflow::RedeemCode
+            | Workflow::RedeemRegistration
+            | Workflow::RedeemGuaranteed
+            | Workflow::HoldCode
+            | Workflow::HoldRegistration => self.redeem(op).await,
             Workflow::Release | Workflow::ReleaseUsed | Workflow::ReleaseGuaranteed => {
                 self.release(op).await
             }
@@ -628,7 +674,11 @@ impl Scene {
             Workflow::Remind => self.remind(op).await,
             Workflow::StopReminders => self.stop_reminders(op).await,
             Workflow::RequestPassword => self.request_password(op).await,
-            Workflow::Expire | Workflow::Sweep | Workflow::TakeBackLot | Workflow::Warn => {
+            Workflow::Expire
+            | Workflow::ReturnHeldCode
+            | Workflow::Sweep
+            | Workflow::TakeBackLot
+            | Workflow::Warn => {
                 let swept = mailroom::run_sweep(self.world(), 500 + self.turn()).await;
                 if swept.troubles.is_empty() {
                     Ok("swept".to_owned())
@@ -826,6 +876,7 @@ impl Scene {
             labels: [].into(),
             language: None,
             allowed_domains: [].into(),
+            require_email_proof: self.workflow.asks_proof(),
         };
         let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
         let caller = world.administrator();

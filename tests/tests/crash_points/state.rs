@@ -129,7 +129,11 @@ fn assert_codes_are_used_once(dump: &[Value]) {
                 usize::try_from(all.sum::<u64>()).expect("few")
             }
         };
-        assert_eq!(listed, counted, "I2: redemptions of a batch");
+        let held = items(dump, "invitation").filter(|item| {
+            let pending = item["status"] == "pending" && item["holds_seat"] == true;
+            pending && item["redeems"]["batch_id"] == batch["batch_id"]
+        });
+        assert_eq!(listed + held.count(), counted, "I2: redemptions of a batch");
     }
 }
 
@@ -182,6 +186,10 @@ fn assert_mails_went_out_once(scene: &Scene, dump: &[Value]) {
     }
     let sent = sent.len();
     assert!(sent <= owed, "I4: {sent} mails sent for {owed} owed");
-    // No workflow here lapses a mail that is due.
-    assert!(sent + parked >= owed, "I4: {sent} mails sent and {parked} parked of {owed} owed");
+    // No workflow here lapses a mail that is due, unless nobody sends it for half an hour.
+    let lapses = scene.workflow.asks_proof();
+    assert!(
+        lapses || sent + parked >= owed,
+        "I4: {sent} mails sent and {parked} parked of {owed} owed"
+    );
 }

@@ -197,7 +197,8 @@ impl<'stack> Office<'stack> {
             let mut page = page.expect(200);
             items.append(page["items"].as_array_mut().expect("items"));
             match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
+                // Of a cursor as it stands, what follows the sign of a fragment would not be sent.
+                Some(next) => cursor = format!("&cursor={}", next.replace('#', "%23")),
                 None => return items,
             }
         }

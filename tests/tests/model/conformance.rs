@@ -75,6 +75,11 @@ enum Bit {
     Mailed(u8, u32),
     Warned(u8, Option<u8>),
     UseCode(u32, u32),
+    FreeCode(u32, u32),
+    TakeUpKept(u16, u64, u32),
+    ReturnKept(u16),
+    Uncount(u8),
+    IsActive(u8, u32),
     CountRedemption(u8, u32, Option<u32>),
     ListRedemption(u8, u32),
     Sealed(u8, u32),
@@ -159,6 +164,12 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (0..3_u8, proptest::option::of(0..2_u8))
             .prop_map(|(seen, low)| Bit::Warned(seen, low)),
         2 => (0..2_u32, learner.clone()).prop_map(|(code, who)| Bit::UseCode(code, who)),
+        1 => (0..2_u32, learner.clone()).prop_map(|(code, who)| Bit::FreeCode(code, who)),
+        1 => (0..2_u16, 0..3_u64, 0..2_u32)
+            .prop_map(|(block, used, epoch)| Bit::TakeUpKept(block, used, epoch)),
+        1 => (0..2_u16).prop_map(Bit::ReturnKept),
+        1 => (0..2_u8).prop_map(Bit::Uncount),
+        1 => (0..2_u8, 0..2_u32).prop_map(|(batch, seen)| Bit::IsActive(batch, seen)),
         2 => (0..2_u8, 0..2_u32, option(3))
             .prop_map(|(batch, seen, max)| Bit::CountRedemption(batch, seen, max)),
         1 => (0..2_u8, learner).prop_map(|(batch, who)| Bit::ListRedemption(batch, who)),
@@ -272,6 +283,7 @@ impl Both {
             labels: BTreeSet::new(),
             language: None,
             allowed_domains: BTreeSet::new(),
+            require_email_proof: false,
             created_at: self.world.clock.now(),
             steering: Steering::default(),
         }
@@ -476,6 +488,18 @@ impl Both {
             Bit::UseCode(number, who) => {
                 Step::UseCode { hash: self.code(number), learner_id: self.learner(who) }
             }
+            Bit::FreeCode(number, who) => {
+                Step::FreeCode { hash: self.code(number), learner_id: self.learner(who) }
+            }
+            Bit::TakeUpKept(shard, used, epoch) => {
+                told(change, Delta::taken_up(i64::try_from(used).expect("few")));
+                Step::TakeUpKept { key: self.block(shard), used, epoch }
+            }
+            Bit::ReturnKept(shard) => Step::ReturnKept { key: self.block(shard) },
+            Bit::Uncount(number) => Step::UncountRedemption { batch_id: batch_id(number) },
+            Bit::IsActive(number, version) => {
+                Step::BatchIsActive { batch_id: batch_id(number), version }
+            }
             Bit::CountRedemption(number, version, max) => {
                 Step::CountRedemption { batch_id: batch_id(number), version, max }
             }
@@ -550,6 +574,7 @@ impl Both {
             contract_id: self.world.contract.contract_id,
             sublicense_id: None,
             grant: Grant::default(),
+            redeems: None,
             message: None,
             expires_at: change.at,
             sent_count: 1,

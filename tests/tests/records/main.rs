@@ -14,9 +14,10 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use mailroom::{create, items, run_sweep};
 use scene::{
-    DAY, add, everybody, find, invited, issue, prove, redeem, release, remove_item, settle,
-    sublicense_pool, with_everybody,
+    DAY, add, everybody, find, invited, issue, issue_asking, prove, prove_address, redeem, release,
+    remove_item, settle, sublicense_pool, with_everybody,
 };
+use seatkeeper_domain::actions::issue_codes::Wanted;
 use seatkeeper_domain::actions::prove_records::prove_records;
 use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{BlockKey, Change, Step};
@@ -81,6 +82,35 @@ async fn seats_of_another_day_or_person_agree_before_and_after_the_cut() {
         }
     }
     world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn addresses_that_wait_for_their_proof_agree_before_and_after_the_cut() {
+    for guaranteed in [true, false] {
+        let registration = Wanted::Registration { own: None, max_redemptions: Some(9), guaranteed };
+        for wanted in [Wanted::Generated(9), registration] {
+            let world = with_everybody().await;
+            let codes = issue_asking(&world, wanted).await;
+            let code = |place: usize| codes.get(place).unwrap_or(&codes[0]);
+            redeem(&world, code(0), 50).await;
+            redeem(&world, code(1), 51).await;
+            // The cut comes while two wait; then one is proven, one is given up, one begins.
+            world.store.begin_round(&world.client, world.clock.now()).await.expect("a round");
+            world.clock.advance(SignedDuration::from_mins(10));
+            prove_address(&world, 50).await;
+            world.clock.advance(SignedDuration::from_mins(25));
+            assert_eq!(run_sweep(&world, 1).await.invitations_expired, 1);
+            world.clock.advance(SignedDuration::from_mins(24));
+            redeem(&world, code(2), 52).await;
+            for minutes in [2, 60, 60 * 24] {
+                world.clock.advance(SignedDuration::from_mins(minutes));
+                let proven = prove(&world).await;
+                let found = (proven.pools_suspected, proven.mismatches.len());
+                assert_eq!(found, (0, 0), "after {minutes} minutes: {:?}", proven.mismatches);
+            }
+            world.assert_seats_are_conserved().await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use jiff::civil::Date;
+use seatkeeper_domain::actions::accept_invitation::{AcceptInvitation, accept_invitation};
 use seatkeeper_domain::actions::allocate_seats::add_sublicense;
 use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
 use seatkeeper_domain::actions::close_invitation::cancel_invitation;
@@ -132,12 +133,21 @@ pub(crate) async fn cancel(world: &World, number: usize) {
 }
 
 pub(crate) async fn issue(world: &World, count: u32) -> Vec<String> {
+    issue_some(world, Wanted::Generated(count), false).await
+}
+
+/// Codes whose addresses have to be proven.
+pub(crate) async fn issue_asking(world: &World, wanted: Wanted) -> Vec<String> {
+    issue_some(world, wanted, true).await
+}
+
+async fn issue_some(world: &World, wanted: Wanted, require_email_proof: bool) -> Vec<String> {
     let order = IssueCodes {
         client_id: world.client.clone(),
         contract_id: world.contract.contract_id,
         sublicense_id: None,
         label: "Autumn".to_owned(),
-        wanted: Wanted::Generated(count),
+        wanted,
         valid_from: None,
         valid_until: None,
         seat_duration_days: None,
@@ -145,6 +155,7 @@ pub(crate) async fn issue(world: &World, count: u32) -> Vec<String> {
         labels: [].into(),
         language: None,
         allowed_domains: [].into(),
+        require_email_proof,
     };
     let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
     let caller = world.administrator();
@@ -165,6 +176,20 @@ pub(crate) async fn redeem(world: &World, code: &str, number: usize) {
     };
     let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
     redeem_code(store, clock, ids, keys, world.op(), &command).await.expect("redeemed");
+}
+
+/// Somebody follows the link that proves their address.
+pub(crate) async fn prove_address(world: &World, number: usize) {
+    let command = AcceptInvitation {
+        client_id: world.client.clone(),
+        invitation_id: world.keys.proof_id(&world.client, world.pool(), &address(number)),
+        version: 1,
+        first_name: "Lise".to_owned(),
+        last_name: "Meitner".to_owned(),
+        password: PasswordPolicy::default().check("correct horse battery"),
+    };
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    accept_invitation(store, clock, ids, keys, world.op(), &command).await.expect("proven");
 }
 
 /// Goes on with the rounds that are due.

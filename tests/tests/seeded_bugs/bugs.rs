@@ -239,6 +239,7 @@ bugs! {
     "I1" 4 left_at_midnight "a cohort left though it opened": Wire(|o| relax(o, COHORT, "state"));
     "I1" 4 joined_late "a cohort opened with fewer than wait": Wire(|o| relax(o, COHORT, "count"));
     "I1" 4 opened_twice "a cohort opened twice": Wire(|o| relax(o, COHORT, "state"));
+    "I1" 3 proven_while_disowned "a seat taken up though it was given back": Wire(|o| relax(o, INVITATION, "status"));
     "I2" 3 code_redeemed_twice "a redemption code used twice": Wire(|o| relax(o, CODE, "redeemed_by"));
     "I2" 3 last_redemption "a registration code redeemed beyond its maximum": Wire(|o| relax(o, BATCH, "redeemed"));
     "I1" 3 last_guaranteed_redemption "a block gives seats it has not": Wire(|o| relax(o, BLOCK, "rem"));
@@ -299,6 +300,10 @@ bugs! {
     "I2" 3 last_redemption "a redemption is not counted": Wire(|o| each(o, BATCH, |w| if w.changes("redeemed") { w.forget() }));
     "I1" 3 code_redeemed "a redemption draws on no block": Wire(|o| each(o, BLOCK, |w| if w.changes("rem") { w.forget() }));
     "I1" 3 code_redeemed "seats are set aside for nobody": Wire(|o| each(o, BLOCK, |w| if w.item().is_some() { w.forget() }));
+    "I1" 3 address_proven "what is held for an address stays held": Wire(|o| each(o, INVITATION, |w| if w.changes("closed_at") { w.forget() }));
+    "I1" 3 address_proven "a block gives what it keeps once more": Wire(|o| forget_change(o, BLOCK, "kept"));
+    "I1" 3 address_not_proven "what is held for an address does not return": Wire(|o| each(o, BLOCK, |w| if w.changes("rem") && !w.changes("cursor") { w.forget() }));
+    "I2" 3 address_not_proven "a code that nobody proved stays used": Wire(|o| each(o, CODE, |w| if w.changes("redeemed_by") && !w.sets("redeemed_by") { w.forget() }));
     "I1" 6 released_out_of_a_block "a block keeps the used seats it hands over": Wire(|o| each(o, BLOCK, |w| if w.changes("settled") { w.forget() }));
     "I2" 6 released_out_of_a_block "a block forgets what it handed over": Wire(|o| forget_change(o, BLOCK, "settled"));
     "I1" 9 imported "a block is removed and its seats are not given back": Wire(|o| each(o, POOL, |w| if w.changes("used") { w.forget() }));

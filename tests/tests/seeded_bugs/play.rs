@@ -50,6 +50,10 @@ pub(crate) enum Deed {
     Resend(u32),
     /// With the first code there is.
     Redeem(u32),
+    /// The address that came with a code.
+    Prove(u32),
+    /// That it was somebody else who came with it.
+    Disown(u32),
     Release(u32),
     Order(&'static str, i64),
     Allocate(i64),
@@ -194,6 +198,8 @@ impl Play {
             Deed::Decline(number) => who.decline(store, number).await,
             Deed::Resend(number) => who.resend(store, number).await,
             Deed::Redeem(number) => who.redeem(store, number, &code()).await,
+            Deed::Prove(number) => who.prove(store, number).await,
+            Deed::Disown(number) => who.disown(store, number).await,
             Deed::Release(number) => who.release(store, number).await,
             Deed::Order(order, add) => who.order(store, order, add).await,
             Deed::Allocate(add) => who.allocate_as(store, who.op(), add).await,
@@ -225,6 +231,15 @@ impl Play {
     pub(crate) async fn with_codes(&self, wanted: Wanted) -> Result<(), Broken> {
         let who = self.who();
         let outcome = self.issued(&who, wanted).await;
+        self.judge(Deed::IssueThree, &outcome)?;
+        self.seen().check()
+    }
+
+    /// Codes whose addresses have to be proven.
+    pub(crate) async fn with_asking_codes(&self, wanted: Wanted) -> Result<(), Broken> {
+        let who = self.who();
+        let (outcome, codes) = who.issue_asking(self.store(), who.op(), wanted, true).await;
+        self.codes().extend(codes);
         self.judge(Deed::IssueThree, &outcome)?;
         self.seen().check()
     }

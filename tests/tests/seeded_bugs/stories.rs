@@ -9,8 +9,8 @@ use seatkeeper_tests::actors::Verdict::{Already, Done, Failed, Refused};
 use seatkeeper_tests::invariants::{Broken, demand};
 
 use crate::play::Deed::{
-    Accept, Allocate, Cancel, Create, CreateInBranch, CreateLater, Decline, Invite, InviteTwo,
-    IssueOwn, IssueThree, Open, Order, Redeem, Release, Resend, SetPassword,
+    Accept, Allocate, Cancel, Create, CreateInBranch, CreateLater, Decline, Disown, Invite,
+    InviteTwo, IssueOwn, IssueThree, Open, Order, Prove, Redeem, Release, Resend, SetPassword,
 };
 use crate::play::{Play, TRANSACTION};
 
@@ -251,6 +251,31 @@ pub(crate) async fn code_redeemed_twice(p: Arc<Play>) -> End {
 
 fn registration(guaranteed: bool) -> Wanted {
     Wanted::Registration { own: None, max_redemptions: Some(1), guaranteed }
+}
+
+/// An address is proven after its code was redeemed.
+pub(crate) async fn address_proven(p: Arc<Play>) -> End {
+    p.with_asking_codes(Wanted::Generated(3)).await?;
+    p.all(&[Redeem(1), Prove(1)]).await?;
+    p.settle().await
+}
+
+/// Nobody proves the address.
+pub(crate) async fn address_not_proven(p: Arc<Play>) -> End {
+    p.with_asking_codes(Wanted::Generated(3)).await?;
+    p.all(&[Redeem(1)]).await?;
+    p.wait(minutes(31));
+    p.settle().await?;
+    p.must(Redeem(2), Done).await
+}
+
+/// An address is proven while its owner says that it was somebody else.
+pub(crate) async fn proven_while_disowned(p: Arc<Play>) -> End {
+    let wanted = Wanted::Registration { own: None, max_redemptions: None, guaranteed: false };
+    p.with_asking_codes(wanted).await?;
+    p.all(&[Redeem(1), Redeem(2)]).await?;
+    p.race(Prove(1), &[Disown(1)]).await?;
+    p.settle().await
 }
 
 /// Two seats that an open block gave are released at once.

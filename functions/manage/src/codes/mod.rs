@@ -122,6 +122,7 @@ fn read(app: &App<Store>, client_id: ClientId, payload: &Payload) -> Result<Issu
     let group_ids = person::groups(&mut fields);
     let labels = person::labels(&mut fields);
     let language = fields.optional("language", person::language(&app.edge.languages));
+    let require_email_proof = fields.optional("require_email_proof", flag()).unwrap_or(false);
     let domains = fields.optional_list("allowed_domains", 0..=DOMAINS_MAX, domain);
     fields.finish(|| {
         Some(IssueCodes {
@@ -137,6 +138,7 @@ fn read(app: &App<Store>, client_id: ClientId, payload: &Payload) -> Result<Issu
             labels,
             language,
             allowed_domains: domains.unwrap_or_default().into_iter().collect(),
+            require_email_proof,
         })
     })
 }

@@ -3,18 +3,21 @@
 use serde_json::{Value, json};
 
 use crate::actions::ground::{Ground, GroundError, ground};
+use crate::actions::held_code::Held;
 use crate::actions::invitations::{LinkClosed, closed_at, invitation_of};
+use crate::actions::redeem_code::list_redemption;
 use crate::actions::seating::{Seating, Take, TermRequest, close, give_seat, term};
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Presence, Step, StoreError};
+use crate::dates::Opening;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, InvitationId, LearnerId};
 use crate::invitation::{Invitation, InvitationStatus};
 use crate::learner::{Credential, Learner, Profile, Source, SourceKind};
 use crate::outbox::Letter;
 use crate::password::{Password, PasswordHash, WeakPassword};
-use crate::ports::{Catalog, Clock, IdSource, Ledger, People};
+use crate::ports::{Catalog, Clock, CodeBook, IdSource, Ledger, People};
 use crate::secrets::Keys;
 use crate::stock::Delta;
 
@@ -103,7 +106,7 @@ enum Plan {
 /// Accepts an invitation. It is never refused for want of seats if one was held; a learner who has
 /// a seat in the pool keeps that one, and the held one goes back.
 pub async fn accept_invitation(
-    ports: &(impl Ledger + Catalog + People),
+    ports: &(impl Ledger + Catalog + People + CodeBook),
     clock: &impl Clock,
     ids: &impl IdSource,
     keys: &Keys,
@@ -128,6 +131,14 @@ pub async fn accept_invitation(
         }
         let ground =
             ground(ports, client, invitation.contract_id, invitation.sublicense_id, now).await?;
+        let held = Held::by(ports, keys, client, &invitation).await?;
+        if let Some(held) = &held {
+            if !held.is_open(now) {
+                return Err(AcceptInvitationError::Closed(LinkClosed::CodeStopped));
+            }
+            held.bring_up(ports, op, client).await?;
+        }
+        let open = Open { command, invitation: &invitation, held: held.as_ref() };
         let learner_id = keys.learner_id(client, &invitation.email);
         let learner = ports.learner(client, learner_id).await?;
         let has_password = learner.as_ref().is_some_and(|known| known.credential.is_some());
@@ -140,7 +151,7 @@ pub async fn accept_invitation(
         let mut change = Change::new(client, op, Actor::Learner, now);
         change.part = part;
         let chosen = hash.as_ref().filter(|_| !has_password);
-        let plan = plan(change, &ground, command, &invitation, learner.as_ref(), chosen, accepted)?;
+        let plan = open.plan(change, &ground, learner.as_ref(), chosen, accepted)?;
         let (change, last) = match &plan {
             Plan::Accept(change) => (change, true),
             Plan::SetPassword(change) => (change, false),
@@ -165,111 +176,137 @@ pub async fn accept_invitation(
     Err(gave_up().into())
 }
 
-fn plan(
-    mut change: Change,
-    ground: &Ground,
-    command: &AcceptInvitation,
-    invitation: &Invitation,
-    learner: Option<&Learner>,
-    password: Option<&PasswordHash>,
-    accepted: Accepted,
-) -> Result<Plan, AcceptInvitationError> {
-    let credential = password.map(|hash| Credential { hash: hash.clone(), must_change: false });
-    change.receipt = accepted.receipt();
-    let seated = learner.filter(|learner| learner.live_seat(ground.pool).is_some());
-    match (seated, credential) {
-        (Some(learner), Some(credential)) => {
-            change.receipt = json!({"password_set": true});
-            let (learner_id, serial) = (learner.learner_id, learner.password_serial);
-            change.step(Step::SetPassword { learner_id, serial, credential });
-            Ok(Plan::SetPassword(change))
-        }
-        (Some(learner), None) => {
-            lead_on(&mut change, ground, command, invitation, learner.learner_id);
-            Ok(Plan::Accept(change))
-        }
-        (None, credential) => {
-            let seating =
-                seating(&change, ground, command, invitation, learner, credential, accepted)?;
-            give_seat(&mut change, ground, seating);
-            Ok(Plan::Accept(change))
-        }
-    }
-}
-
-/// The learner has a seat in this pool: what was held goes back.
-fn lead_on(
-    change: &mut Change,
-    ground: &Ground,
-    command: &AcceptInvitation,
-    invitation: &Invitation,
-    learner_id: LearnerId,
-) {
-    let (action, learners) = (Action::InvitationAccepted, [learner_id]);
-    let reason = Some(invitation.invitation_id.to_string());
-    if invitation.holds_seat {
-        change.move_seats(ground.pool, Delta::let_go(1), action, &learners, reason);
-    } else {
-        change.audit(ground.pool, Delta::default(), action, &learners, reason);
-    }
-    close(change, invitation, InvitationStatus::Accepted);
-    change.step(Step::UpdateProfile {
-        learner_id,
-        profile: Box::new(profile(command, invitation)),
-        fill_only: true,
-    });
-}
-
-fn seating<'a>(
-    change: &Change,
-    ground: &Ground,
-    command: &AcceptInvitation,
+/// An invitation that is accepted, with what was typed on its page.
+struct Open<'a> {
+    command: &'a AcceptInvitation,
     invitation: &'a Invitation,
-    learner: Option<&Learner>,
-    credential: Option<Credential>,
-    accepted: Accepted,
-) -> Result<Seating<'a>, AcceptInvitationError> {
-    let grant = &invitation.grant;
-    let asked = TermRequest {
-        start_on: grant.start_on,
-        end_on: grant.end_on,
-        duration_days: None,
-        delete_on: grant.delete_on,
-    };
-    // An invitation ends with the access it gives, so its dates are still good while it is open.
-    let term = term(ground, &asked, change.at)
-        .map_err(|_| AcceptInvitationError::Closed(LinkClosed::Expired))?;
-    Ok(Seating {
-        learner_id: accepted.learner_id,
-        email: invitation.email.clone(),
-        profile: profile(command, invitation),
-        credential,
-        presence: if learner.is_some() { Presence::Existing } else { Presence::New },
-        term,
-        source: Source { kind: SourceKind::Invite, id: Some(invitation.invitation_id.to_string()) },
-        take: Take::Invitation(invitation),
-        action: Action::InvitationAccepted,
-        // Who accepts knows; a later start is told on its day.
-        letter: match term.opening {
-            crate::dates::Opening::Now => None,
-            crate::dates::Opening::Later { .. } => Some(Letter::AccessOpened),
-        },
-        copy_to: None,
-    })
+    /// What it holds, if a code made it.
+    held: Option<&'a Held>,
 }
 
-fn profile(command: &AcceptInvitation, invitation: &Invitation) -> Profile {
-    let grant = &invitation.grant;
-    Profile {
-        first_name: Some(command.first_name.clone()),
-        last_name: Some(command.last_name.clone()),
-        language: grant.language.clone(),
-        roles: grant.roles.clone(),
-        group_ids: grant.group_ids.clone(),
-        labels: grant.labels.clone(),
-        external_id: None,
-        additional_info: grant.additional_info.clone(),
-        end_on: grant.end_on,
-        delete_on: grant.delete_on,
+impl<'a> Open<'a> {
+    fn plan(
+        &self,
+        mut change: Change,
+        ground: &Ground,
+        learner: Option<&Learner>,
+        password: Option<&PasswordHash>,
+        accepted: Accepted,
+    ) -> Result<Plan, AcceptInvitationError> {
+        let credential = password.map(|hash| Credential { hash: hash.clone(), must_change: false });
+        change.receipt = accepted.receipt();
+        let seated = learner.filter(|learner| learner.live_seat(ground.pool).is_some());
+        match (seated, credential) {
+            (Some(learner), Some(credential)) => {
+                change.receipt = json!({"password_set": true});
+                let (learner_id, serial) = (learner.learner_id, learner.password_serial);
+                change.step(Step::SetPassword { learner_id, serial, credential });
+                Ok(Plan::SetPassword(change))
+            }
+            (Some(learner), None) => {
+                self.lead_on(&mut change, ground, learner.learner_id);
+                Ok(Plan::Accept(change))
+            }
+            (None, credential) => {
+                let seating = self.seating(&change, ground, learner, credential, accepted)?;
+                give_seat(&mut change, ground, seating);
+                if let Some(held) = self.held {
+                    list_redemption(
+                        &mut change,
+                        &held.batch,
+                        &held.code.last4,
+                        accepted.learner_id,
+                    );
+                }
+                Ok(Plan::Accept(change))
+            }
+        }
+    }
+
+    /// The learner has a seat in this pool: what was held goes back.
+    fn lead_on(&self, change: &mut Change, ground: &Ground, learner_id: LearnerId) {
+        let invitation = self.invitation;
+        if let Some(held) = self.held {
+            held.give_back(change, learner_id, InvitationStatus::Accepted);
+            return;
+        }
+        let (action, learners) = (Action::InvitationAccepted, [learner_id]);
+        let reason = Some(invitation.invitation_id.to_string());
+        if invitation.holds_seat {
+            change.move_seats(ground.pool, Delta::let_go(1), action, &learners, reason);
+        } else {
+            change.audit(ground.pool, Delta::default(), action, &learners, reason);
+        }
+        close(change, invitation, InvitationStatus::Accepted);
+        change.step(Step::UpdateProfile {
+            learner_id,
+            profile: Box::new(self.profile()),
+            fill_only: true,
+        });
+    }
+
+    fn seating(
+        &self,
+        change: &Change,
+        ground: &Ground,
+        learner: Option<&Learner>,
+        credential: Option<Credential>,
+        accepted: Accepted,
+    ) -> Result<Seating<'a>, AcceptInvitationError> {
+        let (invitation, grant) = (self.invitation, &self.invitation.grant);
+        let asked = TermRequest {
+            start_on: grant.start_on,
+            end_on: grant.end_on,
+            duration_days: self.held.and_then(|held| held.batch.seat_duration_days),
+            delete_on: grant.delete_on,
+        };
+        // An invitation ends with the access it gives, so its dates are still good while it is open.
+        let term = term(ground, &asked, change.at)
+            .map_err(|_| AcceptInvitationError::Closed(LinkClosed::Expired))?;
+        let later = matches!(term.opening, Opening::Later { .. });
+        let (take, source, action, letter) = match self.held {
+            Some(held) => (
+                Take::Held(held),
+                Source { kind: SourceKind::Code, id: Some(held.batch.batch_id.to_string()) },
+                Action::CodeProven,
+                Some(if later { Letter::AccessOpened } else { Letter::Redeemed }),
+            ),
+            None => (
+                Take::Invitation(invitation),
+                Source { kind: SourceKind::Invite, id: Some(invitation.invitation_id.to_string()) },
+                Action::InvitationAccepted,
+                // Who accepts knows; a later start is told on its day.
+                later.then_some(Letter::AccessOpened),
+            ),
+        };
+        Ok(Seating {
+            learner_id: accepted.learner_id,
+            email: invitation.email.clone(),
+            profile: self.profile(),
+            credential,
+            presence: if learner.is_some() { Presence::Existing } else { Presence::New },
+            term,
+            source,
+            take,
+            action,
+            letter,
+            copy_to: None,
+        })
+    }
+
+    fn profile(&self) -> Profile {
+        let grant = &self.invitation.grant;
+        Profile {
+            first_name: Some(self.command.first_name.clone()),
+            last_name: Some(self.command.last_name.clone()),
+            language: grant.language.clone(),
+            roles: grant.roles.clone(),
+            group_ids: grant.group_ids.clone(),
+            labels: grant.labels.clone(),
+            external_id: None,
+            additional_info: grant.additional_info.clone(),
+            end_on: grant.end_on,
+            delete_on: grant.delete_on,
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::actions::held_code::Held;
 use crate::actions::invitations::{
     InvitationNow, LinkClosed, closed_at, invitation_of, visible_invitation,
 };
@@ -13,7 +14,7 @@ use crate::change::{Change, StoreError};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, InvitationId};
 use crate::invitation::{Invitation, InvitationStatus};
-use crate::ports::{Clock, Ledger, People};
+use crate::ports::{Clock, CodeBook, Ledger, People};
 use crate::role::Caller;
 use crate::secrets::Keys;
 use crate::stock::Delta;
@@ -48,7 +49,7 @@ pub enum DeclineInvitationError {
 
 /// Cancels an invitation. One that had ended in another way than acceptance stays as it is.
 pub async fn cancel_invitation(
-    ports: &(impl Ledger + People),
+    ports: &(impl Ledger + People + CodeBook),
     clock: &impl Clock,
     keys: &Keys,
     caller: &Caller,
@@ -77,7 +78,7 @@ pub async fn cancel_invitation(
 
 /// Declines an invitation by its link, which is dead then.
 pub async fn decline_invitation(
-    ports: &(impl Ledger + People),
+    ports: &(impl Ledger + People + CodeBook),
     clock: &impl Clock,
     keys: &Keys,
     op: Op,
@@ -102,7 +103,7 @@ pub async fn decline_invitation(
 /// Ends the invitation at a place whose time ran out; says whether this call did it. One that was renewed or
 /// answered meanwhile is left alone.
 pub async fn expire_invitation(
-    ports: &(impl Ledger + People),
+    ports: &(impl Ledger + People + CodeBook),
     clock: &impl Clock,
     keys: &Keys,
     op: Op,
@@ -123,7 +124,7 @@ pub async fn expire_invitation(
 /// Gives an invitation up whose mail came back for good, once the time to mend its address is over;
 /// says whether this call did it. One that was sent again meanwhile is left alone.
 pub async fn give_up_invitation(
-    ports: &(impl Ledger + People),
+    ports: &(impl Ledger + People + CodeBook),
     clock: &impl Clock,
     keys: &Keys,
     op: Op,
@@ -141,7 +142,7 @@ pub async fn give_up_invitation(
 /// One try to end a pending invitation, at the version seen; says whether it did.
 #[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
 async fn end(
-    ports: &impl Ledger,
+    ports: &(impl Ledger + People + CodeBook),
     clock: &impl Clock,
     keys: &Keys,
     actor: Actor,
@@ -160,11 +161,15 @@ async fn end(
     change.receipt = json!({"invitation_id": id});
     let learners = [keys.learner_id(client, &invitation.email)];
     let reason = Some(id.to_string());
-    close(&mut change, invitation, to);
-    if invitation.holds_seat {
-        change.move_seats(invitation.pool(), Delta::let_go(1), action, &learners, reason);
+    if let Some(held) = Held::by(ports, keys, client, invitation).await? {
+        held.give_back(&mut change, learners[0], to);
     } else {
-        change.audit(invitation.pool(), Delta::default(), action, &learners, reason);
+        close(&mut change, invitation, to);
+        if invitation.holds_seat {
+            change.move_seats(invitation.pool(), Delta::let_go(1), action, &learners, reason);
+        } else {
+            change.audit(invitation.pool(), Delta::default(), action, &learners, reason);
+        }
     }
     let Err(refused) = ports.apply(&change).await else {
         return Ok(true);

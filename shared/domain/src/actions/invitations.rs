@@ -65,7 +65,8 @@ pub async fn invitation_of(
 
 /// Whether an invitation of the caller's client exists for the caller.
 pub fn may_see(caller: &Caller, invitation: &Invitation) -> bool {
-    caller.own_groups().is_none_or(|own| !own.is_disjoint(&invitation.grant.group_ids))
+    invitation.redeems.is_none()
+        && caller.own_groups().is_none_or(|own| !own.is_disjoint(&invitation.grant.group_ids))
 }
 
 /// When the mail of an invitation made or renewed now may go out: not before the day it gives
@@ -129,6 +130,9 @@ pub enum LinkClosed {
     /// Its time ran out.
     #[error("the invitation has expired")]
     Expired,
+    /// A code made it, and that cannot be redeemed any more. Only an answer finds this out.
+    #[error("the code cannot be redeemed any more")]
+    CodeStopped,
 }
 
 /// What a genuine link leads to.

@@ -463,6 +463,7 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
             contract_id: command.contract_id,
             sublicense_id: command.sublicense_id,
             grant: command.grant.clone(),
+            redeems: None,
             message: command.message.clone(),
             expires_at: expires_at(ground, &command.grant, now),
             sent_count: u32::from(command.notify),

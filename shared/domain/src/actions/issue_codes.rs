@@ -113,6 +113,8 @@ pub struct IssueCodes {
     pub language: Option<Language>,
     /// Domains their addresses must have; empty: any.
     pub allowed_domains: BTreeSet<String>,
+    /// Whether an address has to be proven before its seat is given.
+    pub require_email_proof: bool,
 }
 
 /// What came of it.
@@ -245,6 +247,7 @@ fn batch(
         labels: command.labels.clone(),
         language: command.language.clone(),
         allowed_domains: command.allowed_domains.clone(),
+        require_email_proof: command.require_email_proof,
         created_at: now,
         steering: Steering::default(),
     };

@@ -16,6 +16,7 @@ pub mod create_learner;
 pub mod download_codes;
 pub mod ground;
 pub mod hear_of_mail;
+pub mod held_code;
 pub mod import_rows;
 pub mod invitations;
 pub mod invite;

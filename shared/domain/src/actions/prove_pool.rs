@@ -84,7 +84,7 @@ pub(super) struct Since {
     pub(super) imports: bool,
     /// Seats that left the blocks of batches, less those that were set aside in them.
     pub(super) left_blocks: BTreeMap<String, i64>,
-    /// Redemptions by batch; they left a block if the batch has one.
+    /// Seats given or held by batch, less those that came back; they left a block if the batch has one.
     pub(super) redeemed: BTreeMap<String, i64>,
 }
 
@@ -200,7 +200,13 @@ impl Since {
             Action::SeatsReserved | Action::ReserveReturned => {
                 *self.left_blocks.entry(owner).or_default() -= record.delta.held;
             }
-            Action::CodeRedeemed => *self.redeemed.entry(owner).or_default() += 1,
+            Action::CodeRedeemed | Action::CodeHeld => {
+                *self.redeemed.entry(owner).or_default() += 1;
+            }
+            // What went back to the pool had left the block for good.
+            Action::CodeReturned if record.delta.is_nothing() => {
+                *self.redeemed.entry(owner).or_default() -= 1;
+            }
             _ => {}
         }
     }

@@ -4,11 +4,16 @@
 //! looked up first, and only refused tries are counted, so that a good code works however many
 //! bad ones came from the same place. A password is compared only after its try was counted, and
 //! the count is taken back when it was right.
+//!
+//! A batch may ask that an address is proven before its seat is given: [`prove_address`].
+
+mod prove_address;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::actions::ground::{Ground, GroundError, ground};
+use crate::actions::held_code::Held;
 use crate::actions::seating::{Seating, Take, Term, TermRequest, give_seat, term};
 use crate::actions::set_aside::blocks_of;
 use crate::actions::steer_batch::bring_up;
@@ -30,6 +35,9 @@ use crate::ports::{
 };
 use crate::role::Role;
 use crate::secrets::Keys;
+
+use prove_address::Before;
+pub use prove_address::{PROOFS_OF_ADDRESS, PROOFS_OF_SOURCE};
 
 /// Refused tries of one source at one client: 20 in ten minutes.
 pub const TRIES: TryLimit = TryLimit { most: 20, within: SignedDuration::from_mins(10) };
@@ -70,6 +78,9 @@ pub struct Redeemed {
     pub learner_id: LearnerId,
     /// Whether the learner had a seat before; nothing moved then.
     pub already: bool,
+    /// Whether a link was mailed that proves the address: until it is followed, seat and code are
+    /// held, and nobody is told more.
+    pub to_be_proven: bool,
 }
 
 /// Why it was refused.
@@ -133,6 +144,8 @@ struct Found {
 #[derive(Default)]
 struct Proof {
     matched: bool,
+    /// Whether it was compared in vain; only where an address can be proven instead.
+    refused: bool,
     hashed: Option<Credential>,
 }
 
@@ -167,13 +180,17 @@ pub async fn redeem_code<P: RedeemPorts, C: Clock, I: IdSource>(
 
 impl Redeemed {
     fn receipt(self) -> Value {
-        json!({"learner_id": self.learner_id, "already": self.already})
+        json!({
+            "learner_id": self.learner_id, "already": self.already,
+            "to_be_proven": self.to_be_proven,
+        })
     }
 
     fn read(receipt: &Value) -> Option<Self> {
         Some(Self {
             learner_id: receipt.get("learner_id")?.as_str()?.parse().ok()?,
             already: receipt.get("already")?.as_bool()?,
+            to_be_proven: receipt.get("to_be_proven").and_then(Value::as_bool).unwrap_or(false),
         })
     }
 }
@@ -191,23 +208,37 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 return Err(overtaken().into());
             }
             let now = self.clock.now();
-            let seated = self.check(&found, learner.as_ref(), now)?;
-            if learner.is_none() && self.command.first_name.is_empty() {
+            let Some(before) = self.asked_before(&found, now).await? else { continue };
+            let seated = self.check(&found, &before, learner.as_ref(), now)?;
+            let asks_proof = found.batch.require_email_proof;
+            if !asks_proof && learner.is_none() && self.command.first_name.is_empty() {
                 return Err(RedeemCodeError::NamesMissing);
             }
             // Before the password: hashing is work, and nobody gets it for a code that is no good.
             let (ground, term) = self.ground(&found.batch, now).await?;
-            let credential = self.prove(learner.as_ref(), &mut proof).await?;
-            if let (true, Some(learner)) = (seated, &learner) {
-                if self.take_password(learner, credential, now).await? {
-                    return Ok(Redeemed { learner_id: self.learner_id, already: true });
-                }
-                continue;
-            }
             let key = self.block(&found.batch, shard);
-            let change =
-                self.plan(&found, &ground, term, learner.is_some(), credential, key, now).await?;
-            let done = Redeemed { learner_id: self.learner_id, already: false };
+            let proven = !asks_proof || self.is_known(learner.as_ref(), &mut proof).await?;
+            let (change, done) = if proven {
+                let credential = self.prove(learner.as_ref(), &mut proof).await?;
+                if let (true, Some(learner)) = (seated, &learner) {
+                    if self.take_password(learner, credential, now).await? {
+                        return Ok(self.done(true));
+                    }
+                    continue;
+                }
+                let whom = (learner.is_some(), credential);
+                let held = before.held(self).await?;
+                let change =
+                    self.plan(&found, &ground, term, whom, held.as_ref(), key, now).await?;
+                (change, self.done(false))
+            } else {
+                let done = Redeemed { to_be_proven: true, ..self.done(false) };
+                // Who got a seat by this code is told so only with the password.
+                self.check_code(&found, &before, now)?;
+                let change = self.plan_proof(&found, &ground, &before, key, now);
+                let Some(change) = change else { return Ok(done) };
+                (change, done)
+            };
             let Err(refused) = self.ports.apply(&change).await else {
                 return Ok(done);
             };
@@ -241,6 +272,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
     fn check(
         &self,
         found: &Found,
+        before: &Before,
         learner: Option<&Learner>,
         now: Timestamp,
     ) -> Result<bool, RedeemCodeError> {
@@ -253,16 +285,29 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         }) {
             return Ok(true);
         }
+        self.check_code(found, before, now)?;
+        Ok(seat.is_some())
+    }
+
+    /// Whether anybody with this address can redeem the code now.
+    fn check_code(
+        &self,
+        found: &Found,
+        before: &Before,
+        now: Timestamp,
+    ) -> Result<(), RedeemCodeError> {
+        let Found { record, batch, .. } = found;
         let exhausted = batch.max_redemptions.is_some_and(|max| batch.redeemed >= max);
         let usable = batch.is_open(now) && batch.has_place(record.index);
-        if !usable || exhausted || record.redeemed_by.is_some() {
+        let free = before.holds_code || !(exhausted || record.redeemed_by.is_some());
+        if !usable || !free {
             return Err(RedeemCodeError::NotRedeemable);
         }
         let domain = self.command.email.domain();
         if !batch.allowed_domains.is_empty() && !batch.allowed_domains.contains(domain) {
             return Err(RedeemCodeError::ForeignDomain);
         }
-        Ok(seat.is_some())
+        Ok(())
     }
 
     /// Compares the password of an account that has one; gives the one typed to an account that
@@ -305,7 +350,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         let Some(credential) = credential else { return Ok(true) };
         let client = &self.command.client_id;
         let mut change = Change::new(client, self.op, Actor::Learner, now);
-        change.receipt = Redeemed { learner_id: self.learner_id, already: true }.receipt();
+        change.receipt = self.done(true).receipt();
         let (learner_id, serial) = (self.learner_id, learner.password_serial);
         change.step(Step::SetPassword { learner_id, serial, credential });
         match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
@@ -406,8 +451,8 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         found: &Found,
         ground: &Ground,
         term: Term,
-        exists: bool,
-        credential: Option<Credential>,
+        (exists, credential): (bool, Option<Credential>),
+        held: Option<&Held>,
         block: Option<BlockKey>,
         now: Timestamp,
     ) -> Result<Change, RedeemCodeError> {
@@ -419,28 +464,20 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         let pending =
             invitation.filter(|invitation| invitation.status == InvitationStatus::Pending);
         let mut change = Change::new(client, self.op, Actor::Learner, now);
-        change.receipt = Redeemed { learner_id: self.learner_id, already: false }.receipt();
-        // The code first: a used one on an empty pool is a used one.
-        match batch.kind {
-            CodeKind::Redemption => {
-                change.step(Step::UseCode { hash: self.hash, learner_id: self.learner_id });
-            }
-            CodeKind::Registration if block.is_none() => {
-                let (batch_id, version) = (batch.batch_id, batch.steering.version);
-                let max = batch.max_redemptions;
-                change.step(Step::CountRedemption { batch_id, version, max });
-            }
-            // The block's size is the maximum.
-            CodeKind::Registration => {}
+        change.receipt = self.done(false).receipt();
+        if held.is_none() {
+            self.use_code(&mut change, batch, block.is_some());
         }
-        let take = match (block, &pending) {
-            (Some(key), pending) => {
+        let take = match (held, block, &pending) {
+            (Some(held), ..) => Take::Held(held),
+            (None, Some(key), pending) => {
                 let epoch = batch.steering.epoch;
                 Take::Block { key, epoch, invitation: pending.as_ref(), invitation_id }
             }
-            (None, Some(invitation)) => Take::Invitation(invitation),
-            (None, None) => Take::Available { no_invitation: invitation_id },
+            (None, None, Some(invitation)) => Take::Invitation(invitation),
+            (None, None, None) => Take::Available { no_invitation: invitation_id },
         };
+        let action = if held.is_some() { Action::CodeProven } else { Action::CodeRedeemed };
         give_seat(
             &mut change,
             ground,
@@ -453,7 +490,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 term,
                 source: Source { kind: SourceKind::Code, id: Some(batch.batch_id.to_string()) },
                 take,
-                action: Action::CodeRedeemed,
+                action,
                 copy_to: None,
                 letter: Some(match term.opening {
                     Opening::Now => Letter::Redeemed,
@@ -461,15 +498,28 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 }),
             },
         );
-        change.step(Step::ListRedemption {
-            batch_id: batch.batch_id,
-            redemption: Redemption {
-                learner_id: self.learner_id,
-                code_last4: found.record.last4.clone(),
-                at: now,
-            },
-        });
+        list_redemption(&mut change, batch, &found.record.last4, self.learner_id);
         Ok(change)
+    }
+
+    /// Uses the code. It comes first: a used one on an empty pool is a used one.
+    fn use_code(&self, change: &mut Change, batch: &Batch, has_block: bool) {
+        match batch.kind {
+            CodeKind::Redemption => {
+                change.step(Step::UseCode { hash: self.hash, learner_id: self.learner_id });
+            }
+            CodeKind::Registration if !has_block => {
+                let (batch_id, version) = (batch.batch_id, batch.steering.version);
+                let max = batch.max_redemptions;
+                change.step(Step::CountRedemption { batch_id, version, max });
+            }
+            // The block's size is the maximum.
+            CodeKind::Registration => {}
+        }
+    }
+
+    fn done(&self, already: bool) -> Redeemed {
+        Redeemed { learner_id: self.learner_id, already, to_be_proven: false }
     }
 
     fn profile(&self, batch: &Batch, ground: &Ground) -> Profile {
@@ -484,6 +534,12 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
             ..Profile::default()
         }
     }
+}
+
+/// Lists a redemption under its batch.
+pub(super) fn list_redemption(change: &mut Change, batch: &Batch, last4: &str, who: LearnerId) {
+    let redemption = Redemption { learner_id: who, code_last4: last4.to_owned(), at: change.at };
+    change.step(Step::ListRedemption { batch_id: batch.batch_id, redemption });
 }
 
 /// A blank is no name.

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::actions::ground::Ground;
+use crate::actions::held_code::Held;
 use crate::audit::Action;
 use crate::change::{BlockCursor, BlockKey, Change, Presence, SeatLearner, Step};
 use crate::cohort::CohortKey;
 use crate::contract::WindowError;
 use crate::dates::{Opening, local_date, opening};
 use crate::email::EmailAddress;
-use crate::ids::LearnerId;
+use crate::ids::{InvitationId, LearnerId, PoolId};
 use crate::invitation::{Invitation, InvitationStatus};
 use crate::learner::{Credential, Profile, Seat, SeatState, Source};
 use crate::outbox::{Letter, MailIntent, Subject};
@@ -82,7 +83,7 @@ pub enum Take<'a> {
     /// hold is not forgotten.
     Available {
         /// The invitation the address would have.
-        no_invitation: crate::ids::InvitationId,
+        no_invitation: InvitationId,
     },
     /// A live invitation: its held seat is taken up, and it counts as accepted.
     Invitation(&'a Invitation),
@@ -95,8 +96,10 @@ pub enum Take<'a> {
         /// A live invitation of the address, if there is one.
         invitation: Option<&'a Invitation>,
         /// The invitation the address would have.
-        invitation_id: crate::ids::InvitationId,
+        invitation_id: InvitationId,
     },
+    /// What is held until the address is proven. An invitation that is live goes back.
+    Held(&'a Held),
 }
 
 /// One seat to be given.
@@ -208,21 +211,44 @@ fn take(
             change.step(Step::DrawBlock { key: key.clone(), used, kept, cursor });
             let delta = if now { Delta::taken_up(1) } else { Delta::default() };
             change.audit(pool, delta, seating.action, learners, reason);
-            match invitation {
-                Some(invitation) => {
-                    if invitation.holds_seat {
-                        let why = Some(invitation.invitation_id.to_string());
-                        let action = Action::InvitationAccepted;
-                        change.move_seats(pool, Delta::let_go(1), action, learners, why);
-                    }
-                    close(change, invitation, InvitationStatus::Accepted);
-                }
-                None => {
-                    change.step(Step::NoLiveInvitation { invitation_id: *invitation_id });
-                }
-            }
+            let back = lead_on(change, pool, *invitation, *invitation_id, learners);
+            move_pool(change, pool, back);
+        }
+        Take::Held(held) => {
+            let moved = held.take(change, now, seating.action, learners, reason);
+            let back = lead_on(change, pool, held.invited.as_ref(), held.invited_id, learners);
+            move_pool(change, pool, moved.and(back));
         }
     }
+}
+
+/// What a pool's own counters change by; the trail has been told.
+fn move_pool(change: &mut Change, pool: PoolId, delta: Delta) {
+    if !delta.is_nothing() {
+        change.step(Step::MovePool { pool, delta });
+    }
+}
+
+/// A live invitation of an address that gets its seat elsewhere goes back, and counts as accepted.
+/// Returns what the pool's own counters have to change by.
+fn lead_on(
+    change: &mut Change,
+    pool: PoolId,
+    invitation: Option<&Invitation>,
+    invitation_id: InvitationId,
+    learners: &[LearnerId],
+) -> Delta {
+    let Some(invitation) = invitation else {
+        change.step(Step::NoLiveInvitation { invitation_id });
+        return Delta::default();
+    };
+    close(change, invitation, InvitationStatus::Accepted);
+    if !invitation.holds_seat {
+        return Delta::default();
+    }
+    let (back, why) = (Delta::let_go(1), Some(invitation.invitation_id.to_string()));
+    change.audit(pool, back, Action::InvitationAccepted, learners, why);
+    back
 }
 
 /// Ends an invitation, at the version seen.

@@ -16,6 +16,9 @@ pub struct InvitationForm<'a> {
     pub token: &'a str,
     /// The invited address.
     pub email: &'a str,
+    /// Whether a code was redeemed with the address: there is nobody who invited, and it is to be
+    /// proven.
+    pub by_code: bool,
     /// Who invited, where a person did.
     pub inviter: Option<&'a str>,
     /// The last day of the invitation.
@@ -144,20 +147,13 @@ pub fn invitation(
 ) -> Result<Page, RenderError> {
     let path = format!("/i/{}", segment(form.token));
     let filled = Form::new(site, form.password_min_length, problem);
-    let texts = &filled.texts.invitation;
-    let client = client_name(site);
-    let inviter = form.inviter.map(visible).filter(|name| !name.trim().is_empty());
-    let until = filled.texts.date(form.expires_on);
-    let intro = inviter.map_or_else(
-        || fill(texts.intro, &[("client", &client)]),
-        |inviter| fill(texts.intro_by, &[("inviter", &inviter), ("client", &client)]),
-    );
+    let words = InvitationWords::of(site, form, filled.texts);
     let lang = site.language.tag();
     let shell = Shell::new(site, Some(&path));
     let page = FormPage {
         shell: &shell,
-        title: texts.title,
-        intro: vec![intro, fill(texts.valid_until, &[("date", &until)])],
+        title: words.title,
+        intro: words.intro,
         error_prefix: filled.texts.error_prefix,
         error_summary: filled.texts.error_summary,
         refusal: filled.refusal(site, &["first_name", "last_name", "password"]),
@@ -169,14 +165,53 @@ pub fn invitation(
             filled.last_name(form.last_name),
             filled.new_password(filled.texts.fields.password, filled.texts.fields.password_hint),
         ],
-        submit: texts.submit,
+        submit: words.submit,
         decline: Some(Decline {
-            intro: texts.decline_intro,
-            label: texts.decline,
+            intro: words.decline_intro,
+            label: words.decline,
             action: format!("{}{path}/decline?lang={lang}", site.page_base),
         }),
     };
     Ok(shell.page(site, &page.render()?, Holds::LaunchingForm))
+}
+
+/// What the page of an invitation says: of one that a person sent, or of one that a code made.
+struct InvitationWords {
+    title: &'static str,
+    intro: Vec<String>,
+    submit: &'static str,
+    decline_intro: &'static str,
+    decline: &'static str,
+}
+
+impl InvitationWords {
+    fn of(site: &Site<'_>, form: &InvitationForm<'_>, texts: &Texts) -> Self {
+        let client = client_name(site);
+        if form.by_code {
+            let texts = &texts.proof;
+            return Self {
+                title: texts.title,
+                intro: vec![fill(texts.intro, &[("client", &client)]), texts.lasts.to_owned()],
+                submit: texts.submit,
+                decline_intro: texts.decline_intro,
+                decline: texts.decline,
+            };
+        }
+        let until = texts.date(form.expires_on);
+        let texts = &texts.invitation;
+        let inviter = form.inviter.map(visible).filter(|name| !name.trim().is_empty());
+        let intro = inviter.map_or_else(
+            || fill(texts.intro, &[("client", &client)]),
+            |inviter| fill(texts.intro_by, &[("inviter", &inviter), ("client", &client)]),
+        );
+        Self {
+            title: texts.title,
+            intro: vec![intro, fill(texts.valid_until, &[("date", &until)])],
+            submit: texts.submit,
+            decline_intro: texts.decline_intro,
+            decline: texts.decline,
+        }
+    }
 }
 
 /// The landing page of a client, with what is wrong with the last try. Its form also sends the

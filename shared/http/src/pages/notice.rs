@@ -20,6 +20,16 @@ pub enum Notice {
     InvitationAlreadyAccepted,
     /// There will be no more reminders of the invitation.
     RemindersStopped,
+    /// A link is on its way to an address that has to be proven.
+    ProofSent,
+    /// The time to prove an address is over.
+    ProofExpired,
+    /// The code that an address was to be proven for cannot be redeemed any more.
+    ProofClosed,
+    /// What was held for an address to be proven was given back on request.
+    ProofDeclined,
+    /// The address was proven before.
+    ProofDone,
     /// The link was expired, withdrawn or replaced, without saying which.
     LinkGone,
     /// There is no such link.
@@ -73,6 +83,11 @@ impl Notice {
             Self::InvitationDeclined => &notices.invitation_declined,
             Self::InvitationAlreadyAccepted => &notices.invitation_already_accepted,
             Self::RemindersStopped => &notices.reminders_stopped,
+            Self::ProofSent => &notices.proof_sent,
+            Self::ProofExpired => &notices.proof_expired,
+            Self::ProofClosed => &notices.proof_closed,
+            Self::ProofDeclined => &notices.proof_declined,
+            Self::ProofDone => &notices.proof_done,
             Self::LinkGone => &notices.link_gone,
             Self::UnknownLink => &notices.unknown_link,
             Self::PasswordLinkGone => &notices.password_link_gone,
@@ -88,7 +103,7 @@ impl Notice {
 
     /// Whether the next step is to sign in.
     fn leads_to_client(self) -> bool {
-        matches!(self, Self::InvitationAlreadyAccepted | Self::PasswordSet)
+        matches!(self, Self::InvitationAlreadyAccepted | Self::ProofDone | Self::PasswordSet)
     }
 
     /// Title, what happened, and what to do, with the client's name filled in.

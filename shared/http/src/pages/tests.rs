@@ -26,6 +26,7 @@ fn invitation_form() -> InvitationForm<'static> {
     InvitationForm {
         token: "k7m2q9",
         email: "line.aubert@example.fr",
+        by_code: false,
         inviter: Some("Camille Durand"),
         expires_on: date(2026, 12, 1),
         password_min_length: 12,
@@ -58,12 +59,17 @@ fn invalid(errors: &[(&str, &'static str)]) -> Problem {
     Problem::invalid(errors.iter().map(error).collect())
 }
 
-const NOTICES: [Notice; 15] = [
+const NOTICES: [Notice; 20] = [
     Notice::InvitationExpired,
     Notice::InvitationCancelled,
     Notice::InvitationDeclined,
     Notice::InvitationAlreadyAccepted,
     Notice::RemindersStopped,
+    Notice::ProofSent,
+    Notice::ProofExpired,
+    Notice::ProofClosed,
+    Notice::ProofDeclined,
+    Notice::ProofDone,
     Notice::LinkGone,
     Notice::UnknownLink,
     Notice::PasswordLinkGone,
@@ -112,6 +118,9 @@ fn the_pages_as_they_open() {
         let (site, tag) = (site(*language), language.tag());
         let page = invitation(&site, &invitation_form(), None).unwrap();
         insta::assert_snapshot!(format!("{tag}_invitation"), without_style(&page));
+        let proof = InvitationForm { by_code: true, inviter: None, ..invitation_form() };
+        let page = invitation(&site, &proof, None).unwrap();
+        insta::assert_snapshot!(format!("{tag}_proof"), texts(&page));
         let page = landing(&site, &landing_form(), None).unwrap();
         insta::assert_snapshot!(format!("{tag}_landing"), without_style(&page));
         let page = set_password(&site, &password_form(), None).unwrap();

@@ -39,6 +39,8 @@ fn target(place: usize, step: &Step) -> String {
         Step::OpenPool { pool, .. } | Step::MovePool { pool, .. } => format!("pool {pool}"),
         Step::OpenBlock { key, .. }
         | Step::DrawBlock { key, .. }
+        | Step::TakeUpKept { key, .. }
+        | Step::ReturnKept { key }
         | Step::FenceBlock { key, .. }
         | Step::ResizeBlock { key, .. }
         | Step::SettleBlock { key, .. }
@@ -67,10 +69,13 @@ fn target(place: usize, step: &Step) -> String {
         Step::AddBatch(batch) | Step::SteerBatch { batch, .. } => {
             format!("batch {}", batch.batch_id)
         }
-        Step::CountRedemption { batch_id, .. } => format!("batch {batch_id}"),
-        Step::AddCode { hash, .. } | Step::RemoveCode { hash, .. } | Step::UseCode { hash, .. } => {
-            format!("code {hash}")
-        }
+        Step::CountRedemption { batch_id, .. }
+        | Step::UncountRedemption { batch_id }
+        | Step::BatchIsActive { batch_id, .. } => format!("batch {batch_id}"),
+        Step::AddCode { hash, .. }
+        | Step::RemoveCode { hash, .. }
+        | Step::UseCode { hash, .. }
+        | Step::FreeCode { hash, .. } => format!("code {hash}"),
         Step::LotIsOpen { batch_id, lot, lane } | Step::BarLot { batch_id, lot, lane } => {
             format!("lot {batch_id} {lot} {lane}")
         }
@@ -123,6 +128,13 @@ impl Model {
                         cursor.is_none_or(|cut| cut.lo == block.cursor && cut.epoch == block.epoch);
                     enough && mine
                 })
+            }
+            Step::TakeUpKept { key, used, epoch } => of
+                .blocks
+                .get(key)
+                .is_some_and(|block| block.value.kept >= *used && block.value.epoch == *epoch),
+            Step::ReturnKept { key } => {
+                of.blocks.get(key).is_some_and(|block| block.value.kept >= 1)
             }
             Step::FenceBlock { key, epoch } => {
                 of.blocks.get(key).is_some_and(|block| block.value.epoch < *epoch)
@@ -255,6 +267,18 @@ impl Model {
                 .codes
                 .get(&hash.to_string())
                 .is_some_and(|code| code.redeemed_by.is_none() || left_out(Rule::CodeUnused)),
+            Step::FreeCode { hash, learner_id } => of
+                .codes
+                .get(&hash.to_string())
+                .is_some_and(|code| code.redeemed_by == Some(*learner_id)),
+            Step::UncountRedemption { batch_id } => {
+                of.batches.get(batch_id).is_some_and(|batch| batch.value.redeemed >= 1)
+            }
+            Step::BatchIsActive { batch_id, version } => {
+                of.batches.get(batch_id).map(|batch| &batch.value).is_some_and(|batch| {
+                    batch.state == BatchState::Active && batch.steering.version == *version
+                })
+            }
             Step::CountRedemption { batch_id, version, max } => {
                 of.batches.get(batch_id).map(|batch| &batch.value).is_some_and(|batch| {
                     let below = max.is_none_or(|max| batch.redeemed < max)
@@ -304,6 +328,8 @@ impl Model {
             Step::OpenPool { pool, .. } | Step::MovePool { pool, .. } => of.pools.get(pool)?.op,
             Step::OpenBlock { key, .. }
             | Step::DrawBlock { key, .. }
+            | Step::TakeUpKept { key, .. }
+            | Step::ReturnKept { key }
             | Step::FenceBlock { key, .. }
             | Step::ResizeBlock { key, .. }
             | Step::SettleBlock { key, .. }
@@ -338,10 +364,13 @@ impl Model {
             Step::AddBatch(batch) | Step::SteerBatch { batch, .. } => {
                 of.batches.get(&batch.batch_id)?.op
             }
-            Step::CountRedemption { batch_id, .. } => of.batches.get(batch_id)?.op,
+            Step::CountRedemption { batch_id, .. }
+            | Step::UncountRedemption { batch_id }
+            | Step::BatchIsActive { batch_id, .. } => of.batches.get(batch_id)?.op,
             Step::AddCode { hash, .. }
             | Step::RemoveCode { hash, .. }
-            | Step::UseCode { hash, .. } => Some(of.codes.get(&hash.to_string())?.op),
+            | Step::UseCode { hash, .. }
+            | Step::FreeCode { hash, .. } => Some(of.codes.get(&hash.to_string())?.op),
             Step::AddSealedCodes { batch_id, run, .. }
             | Step::RemoveSealedCodes { batch_id, run } => {
                 of.sealed_codes.get(&(*batch_id, *run))?.op
@@ -442,6 +471,18 @@ impl Tenant {
                     block.rem = block.rem.saturating_sub(used + kept);
                     block.cursor = cursor.map_or(block.cursor, |cut| cut.hi);
                     block.rows += cursor.map_or(0, |cut| cut.rows);
+                }
+            }
+            Step::TakeUpKept { key, used, .. } => {
+                if let Some(Marked { value: block, .. }) = self.blocks.get_mut(key) {
+                    block.used += used;
+                    block.kept = block.kept.saturating_sub(*used);
+                }
+            }
+            Step::ReturnKept { key } => {
+                if let Some(Marked { value: block, .. }) = self.blocks.get_mut(key) {
+                    block.kept = block.kept.saturating_sub(1);
+                    block.rem += 1;
                 }
             }
             Step::FenceBlock { key, epoch } => {
@@ -575,6 +616,7 @@ impl Tenant {
             | Step::ReplaceClient(_)
             | Step::NoLiveSeat { .. }
             | Step::NoLiveInvitation { .. }
+            | Step::BatchIsActive { .. }
             | Step::LotIsOpen { .. }
             | Step::CohortHasOpened { .. } => {}
             Step::AddBatch(batch) => {
@@ -617,6 +659,17 @@ impl Tenant {
                 if let Some(code) = self.codes.get_mut(&hash.to_string()) {
                     code.redeemed_by = Some(*learner_id);
                     code.op = op;
+                }
+            }
+            Step::FreeCode { hash, .. } => {
+                if let Some(code) = self.codes.get_mut(&hash.to_string()) {
+                    code.redeemed_by = None;
+                    code.op = op;
+                }
+            }
+            Step::UncountRedemption { batch_id } => {
+                if let Some(batch) = self.batches.get_mut(batch_id) {
+                    batch.value.redeemed = batch.value.redeemed.saturating_sub(1);
                 }
             }
             Step::CountRedemption { batch_id, .. } => {

@@ -554,6 +554,7 @@ fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome
         sublicense_id: ground.sublicense_id,
         expires_at: expires_at(ground, &grant, at),
         grant,
+        redeems: None,
         message: defaults.message.clone(),
         sent_count: u32::from(told),
         last_sent_at: None,

@@ -1,7 +1,7 @@
 //! German.
 
 use super::{
-    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
+    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts, ProofTexts,
     SetPasswordTexts, SheetTexts, StopRemindersTexts, Texts,
 };
 
@@ -72,6 +72,14 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         existing: "Wenn Sie schon ein Konto haben, genügen Ihre E-Mail-Adresse und Ihr Passwort.",
         submit: "Einlösen und beginnen",
     },
+    proof: ProofTexts {
+        title: "E-Mail-Adresse bestätigen",
+        intro: "Mit Ihrem Code erhalten Sie Zugang zur Online-Schulung bei {client}. Er wurde mit dieser Adresse eingelöst: Bestätigen Sie, dass sie Ihnen gehört.",
+        lasts: "Ab der E-Mail ist 30\u{a0}Minuten lang ein Platz für Sie zurückgelegt.",
+        submit: "Bestätigen und beginnen",
+        decline_intro: "Haben nicht Sie den Code eingegeben, oder möchten Sie den Platz nicht?",
+        decline: "Platz zurückgeben",
+    },
     set_password: SetPasswordTexts {
         title: "Passwort wählen",
         intro: "Damit melden Sie sich von nun an bei {client} an.",
@@ -115,6 +123,31 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             title: "Sie erhalten keine Erinnerungen mehr",
             what: "Die Einladung selbst bleibt bis zu ihrem Datum offen.",
             todo: "Um sie anzunehmen oder abzulehnen, nutzen Sie den Link in Ihrer E-Mail.",
+        },
+        proof_sent: NoticeText {
+            title: "Sehen Sie in Ihr Postfach",
+            what: "An die Adresse, die Sie eingegeben haben, ist ein Link unterwegs. Er gilt 30\u{a0}Minuten; so lange ist Ihr Platz zurückgelegt.",
+            todo: "Öffnen Sie den Link, um Ihre Adresse zu bestätigen und Ihr Passwort zu wählen. Nichts angekommen? Sehen Sie im Spam-Ordner nach, oder geben Sie den Code in fünf Minuten noch einmal ein.",
+        },
+        proof_expired: NoticeText {
+            title: "Die Zeit zum Bestätigen ist vorbei",
+            what: "Der Link gilt 30\u{a0}Minuten. Der Platz wurde zurückgegeben, und der Code mit ihm.",
+            todo: "Geben Sie den Code noch einmal ein: Sie erhalten dann einen neuen Link.",
+        },
+        proof_closed: NoticeText {
+            title: "Dieser Code kann nicht mehr eingelöst werden",
+            what: "Er wurde angehalten, oder seine Zeit ist vorbei.",
+            todo: "Fragen Sie, wer Ihnen den Code gegeben hat, oder {client}.",
+        },
+        proof_declined: NoticeText {
+            title: "Der Platz wurde zurückgegeben",
+            what: "Für Sie wurde kein Konto eröffnet.",
+            todo: "War es ein Versehen? Geben Sie den Code noch einmal ein.",
+        },
+        proof_done: NoticeText {
+            title: "Ihre Adresse ist schon bestätigt",
+            what: "Hier ist nichts mehr zu tun.",
+            todo: "Melden Sie sich mit Ihrer E-Mail-Adresse und Ihrem Passwort an.",
         },
         link_gone: NoticeText {
             title: "Dieser Link funktioniert nicht mehr",

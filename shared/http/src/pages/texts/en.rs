@@ -1,7 +1,7 @@
 //! English.
 
 use super::{
-    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
+    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts, ProofTexts,
     SetPasswordTexts, SheetTexts, StopRemindersTexts, Texts,
 };
 
@@ -72,6 +72,14 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         existing: "If you have an account already, your e-mail address and its password are enough.",
         submit: "Redeem and start",
     },
+    proof: ProofTexts {
+        title: "Confirm your e-mail address",
+        intro: "Your code gives you access to online training at {client}. It was redeemed with this address: confirm that it is yours.",
+        lasts: "A seat is held for you for 30 minutes from the e-mail on.",
+        submit: "Confirm and start",
+        decline_intro: "Was it not you who entered the code, or do you not want the seat?",
+        decline: "Give the seat back",
+    },
     set_password: SetPasswordTexts {
         title: "Choose your password",
         intro: "From then on, you use it to sign in at {client}.",
@@ -115,6 +123,31 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             title: "There will be no more reminders",
             what: "The invitation itself stays open until its date.",
             todo: "To accept or to decline it, use the link in your e-mail.",
+        },
+        proof_sent: NoticeText {
+            title: "Look into your mailbox",
+            what: "A link has been sent to the address you entered. It works for 30 minutes; until then your seat is held.",
+            todo: "Open the link to confirm your address and choose your password. Nothing there? Look into the spam folder, or enter the code again in five minutes.",
+        },
+        proof_expired: NoticeText {
+            title: "The time to confirm is over",
+            what: "The link works for 30 minutes. The seat was given back, and the code with it.",
+            todo: "Enter the code again: you will get a new link.",
+        },
+        proof_closed: NoticeText {
+            title: "This code cannot be redeemed any more",
+            what: "It was stopped, or its time is over.",
+            todo: "Ask whoever gave it to you, or {client}.",
+        },
+        proof_declined: NoticeText {
+            title: "The seat was given back",
+            what: "No account has been opened for you.",
+            todo: "Was it a mistake? Enter the code again.",
+        },
+        proof_done: NoticeText {
+            title: "Your address is confirmed already",
+            what: "There is nothing left to do here.",
+            todo: "Sign in with your e-mail address and your password.",
         },
         link_gone: NoticeText {
             title: "This link no longer works",

@@ -1,7 +1,7 @@
 //! Spanish.
 
 use super::{
-    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
+    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts, ProofTexts,
     SetPasswordTexts, SheetTexts, StopRemindersTexts, Texts,
 };
 
@@ -72,6 +72,14 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         existing: "Si ya tiene una cuenta, bastan su correo electrónico y su contraseña.",
         submit: "Canjear y empezar",
     },
+    proof: ProofTexts {
+        title: "Confirmar el correo electrónico",
+        intro: "Su código le da acceso a la formación en línea en {client}. Se ha canjeado con esta dirección: confirme que es suya.",
+        lasts: "Una plaza queda reservada para usted durante 30\u{a0}minutos desde el correo.",
+        submit: "Confirmar y empezar",
+        decline_intro: "¿No fue usted quien introdujo el código o no desea la plaza?",
+        decline: "Devolver la plaza",
+    },
     set_password: SetPasswordTexts {
         title: "Elegir la contraseña",
         intro: "A partir de ahora le servirá para iniciar sesión en {client}.",
@@ -115,6 +123,31 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             title: "No recibirá más recordatorios",
             what: "La invitación sigue abierta hasta su fecha.",
             todo: "Para aceptarla o rechazarla, use el enlace de su correo.",
+        },
+        proof_sent: NoticeText {
+            title: "Mire su buzón de correo",
+            what: "Se ha enviado un enlace a la dirección que ha indicado. Es válido durante 30\u{a0}minutos; hasta entonces su plaza queda reservada.",
+            todo: "Abra el enlace para confirmar su dirección y elegir su contraseña. ¿No ha llegado nada? Mire en la carpeta de correo no deseado o introduzca el código de nuevo dentro de cinco minutos.",
+        },
+        proof_expired: NoticeText {
+            title: "El plazo para confirmar ha pasado",
+            what: "El enlace es válido durante 30\u{a0}minutos. La plaza se ha devuelto, y el código con ella.",
+            todo: "Introduzca el código de nuevo: recibirá un enlace nuevo.",
+        },
+        proof_closed: NoticeText {
+            title: "Este código ya no se puede canjear",
+            what: "Se ha detenido o su plazo ha pasado.",
+            todo: "Pregunte a quien se lo dio o a {client}.",
+        },
+        proof_declined: NoticeText {
+            title: "La plaza se ha devuelto",
+            what: "No se ha abierto ninguna cuenta a su nombre.",
+            todo: "¿Fue un error? Introduzca el código de nuevo.",
+        },
+        proof_done: NoticeText {
+            title: "Su dirección ya está confirmada",
+            what: "Aquí no queda nada por hacer.",
+            todo: "Inicie sesión con su correo electrónico y su contraseña.",
         },
         link_gone: NoticeText {
             title: "Este enlace ya no funciona",

@@ -1,7 +1,7 @@
 //! French.
 
 use super::{
-    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts,
+    ErrorTexts, FieldTexts, InvitationTexts, LandingTexts, NoticeText, NoticeTexts, ProofTexts,
     SetPasswordTexts, SheetTexts, StopRemindersTexts, Texts,
 };
 
@@ -72,6 +72,14 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         existing: "Si vous avez déjà un compte, votre adresse e-mail et son mot de passe suffisent.",
         submit: "Activer et commencer",
     },
+    proof: ProofTexts {
+        title: "Confirmer votre adresse e-mail",
+        intro: "Votre code donne accès à la formation en ligne chez {client}. Il a été saisi avec cette adresse\u{a0}: confirmez qu’elle est la vôtre.",
+        lasts: "Une place vous est réservée pendant 30\u{a0}minutes à compter de l’e-mail.",
+        submit: "Confirmer et commencer",
+        decline_intro: "Ce n’est pas vous qui avez saisi le code, ou vous ne voulez pas de cette place\u{a0}?",
+        decline: "Rendre la place",
+    },
     set_password: SetPasswordTexts {
         title: "Choisir votre mot de passe",
         intro: "Il vous servira désormais à vous connecter chez {client}.",
@@ -115,6 +123,31 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             title: "Vous ne recevrez plus de rappels",
             what: "L’invitation elle-même reste ouverte jusqu’à sa date.",
             todo: "Pour l’accepter ou la décliner, utilisez le lien de votre e-mail.",
+        },
+        proof_sent: NoticeText {
+            title: "Consultez votre messagerie",
+            what: "Un lien a été envoyé à l’adresse que vous avez indiquée. Il est valable 30\u{a0}minutes\u{a0}; votre place vous est réservée jusque-là.",
+            todo: "Ouvrez ce lien pour confirmer votre adresse et choisir votre mot de passe. Rien reçu\u{a0}? Regardez parmi les indésirables, ou saisissez le code à nouveau dans cinq minutes.",
+        },
+        proof_expired: NoticeText {
+            title: "Le délai de confirmation est passé",
+            what: "Le lien est valable 30\u{a0}minutes. La place a été rendue, et le code avec elle.",
+            todo: "Saisissez le code à nouveau\u{a0}: vous recevrez un nouveau lien.",
+        },
+        proof_closed: NoticeText {
+            title: "Ce code n’est plus utilisable",
+            what: "Il a été arrêté, ou sa date est passée.",
+            todo: "Adressez-vous à la personne qui vous l’a remis, ou à {client}.",
+        },
+        proof_declined: NoticeText {
+            title: "La place a été rendue",
+            what: "Aucun compte n’a été ouvert à votre nom.",
+            todo: "C’était une erreur\u{a0}? Saisissez le code à nouveau.",
+        },
+        proof_done: NoticeText {
+            title: "Votre adresse est déjà confirmée",
+            what: "Il n’y a plus rien à faire ici.",
+            todo: "Connectez-vous avec votre adresse e-mail et votre mot de passe.",
         },
         link_gone: NoticeText {
             title: "Ce lien ne fonctionne plus",

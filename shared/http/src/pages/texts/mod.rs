@@ -31,6 +31,7 @@ pub(super) struct Texts {
     pub(super) errors: ErrorTexts,
     pub(super) invitation: InvitationTexts,
     pub(super) landing: LandingTexts,
+    pub(super) proof: ProofTexts,
     pub(super) set_password: SetPasswordTexts,
     pub(super) stop_reminders: StopRemindersTexts,
     pub(super) sheet: SheetTexts,
@@ -103,6 +104,17 @@ pub(super) struct LandingTexts {
     pub(super) submit: &'static str,
 }
 
+/// The page on which an address is proven.
+pub(super) struct ProofTexts {
+    pub(super) title: &'static str,
+    /// With `{client}`.
+    pub(super) intro: &'static str,
+    pub(super) lasts: &'static str,
+    pub(super) submit: &'static str,
+    pub(super) decline_intro: &'static str,
+    pub(super) decline: &'static str,
+}
+
 /// The page to choose a password.
 pub(super) struct SetPasswordTexts {
     pub(super) title: &'static str,
@@ -149,6 +161,11 @@ pub(super) struct NoticeTexts {
     pub(super) invitation_declined: NoticeText,
     pub(super) invitation_already_accepted: NoticeText,
     pub(super) reminders_stopped: NoticeText,
+    pub(super) proof_sent: NoticeText,
+    pub(super) proof_expired: NoticeText,
+    pub(super) proof_closed: NoticeText,
+    pub(super) proof_declined: NoticeText,
+    pub(super) proof_done: NoticeText,
     pub(super) link_gone: NoticeText,
     pub(super) unknown_link: NoticeText,
     pub(super) password_link_gone: NoticeText,
