@@ -4,6 +4,7 @@ use axum::extract::State;
 use http::Uri;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
+use seatkeeper_domain::actions::erase_learner::{EraseLearnerError, erase_learner};
 use seatkeeper_domain::actions::ground::contract_of;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
@@ -157,6 +158,31 @@ pub(crate) async fn change(
         body["stock"] = views::stock(contracts::stock(&app, &command.client_id, pool).await?);
     }
     Ok(Answer::ok(&body))
+}
+
+/// `DELETE …/learners/{learner}`: nothing is left that says who it was.
+pub(crate) async fn erase(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, learner)): Path<(String, String)>,
+) -> Result<Answer, Problem> {
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
+    let learner: LearnerId = learner.parse().map_err(|_| Problem::not_found())?;
+    let op = Op { id: app.ids.uuid(), guard: None };
+    let actor = Actor::Caller(signed_in.subject.clone());
+    let (store, clock, ids, keys) = (&app.store, &app.clock, &app.ids, &app.edge.keys);
+    let erased = match erase_learner(store, clock, ids, keys, actor, op, &client, learner).await {
+        Ok(erased) => erased,
+        Err(EraseLearnerError::Unknown) => return Err(Problem::not_found()),
+        Err(EraseLearnerError::Store(error)) => return Err(error.into()),
+    };
+    let mut stocks = Vec::new();
+    for pool in erased.pools {
+        let stock = views::stock(contracts::stock(&app, &client, pool).await?);
+        stocks.push(json!({"pool": pool, "stock": stock}));
+    }
+    let stock = stocks.first().map(|first| first["stock"].clone());
+    Ok(Answer::ok(&json!({"learner_id": learner, "stock": stock, "stocks": stocks})))
 }
 
 /// `POST …/learners/{learner}/transfer`: the seat goes to somebody else, in one step.

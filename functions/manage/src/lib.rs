@@ -34,7 +34,10 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/invitations", get(invitations::list))
         .route("/invitations/{invitation}", get(invitations::show))
         .route("/learners", get(learners::list))
-        .route("/learners/{learner}", get(learners::show).patch(learners::change))
+        .route(
+            "/learners/{learner}",
+            get(learners::show).patch(learners::change).delete(learners::erase),
+        )
         .route("/learners/{learner}/transfer", post(learners::transfer))
         .route("/seats/{pool}/explain", get(learners::explain))
         .route("/learners/{learner}/seats/{pool}/release", post(learners::release))

@@ -3,6 +3,7 @@
 mod apply;
 mod codes;
 mod due;
+mod erasing;
 mod expression;
 mod files;
 mod idempotency;

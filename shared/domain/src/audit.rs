@@ -89,6 +89,8 @@ pub enum Action {
     SeatReleased,
     /// A seat's last day was over.
     SeatEnded,
+    /// A person was erased who had a seat here.
+    LearnerErased,
     /// Seats were set aside for an import or a batch of codes.
     SeatsReserved,
     /// A chunk of an import was written.

@@ -278,6 +278,19 @@ pub enum Step {
         /// What becomes of seats.
         seats: Vec<SeatChange>,
     },
+    /// Erases a person: everything that says who it was. Seats that were given back stay for the proofs
+    /// of counters, apart from those of whoever has this address next. The account must be there, and
+    /// must not have been given a seat since it was seen, when none was live.
+    EraseLearner {
+        /// Who.
+        learner_id: LearnerId,
+        /// How many seats it had been given when it was seen.
+        given: u32,
+        /// The password serial of whoever comes next.
+        serial: u64,
+        /// Its seats, all of them released.
+        seats: BTreeMap<PoolId, Seat>,
+    },
     /// Sets a password and kills every earlier link: the serial must be as seen.
     SetPassword {
         /// Whose.
@@ -320,6 +333,18 @@ pub enum Step {
         status: InvitationStatus,
         /// How many have left this place then.
         left: u16,
+    },
+    /// Removes from a closed invitation everything that says who was invited. It must be at this version,
+    /// in the state seen.
+    EraseInvitation {
+        /// Which, by its place.
+        invitation_id: InvitationId,
+        /// Whose address it was made for.
+        learner_id: LearnerId,
+        /// At which version.
+        version: u32,
+        /// The state seen.
+        status: InvitationStatus,
     },
     /// Remembers where an invitation stands whose address was changed, whatever was remembered.
     PointInvitation {

@@ -26,8 +26,12 @@ pub struct Learner {
     pub profile: Profile,
     /// The password, once there is one.
     pub credential: Option<Credential>,
-    /// How often a set-password link was used up; a link of an earlier serial is dead.
+    /// How often a set-password link was used up; a link of an earlier serial is dead. Whoever comes
+    /// after somebody who was erased begins at the next multiple of [`SERIALS`].
     pub password_serial: u64,
+    /// How many seats this account was given, those of erased people before it included: an erasure
+    /// demands that no more were given since it looked.
+    pub given: u32,
     /// What is known of the last mail to the person; `None` before the first.
     pub delivery: Option<Delivery>,
     /// When the account was made.
@@ -39,6 +43,9 @@ pub struct Learner {
     /// One seat a pool: the live one, or the last.
     pub seats: BTreeMap<PoolId, Seat>,
 }
+
+/// Password serials of one person. They fit a link's 32 bits, whoever came before.
+pub const SERIALS: u64 = 1 << 20;
 
 /// What is known of a person. A blank is `None`, never an empty text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -245,6 +252,11 @@ impl Learner {
     /// The live seat in this pool.
     pub fn live_seat(&self, pool: PoolId) -> Option<&Seat> {
         self.seats.get(&pool).filter(|seat| seat.is_live())
+    }
+
+    /// The password serial of whoever comes after this person was erased: every link is dead then.
+    pub const fn next_serials(&self) -> u64 {
+        (self.password_serial / SERIALS + 1) * SERIALS
     }
 
     /// Where the person stands at `now`.

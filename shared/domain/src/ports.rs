@@ -96,6 +96,8 @@ pub trait Catalog {
         client: &ClientId,
         contract: ContractId,
     ) -> Result<Option<Contract>, StoreError>;
+    /// All contracts of a client.
+    async fn all_contracts(&self, client: &ClientId) -> Result<Vec<Contract>, StoreError>;
     /// A sublicense of a client.
     async fn sublicense(
         &self,
@@ -132,6 +134,12 @@ pub trait People {
         client: &ClientId,
         ids: &[LearnerId],
     ) -> Result<Vec<Learner>, StoreError>;
+    /// The pools in which somebody had seats who was erased, if nobody has come after them.
+    async fn erased(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+    ) -> Result<Option<BTreeSet<PoolId>>, StoreError>;
     /// What stands at the place of an invitation.
     async fn invitation(
         &self,

@@ -44,11 +44,20 @@ pub struct RecordedSeat {
     pub seat: Seat,
 }
 
+/// Whom an invitation was made for.
+#[derive(Debug, Clone)]
+pub enum Invitee {
+    /// Whoever has this address.
+    Address(EmailAddress),
+    /// Somebody who was erased.
+    Erased(LearnerId),
+}
+
 /// What an invitation holds, as it was read.
 #[derive(Debug, Clone)]
 pub struct RecordedHold {
-    /// Who is invited.
-    pub email: EmailAddress,
+    /// Who is or was invited.
+    pub invitee: Invitee,
     /// Where.
     pub pool: PoolId,
     /// Since when a seat is or was held.
@@ -258,6 +267,7 @@ impl LetsGo {
             | Action::Reinvited
             | Action::InvitationReaddressed
             | Action::SeatsOpened
+            | Action::LearnerErased
             | Action::SeatsReserved
             | Action::ReserveReturned
             | Action::CodesSteered
@@ -342,7 +352,7 @@ mod tests {
         let learner = LearnerId::from_bits(1);
         let held = |since: i64, until: Option<i64>, cut: i64| {
             let found = RecordedHold {
-                email: EmailAddress::parse("a@example.fr").expect("an address"),
+                invitee: Invitee::Address("a@example.fr".parse().expect("an address")),
                 pool: "con_01j4x9q8v6tprk2m0d5fzb7nhc".parse().expect("a pool"),
                 since: at(since),
                 until: until.map(at),

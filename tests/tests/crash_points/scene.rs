@@ -25,6 +25,7 @@ use seatkeeper_domain::actions::commit_import::{SteerImportError, commit_import}
 use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
 };
+use seatkeeper_domain::actions::erase_learner::{EraseLearnerError, erase_learner};
 use seatkeeper_domain::actions::ground::{GrantError, GroundError};
 use seatkeeper_domain::actions::invite::{Invite, InviteError, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wanted, issue_codes};
@@ -112,6 +113,7 @@ workflows! {
     ReleaseUsed = "release-used",
     ReleaseGuaranteed = "release-guaranteed",
     EndSeat = "end-seat",
+    Erase = "erase",
     Transfer = "transfer",
     TransferWaiting = "transfer-waiting",
     Reschedule = "reschedule",
@@ -214,6 +216,7 @@ impl Workflow {
                 | Self::RevokeCodes
                 | Self::AddCodes
                 | Self::ReleaseCodes
+                | Self::Erase
         )
     }
 
@@ -319,6 +322,7 @@ impl Scene {
                 mailroom::create(world, 1, None).await;
             }
             Workflow::EndSeat => scene.begin_to_end().await,
+            Workflow::Erase => scene.begin_to_erase().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
                 let sublicense = scene.lyon();
@@ -420,6 +424,33 @@ impl Scene {
         if redeemed {
             self.redeem(self.world().op()).await.expect("a seat");
         }
+    }
+
+    /// Somebody with everything there is of a person: an invitation that was accepted, its seat, one
+    /// of a sublicense that waits for its day, and an invitation that was cancelled.
+    async fn begin_to_erase(&mut self) {
+        self.invite(self.world().op(), 1..3).await.expect("free seats");
+        self.accept(self.world().op()).await.expect("a seat");
+        let sublicense = self.lyon();
+        let world = self.world();
+        let (store, client, op) = (&world.store, &world.client, world.op());
+        let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5).await;
+        made.expect("free seats");
+        let command = CreateLearner {
+            client_id: client.clone(),
+            contract_id: world.contract.contract_id,
+            sublicense_id: Some(sublicense.sublicense_id),
+            email: address(1),
+            profile: Profile::default(),
+            password: PasswordChoice::Link,
+            term: TermRequest { start_on: Some(date(2027, 3, 1)), ..TermRequest::default() },
+            notify: true,
+            copy_to: None,
+        };
+        let (clock, ids, keys) = (&world.clock, &world.ids, &world.keys);
+        let caller = world.administrator();
+        let made = create_learner(store, clock, ids, keys, &caller, world.op(), &command).await;
+        made.expect("a free seat");
     }
 
     /// Gives a seat whose last day comes.
@@ -570,6 +601,7 @@ impl Scene {
                 self.release(op).await
             }
             Workflow::EndSeat => self.end_seat().await,
+            Workflow::Erase => self.erase().await,
             Workflow::Transfer | Workflow::TransferWaiting => self.transfer(op).await,
             Workflow::Reschedule => self.reschedule(op).await,
             Workflow::OpenContract => self.open_contract(op).await,
@@ -983,6 +1015,21 @@ impl Scene {
         released
             .map(|_| "released".to_owned())
             .map_err(|error| failure(matches!(error, ReleaseSeatError::Store(_)), error))
+    }
+
+    /// The call takes no key: each attempt is an operation of its own.
+    async fn erase(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let learner = world.keys.learner_id(&world.client, &address(1));
+        let ids = SeededIds::new(900 + self.turn(), &world.clock);
+        let op = Op { id: ids.uuid(), guard: None };
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let actor = Actor::Caller("admin-1".to_owned());
+        let client = &world.client;
+        let erased = erase_learner(store, clock, &ids, keys, actor, op, client, learner).await;
+        erased
+            .map(|erased| format!("out of {} pools", erased.pools.len()))
+            .map_err(|error| failure(matches!(error, EraseLearnerError::Store(_)), error))
     }
 
     async fn end_seat(&self) -> Result<String, Failure> {

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first thing it did not expect")]
 
 mod changes;
+mod erasing;
 mod flows;
 mod learners;
 #[path = "../mailroom/mod.rs"]

@@ -100,7 +100,7 @@ const ROUTES: [Route; 61] = [
         ADMINISTRATION,
         201,
     ),
-    call("DELETE", "/learners/{learner}", "{}", ADMINISTRATION, 501),
+    call("DELETE", "/learners/{leaver}", "", ADMINISTRATION, 200),
     get("/invitations", GROUP_READS, 200),
     get("/invitations/{invitation}", GROUP_READS, 200),
     call(
@@ -250,6 +250,9 @@ async fn settle(house: &House, client: &str, mark: &str) -> Ids {
     });
     let made = post(&format!("{base}/learners"), order).await;
     let learner = text(&made["learner"]["learner_id"]);
+    let order = json!({"contract_id": contract, "email": format!("{mark}.leaver@x.example")});
+    let leaver = post(&format!("{base}/learners"), order).await;
+    let leaver = text(&leaver["learner"]["learner_id"]);
     let order = json!({
         "contract_id": contract, "emails": [format!("{mark}.guest@x.example")],
         "group_ids": [group], "message": mark,
@@ -268,6 +271,7 @@ async fn settle(house: &House, client: &str, mark: &str) -> Ids {
         ("sublicense", sublicense),
         ("group", group),
         ("learner", learner),
+        ("leaver", leaver),
         ("invitation", invitation),
         ("batch", batch),
         ("import", import),
@@ -317,6 +321,7 @@ fn random() -> Ids {
         ("sublicense", id("sub")),
         ("group", id("grp")),
         ("learner", id("lrn")),
+        ("leaver", id("lrn")),
         ("invitation", id("inv")),
         ("batch", id("bat")),
         ("import", id("imp")),

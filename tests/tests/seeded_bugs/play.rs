@@ -51,6 +51,8 @@ pub(crate) enum Deed {
     /// With the first code there is.
     Redeem(u32),
     Release(u32),
+    Erase(u32),
+    Rename(u32),
     Order(&'static str, i64),
     Allocate(i64),
     /// Opens the cohort of the next day.
@@ -195,6 +197,8 @@ impl Play {
             Deed::Resend(number) => who.resend(store, number).await,
             Deed::Redeem(number) => who.redeem(store, number, &code()).await,
             Deed::Release(number) => who.release(store, number).await,
+            Deed::Erase(number) => who.erase(store, number).await,
+            Deed::Rename(number) => who.rename(store, number).await,
             Deed::Order(order, add) => who.order(store, order, add).await,
             Deed::Allocate(add) => who.allocate_as(store, who.op(), add).await,
             Deed::Open => {
@@ -626,6 +630,13 @@ impl Play {
         demand("I6", shown.get(counter) == Some(&seats), || {
             format!("{seats} {counter} asked for, there are {shown:?}")
         })
+    }
+
+    /// Nothing in the table says this any more.
+    pub(crate) fn forgotten(&self, text: &str) -> Result<(), Broken> {
+        let seen = self.seen();
+        let told = seen.items.iter().find(|item| item.to_string().contains(text));
+        demand("I12", told.is_none(), || format!("not forgotten: {told:?}"))
     }
 
     /// Six people and a row without an address, in a file.

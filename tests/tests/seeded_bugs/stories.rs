@@ -9,8 +9,8 @@ use seatkeeper_tests::actors::Verdict::{Already, Done, Failed, Refused};
 use seatkeeper_tests::invariants::{Broken, demand};
 
 use crate::play::Deed::{
-    Accept, Allocate, Cancel, Create, CreateInBranch, CreateLater, Decline, Invite, InviteTwo,
-    IssueOwn, IssueThree, Open, Order, Redeem, Release, Resend, SetPassword,
+    Accept, Allocate, Cancel, Create, CreateInBranch, CreateLater, Decline, Erase, Invite,
+    InviteTwo, IssueOwn, IssueThree, Open, Order, Redeem, Release, Rename, Resend, SetPassword,
 };
 use crate::play::{Play, TRANSACTION};
 
@@ -146,6 +146,58 @@ pub(crate) async fn released_twice(p: Arc<Play>) -> End {
 pub(crate) async fn released_a_seat_of_another_time(p: Arc<Play>) -> End {
     p.all(&[Create(1), Create(2)]).await?;
     p.race(Release(1), &[Release(1), CreateLater(1)]).await?;
+    p.settle().await
+}
+
+/// Somebody who was invited, and came, is erased.
+pub(crate) async fn erased(p: Arc<Play>) -> End {
+    p.all(&[Invite(1), Accept(1)]).await?;
+    p.drain().await;
+    p.all(&[Erase(1)]).await?;
+    p.forgotten("learner.1@")?;
+    p.counter("available", 3)?;
+    p.settle().await
+}
+
+/// Somebody who has no seat any more is erased while they are given one.
+pub(crate) async fn erased_while_seated(p: Arc<Play>) -> End {
+    p.all(&[Create(1), Release(1)]).await?;
+    p.race(Erase(1), &[Create(1)]).await?;
+    p.settle().await
+}
+
+/// Somebody is erased while they are given a seat: whoever comes then is somebody new.
+pub(crate) async fn seated_while_erased(p: Arc<Play>) -> End {
+    p.all(&[Create(1), Release(1)]).await?;
+    let (first, _) = p.race(Create(1), &[Erase(1)]).await?;
+    let told = &first.told;
+    demand("I3", told.ends_with("true)"), || {
+        format!("a seat for an account that was not there: {told}")
+    })?;
+    p.settle().await
+}
+
+/// Somebody is called otherwise while they are erased.
+pub(crate) async fn renamed_while_erased(p: Arc<Play>) -> End {
+    p.all(&[Create(1), Release(1)]).await?;
+    p.race(Rename(1), &[Erase(1)]).await?;
+    p.settle().await
+}
+
+/// Somebody is invited anew while they are erased, after their invitation was looked at.
+pub(crate) async fn erased_while_invited(p: Arc<Play>) -> End {
+    p.all(&[Invite(1), Cancel(1), Create(1)]).await?;
+    // Their seat is released by the first transaction.
+    p.race_at(Erase(1), 2, &[Invite(1)]).await?;
+    p.settle().await
+}
+
+/// Somebody is erased, comes again, and follows a link that had been sent before.
+pub(crate) async fn password_set_by_a_link_of_before(p: Arc<Play>) -> End {
+    p.all(&[Create(1)]).await?;
+    let (first, _) = p.race(SetPassword(1), &[Erase(1), Create(1)]).await?;
+    let set = first.verdict == Done;
+    demand("I11", !set, || "a link set the password of whoever came next".to_owned())?;
     p.settle().await
 }
 

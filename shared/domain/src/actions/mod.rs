@@ -14,6 +14,7 @@ pub mod close_invitation;
 pub mod commit_import;
 pub mod create_learner;
 pub mod download_codes;
+pub mod erase_learner;
 pub mod ground;
 pub mod hear_of_mail;
 pub mod import_rows;

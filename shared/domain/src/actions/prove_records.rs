@@ -25,7 +25,8 @@ use crate::ports::{
     Catalog, Clock, CodeBook, IdSource, Ledger, People, PoolStanding, Proofs, Rounds,
 };
 use crate::records::{
-    CohortStanding, Differs, KeptRound, Recorded, RecordedSeat, Round, Stage, Tally, UnderWay,
+    CohortStanding, Differs, Invitee, KeptRound, Recorded, RecordedSeat, Round, Stage, Tally,
+    UnderWay,
 };
 use crate::secrets::Keys;
 
@@ -215,7 +216,10 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             tallies.entry(seat.pool).or_default().count_seat(seat, cut);
         }
         for hold in &found.holds {
-            let learner = self.keys.learner_id(self.client, &hold.email);
+            let learner = match &hold.invitee {
+                Invitee::Address(email) => self.keys.learner_id(self.client, email),
+                Invitee::Erased(learner) => *learner,
+            };
             tallies.entry(hold.pool).or_default().count_hold(hold, learner, cut);
         }
         found.next

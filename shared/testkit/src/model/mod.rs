@@ -89,6 +89,14 @@ impl<T> Marked<T> {
     }
 }
 
+/// What is left of somebody who was erased.
+#[derive(Debug, Clone, Default)]
+struct Gone {
+    given: u32,
+    password_serial: u64,
+    pools: BTreeSet<PoolId>,
+}
+
 /// Where an audit record stands: pool, time, operation, part, place in the change.
 type AuditPlace = (PoolId, Timestamp, Uuid, u32, usize);
 
@@ -105,6 +113,8 @@ struct Tenant {
     pools: BTreeMap<PoolId, Marked<Delta>>,
     blocks: BTreeMap<BlockKey, Marked<Block>>,
     learners: BTreeMap<LearnerId, Learner>,
+    /// What is left of people who were erased.
+    erased: BTreeMap<LearnerId, Marked<Gone>>,
     /// By place.
     invitations: BTreeMap<InvitationId, Invitation>,
     /// Where invitations stand whose address was changed.

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use seatkeeper_domain::change::{Block, Change, Presence, Refused, Step};
 use seatkeeper_domain::code::BatchState;
 use seatkeeper_domain::cohort::{Cohort, CohortState};
+use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::PoolId;
-use seatkeeper_domain::invitation::InvitationStatus;
+use seatkeeper_domain::invitation::{Grant, InvitationStatus};
 use seatkeeper_domain::learner::{Learner, Profile, Seat, SeatState};
 use seatkeeper_domain::stock::{Delta, Stock};
 use uuid::Uuid;
 
-use super::{Marked, Model, Rule, Tenant, broken};
+use super::{Gone, Marked, Model, Rule, Tenant, broken};
 
 /// A change writes or checks a record once.
 pub(super) fn check_targets(change: &Change) -> Result<(), Refused> {
@@ -48,6 +49,7 @@ fn target(place: usize, step: &Step) -> String {
         | Step::NoLiveSeat { learner_id, .. }
         | Step::UpdateProfile { learner_id, .. }
         | Step::ChangeLearner { learner_id, .. }
+        | Step::EraseLearner { learner_id, .. }
         | Step::SetPassword { learner_id, .. } => format!("learner {learner_id}"),
         Step::PutInvitation { invitation, .. } => {
             format!("invitation {}", invitation.place())
@@ -56,6 +58,7 @@ fn target(place: usize, step: &Step) -> String {
         | Step::NoLiveInvitation { invitation_id }
         | Step::CountReminder { invitation_id, .. }
         | Step::StopReminders { invitation_id, .. }
+        | Step::EraseInvitation { invitation_id, .. }
         | Step::MoveInvitation { from: invitation_id, .. } => {
             format!("invitation {invitation_id}")
         }
@@ -173,6 +176,10 @@ impl Model {
                     })
                 })
             }
+            Step::EraseLearner { learner_id, given, .. } => {
+                let known = of.learners.get(learner_id);
+                known.is_some_and(|known| known.given == *given || left_out(Rule::SeatAsSeen))
+            }
             Step::SetPassword { learner_id, serial, .. } => {
                 of.learners.get(learner_id).is_some_and(|known| known.password_serial == *serial)
             }
@@ -192,7 +199,8 @@ impl Model {
                 known.is_none_or(|known| known.status != InvitationStatus::Pending)
                     || left_out(Rule::NoLiveInvitation)
             }
-            Step::MoveInvitation { from, version, status, .. } => {
+            Step::EraseInvitation { invitation_id: from, version, status, .. }
+            | Step::MoveInvitation { from, version, status, .. } => {
                 of.invitations.get(from).is_some_and(|known| {
                     (known.version, known.status) == (*version, *status)
                         || left_out(Rule::InvitationAsSeen)
@@ -317,6 +325,7 @@ impl Model {
                 let seat = of.learners.get(learner_id)?.seats.get(pool)?;
                 (!seat.is_live()).then_some(seat.op)
             }
+            Step::EraseLearner { learner_id, .. } => of.erased.get(learner_id)?.op,
             Step::ChangeLearner { learner_id, seats, .. } => {
                 let known = of.learners.get(learner_id)?;
                 let mut ops = seats.iter().filter_map(|seat| Some(known.seats.get(&seat.pool)?.op));
@@ -329,6 +338,7 @@ impl Model {
             | Step::NoLiveInvitation { invitation_id }
             | Step::CountReminder { invitation_id, .. }
             | Step::StopReminders { invitation_id, .. }
+            | Step::EraseInvitation { invitation_id, .. }
             | Step::MoveInvitation { from: invitation_id, .. } => {
                 Some(of.invitations.get(invitation_id)?.op)
             }
@@ -468,13 +478,17 @@ impl Tenant {
                 self.blocks.remove(&block.key);
             }
             Step::SeatLearner(seating) => {
+                let before =
+                    self.erased.get(&seating.learner_id).map(|erased| erased.value.clone());
+                let before = before.unwrap_or_default();
                 let known = self.learners.entry(seating.learner_id).or_insert_with(|| Learner {
                     delivery: None,
                     learner_id: seating.learner_id,
                     email: seating.email.clone(),
                     profile: Profile::default(),
                     credential: None,
-                    password_serial: 0,
+                    password_serial: before.password_serial,
+                    given: before.given,
                     created_at: change.at,
                     entered_at: None,
                     changed_at: None,
@@ -485,6 +499,7 @@ impl Tenant {
                     known.credential.clone_from(&seating.credential);
                 }
                 known.seats.insert(seating.pool, seating.seat.clone());
+                known.given += 1;
             }
             Step::ReleaseSeat { learner_id, pool, seat, .. } => {
                 if let Some(known) = self.learners.get_mut(learner_id) {
@@ -504,6 +519,16 @@ impl Tenant {
                     for change in seats {
                         known.seats.insert(change.pool, change.seat.clone());
                     }
+                }
+            }
+            Step::EraseLearner { learner_id, serial, seats, .. } => {
+                if let Some(known) = self.learners.remove(learner_id) {
+                    let gone = Marked::by(change, Gone::default());
+                    let gone = &mut self.erased.entry(*learner_id).or_insert(gone);
+                    gone.op = Some(op);
+                    gone.value.given = known.given;
+                    gone.value.password_serial = *serial;
+                    gone.value.pools.extend(seats.keys());
                 }
             }
             Step::SetPassword { learner_id, serial, credential } => {
@@ -528,6 +553,15 @@ impl Tenant {
                     known.status = InvitationStatus::Moved;
                     known.holds_seat = false;
                     known.left = *left;
+                    known.op = op;
+                }
+            }
+            Step::EraseInvitation { invitation_id, .. } => {
+                if let Some(known) = self.invitations.get_mut(invitation_id) {
+                    known.email = EmailAddress::nobody();
+                    known.status = InvitationStatus::Moved;
+                    known.grant = Grant::default();
+                    known.message = None;
                     known.op = op;
                 }
             }
