@@ -526,7 +526,7 @@ impl Who {
         let (learner, pool) = (self.setting.learner(number), self.setting.pool());
         let caller = Actor::Caller("admin-1".to_owned());
         match release_seat(ports, &self.clock, &self.ids, caller, op, whose, learner, pool).await {
-            Ok(_) => outcome(op, Verdict::Done, "released"),
+            Ok(_) | Err(ReleaseSeatError::Erased) => outcome(op, Verdict::Done, "released"),
             Err(ReleaseSeatError::Store(error)) => outcome(op, Verdict::Failed, error),
             Err(refused) => outcome(op, Verdict::Refused, refused),
         }

@@ -5,6 +5,7 @@ use http::Uri;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
 use seatkeeper_domain::actions::erase_learner::{EraseLearnerError, erase_learner};
+use seatkeeper_domain::actions::erased_meanwhile;
 use seatkeeper_domain::actions::ground::contract_of;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
@@ -119,6 +120,7 @@ pub(crate) async fn release(
         let learner = match released {
             Ok(learner) => learner,
             Err(ReleaseSeatError::NoSeat) => return Err(Problem::not_found()),
+            Err(ReleaseSeatError::Erased) => return Err(erased_meanwhile().into()),
             Err(ReleaseSeatError::Store(error)) => return Err(error.into()),
         };
         let now = app.clock.now();

@@ -430,6 +430,7 @@ impl Scene {
     /// of a sublicense that waits for its day, and an invitation that was cancelled.
     async fn begin_to_erase(&mut self) {
         self.invite(self.world().op(), 1..3).await.expect("free seats");
+        mailroom::drain(self.world()).await;
         self.accept(self.world().op()).await.expect("a seat");
         let sublicense = self.lyon();
         let world = self.world();
@@ -444,7 +445,7 @@ impl Scene {
             profile: Profile::default(),
             password: PasswordChoice::Link,
             term: TermRequest { start_on: Some(date(2027, 3, 1)), ..TermRequest::default() },
-            notify: true,
+            notify: false,
             copy_to: None,
         };
         let (clock, ids, keys) = (&world.clock, &world.ids, &world.keys);

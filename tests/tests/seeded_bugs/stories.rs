@@ -162,7 +162,7 @@ pub(crate) async fn erased(p: Arc<Play>) -> End {
 /// Somebody who has no seat any more is erased while they are given one.
 pub(crate) async fn erased_while_seated(p: Arc<Play>) -> End {
     p.all(&[Create(1), Release(1)]).await?;
-    p.race(Erase(1), &[Create(1)]).await?;
+    p.race(Erase(1), &[CreateLater(1)]).await?;
     p.settle().await
 }
 
@@ -184,11 +184,12 @@ pub(crate) async fn renamed_while_erased(p: Arc<Play>) -> End {
     p.settle().await
 }
 
-/// Somebody is invited anew while they are erased, after their invitation was looked at.
+/// Somebody is erased by two, and invited anew, while the slower one is about to make their old
+/// invitation nameless.
 pub(crate) async fn erased_while_invited(p: Arc<Play>) -> End {
-    p.all(&[Invite(1), Cancel(1), Create(1)]).await?;
-    // Their seat is released by the first transaction.
-    p.race_at(Erase(1), 2, &[Invite(1)]).await?;
+    p.all(&[Invite(1), CreateInBranch(1)]).await?;
+    // A seat is released and an invitation cancelled before.
+    p.race_at(Erase(1), 3, &[Erase(1), Invite(1)]).await?;
     p.settle().await
 }
 

@@ -96,9 +96,9 @@ impl<P: ErasePorts, C: Clock, I: IdSource> Erasing<'_, P, C, I> {
             let contract = contract.ok_or_else(missing)?;
             let (actor, whose) = (self.actor.clone(), learner.learner_id);
             let place = (client, &contract);
-            match release_seat(ports, clock, ids, actor, self.op, place, whose, *pool).await {
-                // Somebody else released it meanwhile.
-                Ok(_) | Err(ReleaseSeatError::NoSeat) => {}
+            match release_seat(ports, clock, ids, actor, self.part(), place, whose, *pool).await {
+                // Somebody else released it meanwhile, or did all of this.
+                Ok(_) | Err(ReleaseSeatError::NoSeat | ReleaseSeatError::Erased) => {}
                 Err(ReleaseSeatError::Store(error)) => return Err(error),
             }
         }
@@ -140,7 +140,8 @@ impl<P: ErasePorts, C: Clock, I: IdSource> Erasing<'_, P, C, I> {
             if found.status == InvitationStatus::Pending {
                 let to = InvitationStatus::Cancelled;
                 let (clock, actor) = (self.clock, self.actor.clone());
-                end(self.ports, clock, self.keys, actor, self.op, self.client, &found, to).await?;
+                let op = self.part();
+                end(self.ports, clock, self.keys, actor, op, self.client, &found, to).await?;
             } else if self.clear(place, &found).await? {
                 return Ok(());
             }
@@ -162,7 +163,7 @@ impl<P: ErasePorts, C: Clock, I: IdSource> Erasing<'_, P, C, I> {
 
     /// One try; says whether it was as seen.
     async fn clear(&self, place: InvitationId, seen: &Invitation) -> Result<bool, StoreError> {
-        let mut change = self.change();
+        let mut change = self.change(self.part());
         change.step(Step::EraseInvitation {
             invitation_id: place,
             learner_id: self.keys.learner_id(self.client, &seen.email),
@@ -174,7 +175,7 @@ impl<P: ErasePorts, C: Clock, I: IdSource> Erasing<'_, P, C, I> {
 
     /// The account itself, none of whose seats is live; says whether it was as seen.
     async fn account(&self, learner: &Learner) -> Result<bool, StoreError> {
-        let mut change = self.change();
+        let mut change = self.change(self.op);
         let learner_id = learner.learner_id;
         change.step(Step::EraseLearner {
             learner_id,
@@ -189,8 +190,13 @@ impl<P: ErasePorts, C: Clock, I: IdSource> Erasing<'_, P, C, I> {
         self.applied(&change).await
     }
 
-    fn change(&self) -> Change {
-        Change::new(self.client, self.op, self.actor.clone(), self.clock.now())
+    /// A part is an operation of its own: it has no key, and is found done by what it did.
+    fn part(&self) -> Op {
+        Op { id: self.ids.uuid(), guard: None }
+    }
+
+    fn change(&self, op: Op) -> Change {
+        Change::new(self.client, op, self.actor.clone(), self.clock.now())
     }
 
     async fn applied(&self, change: &Change) -> Result<bool, StoreError> {

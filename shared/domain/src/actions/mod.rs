@@ -85,6 +85,12 @@ pub fn overtaken() -> StoreError {
     StoreError::Unavailable(Box::new(Refused::Overtaken))
 }
 
+/// The error of an action whose learner was erased before it could be read back: it had its effect, and
+/// nothing of that is left to tell.
+pub fn erased_meanwhile() -> StoreError {
+    StoreError::Unavailable("the learner was erased meanwhile".into())
+}
+
 /// The error of an action that lost every round.
 pub fn gave_up() -> StoreError {
     StoreError::Unavailable("too many others changed the same records".into())

@@ -56,6 +56,8 @@ pub enum Rule {
     InvitationAsSeen,
     /// A seat is released as it was seen.
     SeatAsSeen,
+    /// Nobody is erased who was given a seat since.
+    GivenAsSeen,
     /// Nobody joins or leaves a cohort that has opened.
     CohortWaiting,
     /// A cohort opens with the seats that wait.

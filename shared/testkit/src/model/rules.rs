@@ -178,7 +178,7 @@ impl Model {
             }
             Step::EraseLearner { learner_id, given, .. } => {
                 let known = of.learners.get(learner_id);
-                known.is_some_and(|known| known.given == *given || left_out(Rule::SeatAsSeen))
+                known.is_some_and(|known| known.given == *given || left_out(Rule::GivenAsSeen))
             }
             Step::SetPassword { learner_id, serial, .. } => {
                 of.learners.get(learner_id).is_some_and(|known| known.password_serial == *serial)
