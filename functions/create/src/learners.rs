@@ -137,7 +137,7 @@ fn password(fields: &mut Fields, app: &App<Store>) -> PasswordChoice {
 
 fn answer(app: &App<Store>, wanted: &CreateLearner, made: &CreatedLearner) -> Answer {
     let now = app.clock.now();
-    let seat = made.learner.seats.get(&made.pool).map(|seat| views::seat(made.pool, seat, now));
+    let seat = views::seat(&made.learner, made.pool, now);
     let mut body = json!({
         "learner": views::learner(&made.learner, now),
         "seat": seat,

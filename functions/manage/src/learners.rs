@@ -24,13 +24,16 @@ use serde_json::json;
 
 use crate::contracts;
 
-/// The values of `status`. Nobody is suspended yet, but the filter is known.
-const STATUSES: [(&str, Option<LearnerStatus>); 4] = [
-    ("pending", Some(LearnerStatus::Pending)),
-    ("active", Some(LearnerStatus::Active)),
-    ("suspended", None),
-    ("ended", Some(LearnerStatus::Ended)),
+/// The values of `status`.
+const STATUSES: [(&str, LearnerStatus); 4] = [
+    ("pending", LearnerStatus::Pending),
+    ("active", LearnerStatus::Active),
+    ("suspended", LearnerStatus::Suspended),
+    ("ended", LearnerStatus::Ended),
 ];
+
+/// What `status` of a change means: whether the learner is kept out.
+const STANDINGS: [(&str, bool); 2] = [("suspended", true), ("active", false)];
 
 pub(crate) async fn list(
     State(app): State<Shared<Store>>,
@@ -51,7 +54,7 @@ pub(crate) async fn list(
     let keep = |learner: &Learner| {
         let groups = &learner.profile.group_ids;
         group.is_none_or(|group| groups.contains(&group))
-            && status.is_none_or(|status| status == Some(learner.status(now)))
+            && status.is_none_or(|status| status == learner.status(now))
             && own.as_ref().is_none_or(|own| !own.is_disjoint(groups))
     };
     let page = match email {
@@ -126,7 +129,7 @@ pub(crate) async fn release(
         let now = app.clock.now();
         Ok(Answer::ok(&json!({
             "learner": views::learner(&learner, now),
-            "seat": learner.seats.get(&pool).map(|seat| views::seat(pool, seat, now)),
+            "seat": views::seat(&learner, pool, now),
             "stock": views::stock(contracts::stock(app, client, pool).await?),
         })))
     };
@@ -142,7 +145,8 @@ pub(crate) async fn change(
 ) -> Result<Answer, Problem> {
     let client_id = signed_in.admitted(&client, ADMINISTRATION)?;
     let mut fields = Fields::of(&payload)?;
-    let profile = person::profile_change(&mut fields, &app.edge.languages);
+    let mut profile = person::profile_change(&mut fields, &app.edge.languages);
+    profile.suspended = fields.optional("status", choice(&STANDINGS));
     let start_on = fields.optional("start_on", date());
     let pool = fields.optional("pool", parsed("unknown-pool", str::parse));
     let notify = fields.optional("notify", flag()).unwrap_or(true);
@@ -217,7 +221,7 @@ pub(crate) async fn transfer(
         let (now, pool) = (app.clock.now(), done.pool);
         Ok(Answer::ok(&json!({
             "learner": views::learner(&done.to, now),
-            "seat": done.to.seats.get(&pool).map(|seat| views::seat(pool, seat, now)),
+            "seat": views::seat(&done.to, pool, now),
             "from": views::learner(&done.from, now),
             "stock": views::stock(contracts::stock(app, &command.client_id, pool).await?),
         })))
@@ -246,7 +250,7 @@ pub(crate) async fn explain(
     let mut body = views::list(&page, views::audit_record);
     body["learner_id"] = json!(learner);
     body["pool"] = json!(pool);
-    body["seat"] = json!(seat.map(|seat| views::seat(pool, seat, app.clock.now())));
+    body["seat"] = json!(views::seat(&known, pool, app.clock.now()));
     Ok(Answer::ok(&body))
 }
 

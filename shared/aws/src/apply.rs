@@ -25,8 +25,8 @@ use crate::erasing::{ERASED_BY, erased_invitation, erased_learner};
 use crate::expression::{Expression, Item, n, s};
 use crate::keys::{self, Key};
 use crate::records::{
-    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, counters, number, profile_sets, profile_texts,
-    seat_attribute, seat_in, text, to_item, to_value,
+    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, SUSPENDED_AT, counters, number, profile_sets,
+    profile_texts, seat_attribute, seat_in, text, to_item, to_value,
 };
 use crate::store::{Store, store_error};
 
@@ -260,6 +260,11 @@ impl Store {
             }
             Step::ChangeLearner { learner_id, profile, seats } => {
                 let mut expression = amended(Expression::new(), profile);
+                expression = match profile.suspended {
+                    None => expression,
+                    Some(true) => expression.set_if_absent(SUSPENDED_AT, s(change.at)),
+                    Some(false) => expression.remove(SUSPENDED_AT),
+                };
                 for SeatChange { pool, op: given_by, seat } in seats {
                     let attribute = seat_attribute(*pool);
                     expression = expression

@@ -10,13 +10,14 @@ use seatkeeper_domain::learner::Seat;
 use crate::expression::{Expression, n, s};
 use crate::keys;
 use crate::records::{
-    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, gone_attribute, seat_attribute, to_value,
+    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, SUSPENDED_AT, gone_attribute, seat_attribute,
+    to_value,
 };
 
 /// The operation that erased whoever had an account before.
 pub(crate) const ERASED_BY: &str = "erased_by";
 /// What an account says of a person, its seats apart.
-const PERSONAL: [&str; 18] = [
+const PERSONAL: [&str; 19] = [
     EMAIL,
     "first_name",
     "last_name",
@@ -35,6 +36,7 @@ const PERSONAL: [&str; 18] = [
     ENTERED_AT,
     CHANGED_AT,
     CHANGED_BY,
+    SUSPENDED_AT,
 ];
 /// What an invitation says of whoever was invited.
 const INVITED: [&str; 10] = [

@@ -27,6 +27,8 @@ pub(crate) const EMAIL: &str = "email";
 pub(crate) const ENTERED_AT: &str = "entered_at";
 /// When a learner's profile was last changed, in the same form.
 pub(crate) const CHANGED_AT: &str = "changed_at";
+/// Since when a learner is kept out.
+pub(crate) const SUSPENDED_AT: &str = "suspended_at";
 /// The operation that last changed an account.
 pub(crate) const CHANGED_BY: &str = "changed_by";
 
@@ -210,6 +212,7 @@ pub(crate) fn learner(mut item: Item) -> Result<Option<Learner>, StoreError> {
         delivery: item.get("delivery").cloned().map(from_value).transpose()?,
         credential: item.remove("credential").map(from_value).transpose()?,
         given: number(&item, "given").unwrap_or(0),
+        suspended_at: instant(&item, SUSPENDED_AT),
         seats,
     }))
 }

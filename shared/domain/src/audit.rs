@@ -89,6 +89,10 @@ pub enum Action {
     SeatReleased,
     /// A seat's last day was over.
     SeatEnded,
+    /// A person who has a seat here was kept out.
+    LearnerSuspended,
+    /// A person who has a seat here was let in again.
+    LearnerResumed,
     /// A person was erased who had a seat here.
     LearnerErased,
     /// Seats were set aside for an import or a batch of codes.

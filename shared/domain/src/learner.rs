@@ -40,6 +40,8 @@ pub struct Learner {
     pub entered_at: Option<Timestamp>,
     /// When an administrator or an import last changed the profile.
     pub changed_at: Option<Timestamp>,
+    /// Since when access is suspended, if it is.
+    pub suspended_at: Option<Timestamp>,
     /// One seat a pool: the live one, or the last.
     pub seats: BTreeMap<PoolId, Seat>,
 }
@@ -95,6 +97,8 @@ pub struct ProfileChange {
     pub end_on: Amend<Date>,
     /// Day the account is erased.
     pub delete_on: Amend<Date>,
+    /// Whether access is suspended.
+    pub suspended: Option<bool>,
 }
 
 impl ProfileChange {
@@ -198,6 +202,8 @@ pub enum SeatStatus {
     Scheduled,
     /// It is in use.
     Active,
+    /// It is in use, and its learner is kept out.
+    Suspended,
     /// It is in use but its access is over.
     Ended,
     /// It was given back.
@@ -212,6 +218,8 @@ pub enum LearnerStatus {
     Pending,
     /// At least one seat is open.
     Active,
+    /// Kept out by an administrator; seats stay taken.
+    Suspended,
     /// No seat is live any more.
     Ended,
 }
@@ -259,14 +267,26 @@ impl Learner {
         (self.password_serial / SERIALS + 1) * SERIALS
     }
 
+    /// Where a seat of this person stands at `now`: an open one is of no use while access is
+    /// suspended.
+    pub fn seat_status(&self, seat: &Seat, now: Timestamp) -> SeatStatus {
+        match seat.status(now) {
+            SeatStatus::Active if self.suspended_at.is_some() => SeatStatus::Suspended,
+            status => status,
+        }
+    }
+
     /// Where the person stands at `now`.
     pub fn status(&self, now: Timestamp) -> LearnerStatus {
+        if self.suspended_at.is_some() {
+            return LearnerStatus::Suspended;
+        }
         let mut scheduled = false;
         for seat in self.seats.values() {
             match seat.status(now) {
                 SeatStatus::Active => return LearnerStatus::Active,
                 SeatStatus::Scheduled => scheduled = true,
-                SeatStatus::Ended | SeatStatus::Released => {}
+                SeatStatus::Suspended | SeatStatus::Ended | SeatStatus::Released => {}
             }
         }
         if scheduled { LearnerStatus::Pending } else { LearnerStatus::Ended }

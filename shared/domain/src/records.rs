@@ -267,6 +267,8 @@ impl LetsGo {
             | Action::Reinvited
             | Action::InvitationReaddressed
             | Action::SeatsOpened
+            | Action::LearnerSuspended
+            | Action::LearnerResumed
             | Action::LearnerErased
             | Action::SeatsReserved
             | Action::ReserveReturned

@@ -138,6 +138,7 @@ pub fn profile_change(fields: &mut Fields, languages: &Languages) -> ProfileChan
         additional_info: fields.change("additional_info", lines(1..=INFO_MAX)),
         end_on: fields.change("end_on", date()),
         delete_on: fields.change("delete_on", date()),
+        suspended: None,
     }
 }
 

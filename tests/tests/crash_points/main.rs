@@ -315,6 +315,7 @@ tests! {
     a_seat_out_of_an_open_block_is_released_once: ReleaseGuaranteed,
     a_seat_that_is_over_ends_once: EndSeat,
     a_person_is_erased_once: Erase,
+    somebody_is_suspended_once: Suspend,
     a_seat_is_handed_over_once: Transfer,
     a_seat_that_waits_is_handed_over_once: TransferWaiting,
     a_seat_is_given_another_day_once: Reschedule,

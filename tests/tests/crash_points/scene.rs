@@ -114,6 +114,7 @@ workflows! {
     ReleaseGuaranteed = "release-guaranteed",
     EndSeat = "end-seat",
     Erase = "erase",
+    Suspend = "suspend",
     Transfer = "transfer",
     TransferWaiting = "transfer-waiting",
     Reschedule = "reschedule",
@@ -318,7 +319,10 @@ impl Scene {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
             }
-            Workflow::ReleaseUsed | Workflow::Transfer | Workflow::RequestPassword => {
+            Workflow::ReleaseUsed
+            | Workflow::Suspend
+            | Workflow::Transfer
+            | Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
             }
             Workflow::EndSeat => scene.begin_to_end().await,
@@ -603,6 +607,10 @@ impl Scene {
             }
             Workflow::EndSeat => self.end_seat().await,
             Workflow::Erase => self.erase().await,
+            Workflow::Suspend => {
+                let kept_out = ProfileChange { suspended: Some(true), ..ProfileChange::default() };
+                self.change(op, kept_out, None).await
+            }
             Workflow::Transfer | Workflow::TransferWaiting => self.transfer(op).await,
             Workflow::Reschedule => self.reschedule(op).await,
             Workflow::OpenContract => self.open_contract(op).await,
@@ -987,18 +995,27 @@ impl Scene {
 
     /// The first learner's seat opens a week later.
     async fn reschedule(&self, op: Op) -> Result<String, Failure> {
+        self.change(op, ProfileChange::default(), Some(date(2027, 3, 8))).await
+    }
+
+    async fn change(
+        &self,
+        op: Op,
+        profile: ProfileChange,
+        start_on: Option<jiff::civil::Date>,
+    ) -> Result<String, Failure> {
         let world = self.world();
         let command = ChangeLearner {
             client_id: world.client.clone(),
             learner_id: world.keys.learner_id(&world.client, &address(1)),
-            profile: ProfileChange::default(),
-            start_on: Some(date(2027, 3, 8)),
+            profile,
+            start_on,
             pool: None,
             notify: true,
         };
         let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
         match change_learner(store, clock, ids, &world.administrator(), op, &command).await {
-            Ok(_) => Ok("another day".to_owned()),
+            Ok(_) => Ok("changed".to_owned()),
             Err(ChangeLearnerError::Store(error)) => Err(Failure::Again(error.to_string())),
             Err(refused) => Err(Failure::Refused(refused.to_string())),
         }

@@ -29,8 +29,8 @@ pub(crate) async fn state(scene: &Scene) -> State {
                 let seats = seats.filter(|(name, _)| name.starts_with("seat_"));
                 let seats: Vec<_> =
                     seats.map(|(pool, seat)| format!("{pool} {}", seat["state"]["is"])).collect();
-                let known = item["credential"].is_object();
-                Some((format!("learner {}", text("email")), format!("{seats:?} {known}")))
+                let known = (item["credential"].is_object(), item["suspended_at"].is_string());
+                Some((format!("learner {}", text("email")), format!("{seats:?} {known:?}")))
             }
             Some("invitation") => {
                 let now = [&item["status"], &item["version"], &item["holds_seat"]];

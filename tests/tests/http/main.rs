@@ -12,6 +12,7 @@ mod refusals;
 mod repeats;
 mod seats;
 mod sign_in;
+mod suspending;
 
 mod templates;
 mod tenants;

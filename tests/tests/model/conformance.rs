@@ -384,6 +384,7 @@ impl Both {
                     labels: Some(wanted.labels),
                     roles: seen.then(BTreeSet::new),
                     end_on: wanted.end_on.map_or(Amend::Keep, Amend::Set),
+                    suspended: seen.then_some(with_seat),
                     ..ProfileChange::default()
                 };
                 let seats = with_seat.then_some(SeatChange { pool, op: by, seat });

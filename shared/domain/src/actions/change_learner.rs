@@ -155,6 +155,13 @@ pub async fn change_learner(
         {
             return Ok(ChangedLearner { learner, rescheduled: None });
         }
+        if let Some(action) = keeps_out(command, &learner) {
+            for pool in
+                learner.seats.iter().filter(|(_, seat)| seat.is_live()).map(|(pool, _)| pool)
+            {
+                change.audit(*pool, Delta::default(), action, &[command.learner_id], None);
+            }
+        }
         let profile = Box::new(command.profile.clone());
         change.step(Step::ChangeLearner { learner_id: command.learner_id, profile, seats });
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
@@ -168,6 +175,15 @@ pub async fn change_learner(
         }
     }
     Err(gave_up().into())
+}
+
+/// What the trail says, if it is news that the person is kept out, or let in again.
+fn keeps_out(command: &ChangeLearner, learner: &Learner) -> Option<Action> {
+    match (command.profile.suspended?, learner.suspended_at) {
+        (true, None) => Some(Action::LearnerSuspended),
+        (false, Some(_)) => Some(Action::LearnerResumed),
+        _ => None,
+    }
 }
 
 /// The learner's live seats, where the change asks for their contracts.

@@ -239,6 +239,12 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 let learner = self.store.learner(client, *learner).await?;
                 learner.and_then(|learner| {
                     let seat = learner.live_seat(*pool).filter(|seat| seat.op == *op)?.clone();
+                    // Nobody is told that access has opened who is kept out.
+                    let kept_out =
+                        learner.suspended_at.is_some() && *letter == Letter::AccessOpened;
+                    if kept_out {
+                        return None;
+                    }
                     Some(Found::Seat(Box::new((learner, seat)), *letter))
                 })
             }

@@ -21,6 +21,8 @@ pub enum SignIn {
     Welcome(Box<Learner>),
     /// The password was generated and has to be changed first: here is where.
     MustChange(Link),
+    /// An administrator keeps this learner out.
+    Suspended,
     /// Unknown address or wrong password: nobody says which.
     Refused,
     /// Too many tries with this address, or from this source, were refused: this one was not
@@ -92,6 +94,10 @@ async fn check(
     };
     if !credential.hash.matches(password) {
         return Ok(SignIn::Refused);
+    }
+    // Only whoever knows the password is told.
+    if learner.suspended_at.is_some() {
+        return Ok(SignIn::Suspended);
     }
     if credential.must_change {
         return Ok(SignIn::MustChange(Link::password(client, &learner, clock.now())));

@@ -491,6 +491,7 @@ impl Tenant {
                     given: before.given,
                     created_at: change.at,
                     entered_at: None,
+                    suspended_at: None,
                     changed_at: None,
                     seats: std::collections::BTreeMap::new(),
                 });
@@ -515,6 +516,11 @@ impl Tenant {
             Step::ChangeLearner { learner_id, profile, seats } => {
                 if let Some(known) = self.learners.get_mut(learner_id) {
                     (**profile).clone().apply(&mut known.profile);
+                    known.suspended_at = match profile.suspended {
+                        None => known.suspended_at,
+                        Some(true) => known.suspended_at.or(Some(change.at)),
+                        Some(false) => None,
+                    };
                     known.changed_at = Some(change.at);
                     for change in seats {
                         known.seats.insert(change.pool, change.seat.clone());
