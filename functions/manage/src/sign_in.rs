@@ -51,6 +51,7 @@ pub(crate) async fn sign_in(
                 Ok(Answer::ok(&body))
             }
             SignIn::Suspended => Err(suspended()),
+            SignIn::Over => Err(over()),
             SignIn::Refused => Err(refused()),
             SignIn::TooManyTries { wait } => Err(too_many(wait)),
         }
@@ -84,6 +85,11 @@ pub(crate) fn too_many(wait: SignedDuration) -> Problem {
 /// An administrator keeps this learner out.
 pub(crate) fn suspended() -> Problem {
     let detail = "This access is suspended. Your administrator can open it again.";
+    Problem::new(ProblemCode::Forbidden, detail)
+}
+
+fn over() -> Problem {
+    let detail = "Your access has ended. Your administrator can give you a new seat.";
     Problem::new(ProblemCode::Forbidden, detail)
 }
 

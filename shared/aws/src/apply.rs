@@ -278,6 +278,15 @@ impl Store {
                     .if_present(EMAIL)
                     .update(table, &keys::learner(client, *learner_id))
             }
+            Step::StartClock { learner_id, pool, op: given_by, seen, ends_at } => {
+                let attribute = seat_attribute(*pool);
+                Expression::new()
+                    .set(&format!("{attribute}.ends_at"), to_value(ends_at)?)
+                    .if_equal(&format!("{attribute}.op"), s(given_by))
+                    .if_equal(&format!("{attribute}.ends_at"), to_value(seen)?)
+                    .compare(&format!("{attribute}.state.is"), "<>", s("released"))
+                    .update(table, &keys::learner(client, *learner_id))
+            }
             Step::EraseLearner { learner_id, given, serial, seats } => {
                 let key = keys::learner(client, *learner_id);
                 return erased_learner(change, *given, *serial, seats)?

@@ -89,6 +89,8 @@ pub enum Action {
     SeatReleased,
     /// A seat's last day was over.
     SeatEnded,
+    /// A learner came in for the first time, and the duration of their seat began.
+    ClockStarted,
     /// A person who has a seat here was kept out.
     LearnerSuspended,
     /// A person who has a seat here was let in again.

@@ -278,6 +278,19 @@ pub enum Step {
         /// What becomes of seats.
         seats: Vec<SeatChange>,
     },
+    /// Starts the clock of a live seat: it must be the one that `op` gave, and end as seen.
+    StartClock {
+        /// Whose.
+        learner_id: LearnerId,
+        /// Where.
+        pool: PoolId,
+        /// The operation that gave it.
+        op: Uuid,
+        /// When it was to end.
+        seen: Option<Timestamp>,
+        /// When it ends.
+        ends_at: Timestamp,
+    },
     /// Erases a person: everything that says who it was. Seats that were given back stay for the proofs
     /// of counters, apart from those of whoever has this address next. The account must be there, and
     /// must not have been given a seat since it was seen, when none was live.

@@ -267,6 +267,7 @@ impl LetsGo {
             | Action::Reinvited
             | Action::InvitationReaddressed
             | Action::SeatsOpened
+            | Action::ClockStarted
             | Action::LearnerSuspended
             | Action::LearnerResumed
             | Action::LearnerErased

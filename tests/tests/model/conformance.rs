@@ -56,6 +56,7 @@ enum Bit {
     Change(u32, bool, bool),
     Password(u32, u64),
     Erase(u32, bool),
+    StartClock(u32, bool),
     EraseInvitation(u32, u32, u8),
     Invite(u32, u32, Option<(u32, u8)>),
     CloseInvitation(u32, u32, u8),
@@ -126,6 +127,8 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (learner.clone(), 0..3_u64).prop_map(|(learner, serial)| Bit::Password(learner, serial)),
         1 => (learner.clone(), proptest::bool::weighted(0.8))
             .prop_map(|(learner, seen)| Bit::Erase(learner, seen)),
+        1 => (learner.clone(), proptest::bool::weighted(0.7))
+            .prop_map(|(learner, seen)| Bit::StartClock(learner, seen)),
     ];
     let second = prop_oneof![
         2 => (learner.clone(), 1..3_u32, proptest::option::of((1..3_u32, 0..6_u8)))
@@ -405,6 +408,15 @@ impl Both {
                 let serial = known.as_ref().map_or(0, Learner::next_serials);
                 let seats = known.map(|known| known.seats).unwrap_or_default();
                 Step::EraseLearner { learner_id, given, serial, seats }
+            }
+            Bit::StartClock(number, seen) => {
+                let learner_id = self.learner(number);
+                let known = self.model.learner(&world.client, learner_id).await.expect("readable");
+                let known = known.and_then(|known| known.seats.get(&pool).cloned());
+                let by = known.as_ref().map_or(Uuid::from_u128(99), |seat| seat.op);
+                let ended = known.and_then(|seat| seat.ends_at).filter(|_| seen);
+                let ends_at = change.at + SignedDuration::from_hours(24);
+                Step::StartClock { learner_id, pool, op: by, seen: ended, ends_at }
             }
             Bit::EraseInvitation(number, version, status) => Step::EraseInvitation {
                 invitation_id: self.invitation(number),

@@ -5,6 +5,7 @@ mod ended;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
 mod scene;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

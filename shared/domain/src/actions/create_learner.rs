@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
 use crate::actions::seating::{Seating, Take, TermError, TermRequest, give_seat, term};
+use crate::actions::start_clocks::start_clocks;
 use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Presence, StoreError};
@@ -136,6 +137,9 @@ pub async fn create_learner(
         Some(done) => done,
         None => seat(ports, clock, ids, keys, caller, op, command, &ground).await?,
     };
+    if matches!(command.password, PasswordChoice::SingleSignOn) {
+        start_clocks(ports, clock, ids, client, done.learner).await?;
+    }
     answer(ports, keys, command, &ground, done).await
 }
 

@@ -40,6 +40,7 @@ pub mod send_mail;
 mod set_aside;
 mod settle_blocks;
 pub mod sign_in;
+pub mod start_clocks;
 pub mod steer_batch;
 pub mod stop_reminders;
 pub mod sweep;

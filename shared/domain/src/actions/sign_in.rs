@@ -8,7 +8,7 @@ use crate::change::{Change, Step, StoreError};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, LearnerId};
-use crate::learner::{Credential, Learner};
+use crate::learner::{Credential, Learner, LearnerStatus};
 use crate::link::Link;
 use crate::password::{Password, PasswordHash};
 use crate::ports::{Clock, Counted, IdSource, Ledger, People, RefusedTries, TryLimit};
@@ -23,6 +23,8 @@ pub enum SignIn {
     MustChange(Link),
     /// An administrator keeps this learner out.
     Suspended,
+    /// No seat of this learner is open, and none will be.
+    Over,
     /// Unknown address or wrong password: nobody says which.
     Refused,
     /// Too many tries with this address, or from this source, were refused: this one was not
@@ -96,8 +98,10 @@ async fn check(
         return Ok(SignIn::Refused);
     }
     // Only whoever knows the password is told.
-    if learner.suspended_at.is_some() {
-        return Ok(SignIn::Suspended);
+    match learner.status(clock.now()) {
+        LearnerStatus::Suspended => return Ok(SignIn::Suspended),
+        LearnerStatus::Ended => return Ok(SignIn::Over),
+        LearnerStatus::Pending | LearnerStatus::Active => {}
     }
     if credential.must_change {
         return Ok(SignIn::MustChange(Link::password(client, &learner, clock.now())));

@@ -49,6 +49,7 @@ fn target(place: usize, step: &Step) -> String {
         | Step::NoLiveSeat { learner_id, .. }
         | Step::UpdateProfile { learner_id, .. }
         | Step::ChangeLearner { learner_id, .. }
+        | Step::StartClock { learner_id, .. }
         | Step::EraseLearner { learner_id, .. }
         | Step::SetPassword { learner_id, .. } => format!("learner {learner_id}"),
         Step::PutInvitation { invitation, .. } => {
@@ -175,6 +176,11 @@ impl Model {
                             || left_out(Rule::SeatAsSeen)
                     })
                 })
+            }
+            Step::StartClock { learner_id, pool, op, seen, .. } => {
+                let known = of.learners.get(learner_id);
+                let seat = known.and_then(|known| known.live_seat(*pool));
+                seat.is_some_and(|seat| seat.op == *op && seat.ends_at == *seen)
             }
             Step::EraseLearner { learner_id, given, .. } => {
                 let known = of.learners.get(learner_id);
@@ -372,6 +378,7 @@ impl Model {
             Step::Audit(_) => Some(change.op.id),
             Step::NoLiveSeat { .. }
             | Step::UpdateProfile { .. }
+            | Step::StartClock { .. }
             | Step::SetPassword { .. }
             | Step::LotIsOpen { .. }
             | Step::BarLot { .. }
@@ -525,6 +532,12 @@ impl Tenant {
                     for change in seats {
                         known.seats.insert(change.pool, change.seat.clone());
                     }
+                }
+            }
+            Step::StartClock { learner_id, pool, ends_at, .. } => {
+                let known = self.learners.get_mut(learner_id);
+                if let Some(seat) = known.and_then(|known| known.seats.get_mut(pool)) {
+                    seat.ends_at = Some(*ends_at);
                 }
             }
             Step::EraseLearner { learner_id, serial, seats, .. } => {
