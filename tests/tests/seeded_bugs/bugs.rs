@@ -241,6 +241,7 @@ bugs! {
     "I12" 3 renamed_while_erased "somebody who was erased gets a name": Wire(|o| relax(o, LEARNER, "email"));
     "I1" 3 erased_while_invited "an invitation made nameless though made anew": Wire(|o| free(o, INVITATION));
     "I11" 3 password_set_by_a_link_of_before "password links outlive their person": Wire(|o| each(o, LEARNER, |w| if w.changes("erased_at") { w.without_change("password_serial") }));
+    "I11" 3 came_in_twice "a clock started though it runs": Wire(|o| relax(o, LEARNER, "seat_"));
     "I1" 4 joined_at_midnight "a cohort joined though it opened": Wire(|o| relax(o, COHORT, "state"));
     "I1" 4 left_at_midnight "a cohort left though it opened": Wire(|o| relax(o, COHORT, "state"));
     "I1" 4 joined_late "a cohort opened with fewer than wait": Wire(|o| relax(o, COHORT, "count"));

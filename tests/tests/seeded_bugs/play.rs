@@ -12,6 +12,7 @@ use seatkeeper_aws::Store;
 use seatkeeper_aws::mailer::SesMailer;
 use seatkeeper_domain::actions::issue_codes::Wanted;
 use seatkeeper_domain::actions::send_mail::MailRoom;
+use seatkeeper_domain::actions::start_clocks::start_clocks;
 use seatkeeper_domain::actions::sweep::sweep;
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::email::EmailAddress;
@@ -630,6 +631,15 @@ impl Play {
         demand("I6", shown.get(counter) == Some(&seats), || {
             format!("{seats} {counter} asked for, there are {shown:?}")
         })
+    }
+
+    /// A learner comes in.
+    pub(crate) async fn comes_in(&self, number: u32) {
+        let world = self.world();
+        let ids = SeededIds::new(900 + self.turn(), &world.clock);
+        let (store, clock, learner) = (&world.store, &world.clock, self.setting.learner(number));
+        let came = start_clocks(store, clock, &ids, &world.client, learner).await;
+        assert!(came.is_ok(), "{came:?}");
     }
 
     /// Nothing in the table says this any more.

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use seatkeeper_domain::actions::issue_codes::Wanted;
-use seatkeeper_testkit::Fault;
+use seatkeeper_domain::actions::open_contract::open_contract;
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::contract::{ClockStart, Contract, Policies};
+use seatkeeper_domain::ids::ContractId;
+use seatkeeper_domain::ports::IdSource as _;
+use seatkeeper_testkit::{Fault, When};
 use seatkeeper_tests::actors::Verdict::{Already, Done, Failed, Refused};
 use seatkeeper_tests::invariants::{Broken, demand};
 
@@ -226,6 +231,39 @@ pub(crate) async fn password_set_twice(p: Arc<Play>) -> End {
 pub(crate) async fn client_made_again(p: Arc<Play>) -> End {
     let outcome = p.who().make_client(&p.world().store).await;
     demand("I11", outcome.verdict == Refused, || format!("made once more: {outcome:?}"))?;
+    p.settle().await
+}
+
+/// The duration of a seat begins when its learner comes in, twice at once, around midnight.
+pub(crate) async fn came_in_twice(p: Arc<Play>) -> End {
+    let (world, who) = (p.world(), p.who());
+    let policies = Policies {
+        seat_duration_days: Some(30),
+        clock_start: ClockStart::FirstLogin,
+        ..Policies::default()
+    };
+    let contract = Contract {
+        contract_id: ContractId::from_uuid(world.ids.uuid()),
+        reference: "2026-030".to_owned(),
+        policies,
+        ..world.contract.clone()
+    };
+    let opened = open_contract(&world.store, Actor::System, world.op(), &contract, 3).await;
+    demand("I11", opened.is_ok(), || format!("{opened:?}"))?;
+    let mut command = p.setting.creation(1, None);
+    command.contract_id = contract.contract_id;
+    let made = who.create(&world.store, who.op(), &command).await;
+    demand("I11", made.verdict == Done, || format!("{made:?}"))?;
+    let other = Arc::clone(&p);
+    world.cloud.restart_trace();
+    world.cloud.let_first(When::call(TRANSACTION, 1), move || async move {
+        other.wait(minutes(60 * 24));
+        other.comes_in(1).await;
+    });
+    p.comes_in(1).await;
+    let seen = p.seen();
+    let begun = seen.kind("audit").filter(|record| record["action"] == "clock_started").count();
+    demand("I11", begun == 1, || format!("a clock started {begun} times"))?;
     p.settle().await
 }
 
