@@ -148,6 +148,11 @@ impl Store {
                     .if_equal("warned.version", n(seen))
                     .update(table, &keys::contract(client, *contract_id))
             }
+            Step::NoteErasure { on, told_at } => {
+                let mut item = owned_by("erasure", on, op);
+                item.insert("told_at".to_owned(), s(told_at));
+                new().put(table, &keys::erasure(client, *on), item)
+            }
             Step::TakeReference { reference, contract_id } => {
                 let item = owned_by("reference", contract_id, op);
                 new().put(table, &keys::reference(client, reference), item)

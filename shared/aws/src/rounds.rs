@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::ids::{ClientId, ContractId, LearnerId, PoolId};
@@ -121,6 +122,15 @@ impl Rounds for Store {
         }
     }
 
+    async fn erasure_told(
+        &self,
+        client: &ClientId,
+        on: Date,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let item = self.get(&keys::erasure(client, on)).await?.unwrap_or_default();
+        Ok(text(&item, "told_at").and_then(|at| at.parse().ok()))
+    }
+
     async fn client_pools(
         &self,
         client: &ClientId,
@@ -165,7 +175,11 @@ impl Rounds for Store {
             if place.invitations {
                 recorded.holds.extend(hold(item)?);
             } else {
-                recorded.seats.extend(seats(item)?);
+                let leaves = text(&item, "delete_on").and_then(|date| date.parse().ok());
+                let found = seats(item)?;
+                let who = found.first().map(|seat| seat.learner_id).zip(leaves);
+                recorded.leaving.extend(who);
+                recorded.seats.extend(found);
             }
         }
         Ok(recorded)

@@ -150,6 +150,14 @@ pub enum Step {
         /// When the contract is looked at again; `None`: it has ended.
         again_at: Option<Timestamp>,
     },
+    /// Notes that those who look after a client are told of accounts that are erased on a day: it must
+    /// be new.
+    NoteErasure {
+        /// That day.
+        on: Date,
+        /// When they are told.
+        told_at: Timestamp,
+    },
     /// Adds modules to a contract.
     AddModules {
         /// Which.

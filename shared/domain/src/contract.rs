@@ -339,7 +339,7 @@ impl Contract {
     }
 
     /// The last day of access, where the contract says that it ends.
-    fn access_ends_on(&self) -> Option<Date> {
+    pub fn access_ends_on(&self) -> Option<Date> {
         let grace = jiff::Span::new().days(i64::from(self.policies.grace_days));
         match self.policies.on_end {
             OnEnd::StopNew => None,

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
@@ -25,6 +26,8 @@ const DOUBTS_MAX: usize = 1_000;
 pub struct Recorded {
     /// Seats, live and released.
     pub seats: Vec<RecordedSeat>,
+    /// Who has a deletion date.
+    pub leaving: Vec<(LearnerId, Date)>,
     /// Invitations that hold a seat, or did.
     pub holds: Vec<RecordedHold>,
     /// Where the next reading begins; `None` at the end.

@@ -32,6 +32,7 @@ use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wante
 use seatkeeper_domain::actions::open_contract::{
     AddSeatsError, OpenContractError, add_seats, open_contract,
 };
+use seatkeeper_domain::actions::prove_records::prove_records;
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
 use seatkeeper_domain::actions::release_batch::release_batch;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, end_seat, release_seat};
@@ -115,6 +116,7 @@ workflows! {
     EndSeat = "end-seat",
     Erase = "erase",
     Suspend = "suspend",
+    TellOfErasure = "tell-of-erasure",
     Transfer = "transfer",
     TransferWaiting = "transfer-waiting",
     Reschedule = "reschedule",
@@ -182,6 +184,7 @@ impl Workflow {
             | Self::Sweep
             | Self::TakeBackLot
             | Self::Warn
+            | Self::TellOfErasure
             | Self::EndSeat => Trigger::Event,
             _ => Trigger::Request,
         }
@@ -218,6 +221,7 @@ impl Workflow {
                 | Self::AddCodes
                 | Self::ReleaseCodes
                 | Self::Erase
+                | Self::TellOfErasure
         )
     }
 
@@ -321,6 +325,7 @@ impl Scene {
             }
             Workflow::ReleaseUsed
             | Workflow::Suspend
+            | Workflow::TellOfErasure
             | Workflow::Transfer
             | Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
@@ -535,12 +540,7 @@ impl Scene {
                 None
             }
             Workflow::Warn => {
-                let known = world.store.client(&world.client).await.expect("readable");
-                let mut client = known.expect("a client");
-                let to = |number| AlertRecipient { email: address(number), language: None };
-                client.alerts_to = vec![to(1), to(2)];
-                let (store, clock, op) = (&world.store, &world.clock, world.op());
-                replace_client(store, clock, Actor::System, op, &client).await.expect("named");
+                self.look_after().await;
                 // The contract ends on 2028-12-31.
                 world.clock.set("2028-11-20T12:00:00Z".parse().expect("an instant"));
                 world.cloud.stream_records();
@@ -550,12 +550,32 @@ impl Scene {
                 world.clock.set("2026-12-02T08:00:00Z".parse().expect("an instant"));
                 None
             }
+            Workflow::TellOfErasure => {
+                self.look_after().await;
+                let delete_on = Amend::Set(date(2026, 12, 1));
+                let change = ProfileChange { delete_on, ..ProfileChange::default() };
+                self.change(world.op(), change, None).await.expect("changed");
+                mailroom::run_sweep(world, 499).await;
+                world.clock.set("2026-11-30T08:00:00Z".parse().expect("an instant"));
+                None
+            }
             Workflow::RunUndo => {
                 self.stage.undo(self.import.expect("an import")).await.expect("undoing");
                 None
             }
             _ => None,
         }
+    }
+
+    /// Two people look after the client.
+    async fn look_after(&self) {
+        let world = self.world();
+        let known = world.store.client(&world.client).await.expect("readable");
+        let mut client = known.expect("a client");
+        let to = |number| AlertRecipient { email: address(number), language: None };
+        client.alerts_to = vec![to(1), to(2)];
+        let (store, clock, op) = (&world.store, &world.clock, world.op());
+        replace_client(store, clock, Actor::System, op, &client).await.expect("named");
     }
 
     /// Somebody does it and goes missing after their `nth` transaction.
@@ -607,6 +627,7 @@ impl Scene {
             }
             Workflow::EndSeat => self.end_seat().await,
             Workflow::Erase => self.erase().await,
+            Workflow::TellOfErasure => self.prove().await,
             Workflow::Suspend => {
                 let kept_out = ProfileChange { suspended: Some(true), ..ProfileChange::default() };
                 self.change(op, kept_out, None).await
@@ -1048,6 +1069,18 @@ impl Scene {
         erased
             .map(|erased| format!("out of {} pools", erased.pools.len()))
             .map_err(|error| failure(matches!(error, EraseLearnerError::Store(_)), error))
+    }
+
+    /// A daily round.
+    async fn prove(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let ids = SeededIds::new(800 + self.turn(), &world.clock);
+        let until = world.clock.now() + SignedDuration::from_mins(4);
+        let proven = prove_records(&world.store, &world.clock, &ids, &world.keys, until).await;
+        match proven.troubles.first() {
+            None => Ok("proven".to_owned()),
+            Some((_, error)) => Err(failure(true, error)),
+        }
     }
 
     async fn end_seat(&self) -> Result<String, Failure> {

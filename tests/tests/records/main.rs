@@ -2,6 +2,7 @@
 //! what was forgotten is given back.
 
 mod ended;
+mod leaving;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
 mod scene;

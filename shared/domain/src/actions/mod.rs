@@ -13,6 +13,7 @@ pub mod change_learner;
 pub mod close_invitation;
 pub mod commit_import;
 pub mod create_learner;
+mod deletion_day;
 pub mod download_codes;
 pub mod erase_learner;
 pub mod ground;

@@ -18,6 +18,7 @@ use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::change::{Block, BlockKey, Change, Refused, Step, StoreError, shown_stock};
 use seatkeeper_domain::client::{Client, Group};
@@ -117,6 +118,8 @@ struct Tenant {
     learners: BTreeMap<LearnerId, Learner>,
     /// What is left of people who were erased.
     erased: BTreeMap<LearnerId, Marked<Gone>>,
+    /// Of which days those who look after the client are told.
+    erasures: BTreeMap<Date, Marked<Timestamp>>,
     /// By place.
     invitations: BTreeMap<InvitationId, Invitation>,
     /// Where invitations stand whose address was changed.

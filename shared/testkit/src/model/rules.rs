@@ -32,6 +32,7 @@ fn target(place: usize, step: &Step) -> String {
         Step::AddModules { contract_id, .. } | Step::NoteWarned { contract_id, .. } => {
             format!("contract {contract_id}")
         }
+        Step::NoteErasure { on, .. } => format!("erasure {on}"),
         Step::TakeReference { reference, .. } => format!("reference {reference}"),
         Step::AddSublicense(record) => format!("sublicense {}", record.sublicense_id),
         Step::AddGroup(group) => format!("group {}", group.group_id),
@@ -102,6 +103,7 @@ impl Model {
             Step::AddClient(_) => !self.clients.contains_key(&change.client_id),
             Step::ReplaceClient(_) => self.clients.contains_key(&change.client_id),
             Step::AddContract(record) => !of.contracts.contains_key(&record.contract_id),
+            Step::NoteErasure { on, .. } => !of.erasures.contains_key(on),
             Step::TakeReference { reference, .. } => !of.references.contains_key(reference),
             Step::AddModules { contract_id, .. } => of.contracts.contains_key(contract_id),
             Step::NoteWarned { contract_id, seen, .. } => {
@@ -310,6 +312,7 @@ impl Model {
             Step::AddModules { contract_id, .. } | Step::NoteWarned { contract_id, .. } => {
                 of.contracts.get(contract_id)?.op
             }
+            Step::NoteErasure { on, .. } => of.erasures.get(on)?.op,
             Step::TakeReference { reference, .. } => of.references.get(reference)?.op,
             Step::AddSublicense(record) => of.sublicenses.get(&record.sublicense_id)?.op,
             Step::AddGroup(group) => of.groups.get(&group.group_id)?.op,
@@ -406,6 +409,9 @@ impl Tenant {
             Step::AddContract(record) => {
                 let contract = Marked::by(change, (**record).clone());
                 self.contracts.insert(record.contract_id, contract);
+            }
+            Step::NoteErasure { on, told_at } => {
+                self.erasures.insert(*on, Marked::by(change, *told_at));
             }
             Step::TakeReference { reference, contract_id } => {
                 self.references.insert(reference.clone(), Marked::by(change, *contract_id));
