@@ -8,6 +8,7 @@ mod flows;
 mod learners;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
+mod picking;
 mod refusals;
 mod repeats;
 mod seats;
