@@ -15,6 +15,7 @@ mod passwords;
 mod sign_in;
 mod sublicenses;
 mod tickets;
+mod utilization;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -43,6 +44,7 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/learners/{learner}/seats/{pool}/release", post(learners::release))
         .route("/import-template", get(import_template::download))
         .route("/openings", get(openings::list))
+        .route("/utilization", get(utilization::tell))
         .route("/audit", get(audit::list));
     Router::new()
         .route("/v1/clients", post(clients::add))

@@ -17,6 +17,7 @@ mod suspending;
 
 mod templates;
 mod tenants;
+mod utilization;
 
 use seatkeeper_tests::http::{House, Person};
 use serde_json::{Value, json};

@@ -51,7 +51,7 @@ const fn call(
 }
 
 /// All of them, in an order in which one after the other can be called.
-const ROUTES: [Route; 61] = [
+const ROUTES: [Route; 62] = [
     get("", READS, 200),
     call("PATCH", "", r#"{"name": "Globex {n}"}"#, VENDOR, 200),
     get("/contracts", READS, 200),
@@ -162,6 +162,7 @@ const ROUTES: [Route; 61] = [
     call("POST", "/webhooks", "{}", ADMINISTRATION, 501),
     call("DELETE", "/webhooks", "{}", ADMINISTRATION, 501),
     get("/webhooks/{n}", ADMINISTRATION, 501),
+    get("/utilization?pool={contract}", READS, 200),
     // A cursor of another client leads through the own list.
     get("/learners?limit=1&cursor={cursor}", GROUP_READS, 200),
     get("/contracts?limit=1&cursor={contract}", READS, 200),

@@ -49,6 +49,7 @@ pub mod sweep;
 pub mod tickets;
 pub mod transfer_seat;
 pub mod undo_import;
+pub mod utilization;
 pub mod warn_client;
 
 use crate::change::{Change, Refused, Step, StoreError};
