@@ -334,15 +334,10 @@ impl Scene {
             Workflow::Erase => scene.begin_to_erase().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
-                let sublicense = scene.lyon();
-                let (store, client, op) = (&world.store, &world.client, world.op());
-                let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5);
-                made.await.expect("free seats");
-                scene.sublicense = Some(sublicense);
+                scene.sublicense = Some(scene.open_lyon().await);
             }
             Workflow::Import => {
-                let start = |number| if number % 3 == 1 { "01/03/2027" } else { "" };
-                let list = people(6, start) + "nobody;;\nperson.2@example.fr;;\n";
+                let list = six_people() + "nobody;;\nperson.2@example.fr;;\n";
                 let object = scene.stage.put("a.csv", list);
                 scene.import = Some(scene.stage.import_id(&object));
                 scene.object = Some(object);
@@ -441,11 +436,9 @@ impl Scene {
         self.invite(self.world().op(), 1..3).await.expect("free seats");
         mailroom::drain(self.world()).await;
         self.accept(self.world().op()).await.expect("a seat");
-        let sublicense = self.lyon();
+        let sublicense = self.open_lyon().await;
         let world = self.world();
-        let (store, client, op) = (&world.store, &world.client, world.op());
-        let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5).await;
-        made.expect("free seats");
+        let (store, client) = (&world.store, &world.client);
         let command = CreateLearner {
             client_id: client.clone(),
             contract_id: world.contract.contract_id,
@@ -487,6 +480,15 @@ impl Scene {
             name: "Lyon".to_owned(),
             created_at: world.clock.now(),
         }
+    }
+
+    /// A sublicense of five seats.
+    async fn open_lyon(&self) -> Sublicense {
+        let (world, sublicense) = (self.world(), self.lyon());
+        let (store, client, op) = (&world.store, &world.client, world.op());
+        let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5).await;
+        made.expect("free seats");
+        sublicense
     }
 
     /// What is owed when an event comes, and the event.

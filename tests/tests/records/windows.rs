@@ -74,8 +74,8 @@ async fn signs_in(world: &World, number: usize) -> SignIn {
     sign_in(store, clock, keys, &world.client, typed, "203.0.113.24").await.expect("an answer")
 }
 
-fn after(last: Date) -> Option<Timestamp> {
-    Some(end_of(last, &paris()))
+fn after(last: Date) -> Timestamp {
+    end_of(last, &paris())
 }
 
 fn noon(day: Date) -> Timestamp {
@@ -88,7 +88,10 @@ async fn access_outlasts_the_contract_by_its_grace_and_then_ends_where_that_was_
     let world = world(terms).await;
     create(&world, 1, TermRequest::default()).await.expect("a seat");
     let own = TermRequest { end_on: Some(date(2028, 6, 30)), ..TermRequest::default() };
-    assert_eq!(create(&world, 2, own).await.expect("a seat").ends_at, after(date(2028, 6, 30)));
+    assert_eq!(
+        create(&world, 2, own).await.expect("a seat").ends_at,
+        Some(after(date(2028, 6, 30)))
+    );
     world.clock.set(noon(date(2029, 1, 14)));
     let refused = create(&world, 3, TermRequest::default()).await;
     assert!(matches!(refused, Err(CreateLearnerError::Ground(_))), "no new seats: {refused:?}");
@@ -125,13 +128,13 @@ async fn a_duration_begins_when_the_seat_opens_or_with_the_contract() {
     let later = TermRequest { start_on: Some(date(2027, 3, 1)), ..TermRequest::default() };
     let activation = world(lasts(ClockStart::Activation)).await;
     let given = create(&activation, 1, TermRequest::default()).await.expect("a seat");
-    assert_eq!(given.ends_at, after(date(2027, 12, 27)));
+    assert_eq!(given.ends_at, Some(after(date(2027, 12, 27))));
     let given = create(&activation, 2, later).await.expect("a seat");
-    assert_eq!(given.ends_at, after(date(2028, 4, 3)));
+    assert_eq!(given.ends_at, Some(after(date(2028, 4, 3))));
 
     let fixed = world(lasts(ClockStart::Fixed)).await;
     let given = create(&fixed, 1, TermRequest::default()).await.expect("a seat");
-    assert_eq!(given.ends_at, after(date(2027, 2, 4)));
+    assert_eq!(given.ends_at, Some(after(date(2027, 2, 4))));
     let over = create(&fixed, 2, later).await;
     assert!(matches!(over, Err(CreateLearnerError::Term(_))), "it is over by then: {over:?}");
 }
@@ -162,7 +165,7 @@ fn from_first_login() -> Policies {
 #[tokio::test(start_paused = true)]
 async fn a_duration_from_the_first_login_begins_when_its_learner_comes_in_and_once() {
     let world = world(from_first_login()).await;
-    let whole = after(date(2028, 12, 31));
+    let whole = Some(after(date(2028, 12, 31)));
     assert_eq!(create(&world, 1, TermRequest::default()).await.expect("a seat").ends_at, whole);
     let own = TermRequest { duration_days: Some(10), ..TermRequest::default() };
     let own = create(&world, 2, own).await.expect("a seat").ends_at;
@@ -172,18 +175,18 @@ async fn a_duration_from_the_first_login_begins_when_its_learner_comes_in_and_on
     for number in 1..=3 {
         comes_in(&world, number).await;
     }
-    assert_eq!(seat(&world, 1).await.ends_at, after(date(2027, 2, 8)));
+    assert_eq!(seat(&world, 1).await.ends_at, Some(after(date(2027, 2, 8))));
     assert_eq!(seat(&world, 2).await.ends_at, own, "a duration of its own began with the seat");
     assert_eq!(seat(&world, 3).await.ends_at, whole, "it is not open yet");
     world.clock.set(noon(date(2027, 1, 20)));
     comes_in(&world, 1).await;
-    assert_eq!(seat(&world, 1).await.ends_at, after(date(2027, 2, 8)), "it runs already");
+    assert_eq!(seat(&world, 1).await.ends_at, Some(after(date(2027, 2, 8))), "it runs already");
     let told = items(&world, "audit").into_iter().filter(|one| one["action"] == "clock_started");
     assert_eq!(told.count(), 1);
     world.clock.set(noon(date(2027, 3, 2)));
     run_sweep(&world, 1).await;
     comes_in(&world, 3).await;
-    assert_eq!(seat(&world, 3).await.ends_at, after(date(2027, 3, 31)));
+    assert_eq!(seat(&world, 3).await.ends_at, Some(after(date(2027, 3, 31))));
     assert!(matches!(signs_in(&world, 1).await, SignIn::Over));
     world.assert_seats_are_conserved().await;
 }
@@ -199,7 +202,7 @@ async fn who_comes_in_twice_at_once_around_midnight_starts_the_clock_once() {
         comes_in(&other, 1).await;
     });
     comes_in(&world, 1).await;
-    assert_eq!(seat(&world, 1).await.ends_at, after(date(2026, 12, 23)), "from the 24th on");
+    assert_eq!(seat(&world, 1).await.ends_at, Some(after(date(2026, 12, 23))), "from the 24th on");
     let told = items(&world, "audit").into_iter().filter(|one| one["action"] == "clock_started");
     assert_eq!(told.count(), 1);
 }
@@ -209,8 +212,8 @@ async fn a_last_day_set_and_taken_away_leaves_what_the_contract_says() {
     let world = world(from_first_login()).await;
     create(&world, 1, TermRequest::default()).await.expect("a seat");
     for (end_on, ends_at) in [
-        (Amend::Set(date(2027, 5, 1)), after(date(2027, 5, 1))),
-        (Amend::Clear, after(date(2028, 12, 31))),
+        (Amend::Set(date(2027, 5, 1)), Some(after(date(2027, 5, 1)))),
+        (Amend::Clear, Some(after(date(2028, 12, 31)))),
     ] {
         let command = ChangeLearner {
             client_id: world.client.clone(),

@@ -129,15 +129,15 @@ pub async fn utilization(
     let mut readings = READINGS;
     let mut days = Vec::new();
     for (pool, contract) in pools {
-        let moves = moves_of(ports, client, zone, (*pool, until), &mut readings).await?;
-        let Some(first) = moves.keys().next().copied() else { continue };
+        let by_day = moves_of(ports, client, zone, (*pool, until), &mut readings).await?;
+        let Some(first) = by_day.keys().next().copied() else { continue };
         let mut sum = Delta::default();
-        for delta in moves.range(..since).flat_map(|(_, moved)| moved.values()) {
+        for delta in by_day.range(..since).flat_map(|(_, moved)| moved.values()) {
             sum = sum.and(*delta);
         }
         let mut day = first.max(since);
         while day <= until {
-            let moved = moves.get(&day).cloned().unwrap_or_default();
+            let moved = by_day.get(&day).cloned().unwrap_or_default();
             sum = moved.values().fold(sum, |sum, delta| sum.and(*delta));
             let below = || StoreError::Broken("a trail below zero".to_owned());
             let stock = sum.applied_to(Stock::default()).ok_or_else(below)?;
@@ -159,23 +159,23 @@ async fn moves_of(
     readings: &mut u32,
 ) -> Result<BTreeMap<Date, BTreeMap<Origin, Delta>>, UtilizationError> {
     let end = end_of(until, zone);
-    let mut moves: BTreeMap<Date, BTreeMap<Origin, Delta>> = BTreeMap::new();
+    let mut by_day: BTreeMap<Date, BTreeMap<Origin, Delta>> = BTreeMap::new();
     let mut page = PageRequest { limit: READ, cursor: None };
     loop {
         *readings = readings.checked_sub(1).ok_or(UtilizationError::TooLong)?;
         let found = ports.trail(client, pool, None, &page).await?;
         for record in found.items {
             if record.at >= end {
-                return Ok(moves);
+                return Ok(by_day);
             }
-            let day = moves.entry(local_date(record.at, zone)).or_default();
+            let day = by_day.entry(local_date(record.at, zone)).or_default();
             if !record.delta.is_nothing() {
                 let moved = day.entry(Origin::of(&record)).or_default();
                 *moved = moved.and(record.delta);
             }
         }
         match found.next {
-            None => return Ok(moves),
+            None => return Ok(by_day),
             next => page.cursor = next,
         }
     }

@@ -549,7 +549,7 @@ impl Tenant {
             Step::EraseLearner { learner_id, serial, seats, .. } => {
                 if let Some(known) = self.learners.remove(learner_id) {
                     let gone = Marked::by(change, Gone::default());
-                    let gone = &mut self.erased.entry(*learner_id).or_insert(gone);
+                    let gone = self.erased.entry(*learner_id).or_insert(gone);
                     gone.op = Some(op);
                     gone.value.given = known.given;
                     gone.value.password_serial = *serial;
