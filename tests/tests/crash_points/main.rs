@@ -317,6 +317,7 @@ tests! {
     a_person_is_erased_once: Erase,
     somebody_is_suspended_once: Suspend,
     those_who_look_after_a_client_are_told_of_an_erasure_once: TellOfErasure,
+    a_clock_starts_once: ComeIn,
     a_seat_is_handed_over_once: Transfer,
     a_seat_that_waits_is_handed_over_once: TransferWaiting,
     a_seat_is_given_another_day_once: Reschedule,

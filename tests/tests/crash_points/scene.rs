@@ -44,13 +44,14 @@ use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::send_codes::{SendCodes, SendCodesError, send_codes};
 use seatkeeper_domain::actions::steer_batch::{SteerBatch, SteerBatchError, Target, steer_batch};
 use seatkeeper_domain::actions::stop_reminders::stop_reminders;
+use seatkeeper_domain::actions::tickets::issue_ticket;
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, TransferSeatError, transfer_seat};
 use seatkeeper_domain::actions::undo_import::undo_import;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::client::AlertRecipient;
-use seatkeeper_domain::contract::{Contract, Sublicense};
+use seatkeeper_domain::contract::{ClockStart, Contract, Policies, Sublicense};
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ContractId, ImportId, InvitationId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
@@ -117,6 +118,7 @@ workflows! {
     Erase = "erase",
     Suspend = "suspend",
     TellOfErasure = "tell-of-erasure",
+    ComeIn = "come-in",
     Transfer = "transfer",
     TransferWaiting = "transfer-waiting",
     Reschedule = "reschedule",
@@ -185,6 +187,7 @@ impl Workflow {
             | Self::TakeBackLot
             | Self::Warn
             | Self::TellOfErasure
+            | Self::ComeIn
             | Self::EndSeat => Trigger::Event,
             _ => Trigger::Request,
         }
@@ -332,6 +335,7 @@ impl Scene {
             }
             Workflow::EndSeat => scene.begin_to_end().await,
             Workflow::Erase => scene.begin_to_erase().await,
+            Workflow::ComeIn => scene.begin_to_come_in().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
                 scene.sublicense = Some(scene.open_lyon().await);
@@ -454,6 +458,48 @@ impl Scene {
         let caller = world.administrator();
         let made = create_learner(store, clock, ids, keys, &caller, world.op(), &command).await;
         made.expect("a free seat");
+    }
+
+    /// Somebody with a seat whose duration begins when they come in.
+    async fn begin_to_come_in(&self) {
+        let world = self.world();
+        let policies = Policies {
+            seat_duration_days: Some(30),
+            clock_start: ClockStart::FirstLogin,
+            ..Policies::default()
+        };
+        let contract = Contract {
+            contract_id: ContractId::from_uuid(world.ids.uuid()),
+            reference: "2026-030".to_owned(),
+            policies,
+            ..world.contract.clone()
+        };
+        let opened = open_contract(&world.store, Actor::System, world.op(), &contract, 3).await;
+        opened.expect("a contract");
+        let command = CreateLearner {
+            client_id: world.client.clone(),
+            contract_id: contract.contract_id,
+            sublicense_id: None,
+            email: address(1),
+            profile: Profile::default(),
+            password: PasswordChoice::Link,
+            term: TermRequest::default(),
+            notify: false,
+            copy_to: None,
+        };
+        let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+        let caller = world.administrator();
+        let made = create_learner(store, clock, ids, keys, &caller, world.op(), &command).await;
+        made.expect("a free seat");
+    }
+
+    async fn come_in(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let learner = world.keys.learner_id(&world.client, &address(1));
+        let ids = SeededIds::new(600 + self.turn(), &world.clock);
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let ticket = issue_ticket(store, clock, &ids, keys, &world.client, learner).await;
+        ticket.map(|_| "a ticket".to_owned()).map_err(|error| failure(true, error))
     }
 
     /// Gives a seat whose last day comes.
@@ -630,6 +676,7 @@ impl Scene {
             Workflow::EndSeat => self.end_seat().await,
             Workflow::Erase => self.erase().await,
             Workflow::TellOfErasure => self.prove().await,
+            Workflow::ComeIn => self.come_in().await,
             Workflow::Suspend => {
                 let kept_out = ProfileChange { suspended: Some(true), ..ProfileChange::default() };
                 self.change(op, kept_out, None).await
