@@ -22,6 +22,7 @@ use seatkeeper_domain::actions::close_invitation::{
 use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
 };
+use seatkeeper_domain::actions::erase_learner::{EraseLearnerError, erase_learner};
 use seatkeeper_domain::actions::invite::{Invite, InviteError, Verdict as InviteVerdict, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wanted, issue_codes};
 use seatkeeper_domain::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
@@ -32,6 +33,7 @@ use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resen
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::sign_in::set_password;
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, TransferSeatError, transfer_seat};
+use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::{Branding, Client, ClientStatus, HttpsUrl, Zone};
 use seatkeeper_domain::code::Code;
@@ -563,8 +565,42 @@ impl Who {
         let (learner, pool) = (self.setting.learner(number), self.setting.pool());
         let caller = Actor::Caller("admin-1".to_owned());
         match release_seat(ports, &self.clock, &self.ids, caller, op, whose, learner, pool).await {
-            Ok(_) => outcome(op, Verdict::Done, "released"),
+            Ok(_) | Err(ReleaseSeatError::Erased) => outcome(op, Verdict::Done, "released"),
             Err(ReleaseSeatError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    /// Nothing is left of somebody.
+    pub async fn erase(&self, ports: &impl Everything, number: u32) -> Outcome {
+        let op = self.op();
+        let (client, keys) = (&self.setting.client, &self.setting.keys);
+        let (clock, ids, learner) = (&self.clock, &self.ids, self.setting.learner(number));
+        let actor = Actor::Caller("admin-1".to_owned());
+        match erase_learner(ports, clock, ids, keys, actor, op, client, learner).await {
+            // Another one may have done the last of it.
+            Ok(_) => Outcome { op: None, ..outcome(op, Verdict::Done, "erased") },
+            Err(EraseLearnerError::Store(error)) => outcome(op, Verdict::Failed, error),
+            Err(refused) => outcome(op, Verdict::Refused, refused),
+        }
+    }
+
+    /// Somebody is called otherwise.
+    pub async fn rename(&self, ports: &impl Everything, number: u32) -> Outcome {
+        let op = self.op();
+        let name = Amend::Set("Marie".to_owned());
+        let command = ChangeLearner {
+            client_id: self.setting.client.clone(),
+            learner_id: self.setting.learner(number),
+            profile: ProfileChange { first_name: name, ..ProfileChange::default() },
+            start_on: None,
+            pool: None,
+            notify: false,
+        };
+        let caller = self.setting.caller();
+        match change_learner(ports, &self.clock, &self.ids, &caller, op, &command).await {
+            Ok(_) => Outcome { op: None, ..outcome(op, Verdict::Done, "renamed") },
+            Err(ChangeLearnerError::Store(error)) => outcome(op, Verdict::Failed, error),
             Err(refused) => outcome(op, Verdict::Refused, refused),
         }
     }

@@ -29,6 +29,18 @@ const OUTCOMES: [(&str, &str); 7] = [
     ("fF", "failed"),
 ];
 
+/// What an account says of a person.
+const PERSONAL: [&str; 8] = [
+    "email",
+    "first_name",
+    "last_name",
+    "labels",
+    "external_id",
+    "additional_info",
+    "credential",
+    "entered_at",
+];
+
 /// A world as it is seen from the outside.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -359,6 +371,10 @@ impl Seen {
     fn silence(&self) -> Result<(), Broken> {
         for item in &self.items {
             let key = name(item);
+            if item["kind"] == "erased" {
+                let left = PERSONAL.iter().find(|name| !item[**name].is_null());
+                demand("I12", left.is_none(), || format!("{left:?} of somebody erased: {key}"))?;
+            }
             demand("I12", !key.contains('@'), || "an address in a key".to_owned())?;
             if item["kind"] == "idempotency" {
                 let address = item.to_string().contains('@');

@@ -42,7 +42,7 @@ use serde_json::{Value, json};
 mod mailroom;
 
 /// What the answering functions are expected to say.
-const ANSWERED: [(&str, u16); 36] = [
+const ANSWERED: [(&str, u16); 39] = [
     ("create/later", 201),
     ("create/single_sign_on", 201),
     ("create/today", 201),
@@ -61,6 +61,7 @@ const ANSWERED: [(&str, u16); 36] = [
     ("manage/add_sublicense", 201),
     ("manage/cancel_import", 409),
     ("manage/commit_import", 409),
+    ("manage/erase_learner", 200),
     ("manage/exchange_ticket", 200),
     ("manage/foreign_client", 404),
     ("manage/import_report", 303),
@@ -74,15 +75,17 @@ const ANSWERED: [(&str, u16); 36] = [
     ("manage/set_password_form", 303),
     ("manage/show_password_page", 200),
     ("manage/sign_in", 200),
+    ("manage/suspend_learner", 200),
     ("manage/transfer", 200),
     ("manage/undo_import", 202),
+    ("manage/utilization", 200),
     ("redeem/form", 303),
     ("redeem/landing", 200),
     ("redeem/program", 200),
 ];
 
 /// Those that only look.
-const LOOKING: [&str; 10] = [
+const LOOKING: [&str; 11] = [
     "invite/remind",
     "invite/show",
     "manage/cancel_import",
@@ -92,6 +95,7 @@ const LOOKING: [&str; 10] = [
     "manage/list_learners",
     "manage/malformed_body",
     "manage/show_password_page",
+    "manage/utilization",
     "redeem/landing",
 ];
 

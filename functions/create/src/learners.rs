@@ -5,9 +5,10 @@ use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreatedLearner, PasswordChoice, create_learner,
 };
+use seatkeeper_domain::actions::pick_contract::{PickContract, pick_contract};
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::idempotency::Op;
-use seatkeeper_domain::ids::ClientId;
+use seatkeeper_domain::ids::{ClientId, ContractId};
 use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::link::Link;
 use seatkeeper_domain::ports::{Clock as _, IdSource as _};
@@ -30,12 +31,13 @@ pub(crate) async fn create(
     payload: Payload,
 ) -> Result<Answer, Problem> {
     let client = signed_in.admitted(&client, ADMINISTRATION)?;
-    let wanted = read(&app, &signed_in, client, &payload)?;
-    let (app, signed_in, wanted) = (&app, &signed_in, &wanted);
+    let (pick, wanted) = read(&app, &signed_in, client, &payload)?;
+    let (app, signed_in, pick, wanted) = (&app, &signed_in, &pick, &wanted);
     let work = |op: Op| async move {
-        let (keys, caller) = (&app.edge.keys, signed_in.caller());
-        let made =
-            create_learner(&app.store, &app.clock, &app.ids, keys, caller, op, wanted).await?;
+        let (store, clock, keys) = (&app.store, &app.clock, &app.edge.keys);
+        let wanted = &wanted(pick_contract(store, clock, keys, &op, pick).await?);
+        let caller = signed_in.caller();
+        let made = create_learner(store, clock, &app.ids, keys, caller, op, wanted).await?;
         Ok(answer(app, wanted, &made))
     };
     app.once().answer(&signed_in.caller().subject, &request, &payload, work).await
@@ -85,9 +87,9 @@ fn read(
     signed_in: &SignedIn,
     client_id: ClientId,
     payload: &Payload,
-) -> Result<CreateLearner, Problem> {
+) -> Result<(PickContract, impl Fn(ContractId) -> CreateLearner), Problem> {
     let mut fields = Fields::of(payload)?;
-    let (contract_id, sublicense_id) = person::pool(&mut fields);
+    let (named, sublicense_id) = person::pool_or_any(&mut fields);
     let email = fields.required("email", person::email);
     let profile = person::profile(&mut fields, &app.edge.languages);
     let password = password(&mut fields, app);
@@ -104,19 +106,28 @@ fn read(
     let notify = fields.optional("notify", flag()).unwrap_or(true);
     let copy = fields.optional("copy_to_me", flag()).unwrap_or(false);
     let copy_to = person::copy_to(&mut fields, signed_in.caller(), copy);
-    fields.finish(|| {
-        Some(CreateLearner {
-            client_id,
-            contract_id: contract_id?,
-            sublicense_id,
-            email: email?,
-            profile,
-            password,
-            term,
-            notify,
-            copy_to,
-        })
-    })
+    let email = fields.finish(|| email)?;
+    let pick = PickContract {
+        client_id,
+        named,
+        sublicense_id,
+        addresses: vec![email.clone()],
+        start_on: term.start_on,
+        end_on: term.end_on,
+    };
+    let client_id = pick.client_id.clone();
+    let wanted = move |contract_id| CreateLearner {
+        client_id: client_id.clone(),
+        contract_id,
+        sublicense_id,
+        email: email.clone(),
+        profile: profile.clone(),
+        password: password.clone(),
+        term,
+        notify,
+        copy_to: copy_to.clone(),
+    };
+    Ok((pick, wanted))
 }
 
 /// `password`, or `generate_password`, or neither: then the learner sets it by a link.
@@ -137,7 +148,7 @@ fn password(fields: &mut Fields, app: &App<Store>) -> PasswordChoice {
 
 fn answer(app: &App<Store>, wanted: &CreateLearner, made: &CreatedLearner) -> Answer {
     let now = app.clock.now();
-    let seat = made.learner.seats.get(&made.pool).map(|seat| views::seat(made.pool, seat, now));
+    let seat = views::seat(&made.learner, made.pool, now);
     let mut body = json!({
         "learner": views::learner(&made.learner, now),
         "seat": seat,

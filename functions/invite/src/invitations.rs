@@ -8,12 +8,13 @@ use seatkeeper_domain::actions::change_address::change_address;
 use seatkeeper_domain::actions::close_invitation::cancel_invitation;
 use seatkeeper_domain::actions::invitations::InvitationNow;
 use seatkeeper_domain::actions::invite::{
-    ADDRESSES_MAX, Invite, Invited, Verdict, invite as invite_all,
+    ADDRESSES_MAX, Invite, Invited, Verdict, invite as invite_all, unique_addresses,
 };
+use seatkeeper_domain::actions::pick_contract::{PickContract, pick_contract};
 use seatkeeper_domain::actions::remind_invitations::remind_invitations;
 use seatkeeper_domain::actions::resend_invitation::resend_invitation;
 use seatkeeper_domain::idempotency::Op;
-use seatkeeper_domain::ids::{ClientId, InvitationId};
+use seatkeeper_domain::ids::{ClientId, ContractId, InvitationId};
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::link::Link;
 use seatkeeper_domain::ports::{Clock as _, IdSource as _};
@@ -36,9 +37,11 @@ pub(crate) async fn invite(
 ) -> Result<Answer, Problem> {
     let client = signed_in.admitted(&client, INVITATIONS)?;
     let (app, caller) = (app.as_ref(), signed_in.caller());
-    let wanted = &read(app, &signed_in, client, &payload)?;
+    let (pick, wanted) = read(app, &signed_in, client, &payload)?;
+    let (pick, wanted) = (&pick, &wanted);
     let work = |op: Op| async move {
         let (store, clock, keys) = (&app.store, &app.clock, &app.edge.keys);
+        let wanted = &wanted(pick_contract(store, clock, keys, &op, pick).await?);
         let invited = invite_all(store, clock, keys, caller, op, wanted).await?;
         Ok(answer(app, wanted, &invited))
     };
@@ -137,9 +140,9 @@ fn read(
     signed_in: &SignedIn,
     client_id: ClientId,
     payload: &Payload,
-) -> Result<Invite, Problem> {
+) -> Result<(PickContract, impl Fn(ContractId) -> Invite), Problem> {
     let mut fields = Fields::of(payload)?;
-    let (contract_id, sublicense_id) = person::pool(&mut fields);
+    let (named, sublicense_id) = person::pool_or_any(&mut fields);
     let addresses = fields.required("emails", person::addresses(ADDRESSES_MAX));
     let grant = Grant {
         roles: person::roles(&mut fields),
@@ -161,18 +164,28 @@ fn read(
             "A call on a short pool serves its addresses in order. Compare with the stock first.";
         fields.refuse("partial", "not-offered", detail);
     }
-    fields.finish(|| {
-        Some(Invite {
-            client_id,
-            contract_id: contract_id?,
-            sublicense_id,
-            addresses: addresses?,
-            grant,
-            message: message.filter(|message| !message.is_empty()),
-            notify,
-            copy_to,
-        })
-    })
+    let addresses = fields.finish(|| addresses)?;
+    let message = message.filter(|message| !message.is_empty());
+    let pick = PickContract {
+        client_id,
+        named,
+        sublicense_id,
+        addresses: unique_addresses(&addresses),
+        start_on: grant.start_on,
+        end_on: grant.end_on,
+    };
+    let client_id = pick.client_id.clone();
+    let wanted = move |contract_id| Invite {
+        client_id: client_id.clone(),
+        contract_id,
+        sublicense_id,
+        addresses: addresses.clone(),
+        grant: grant.clone(),
+        message: message.clone(),
+        notify,
+        copy_to: copy_to.clone(),
+    };
+    Ok((pick, wanted))
 }
 
 fn answer(app: &App<Store>, wanted: &Invite, invited: &Invited) -> Answer {

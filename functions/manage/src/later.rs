@@ -1,7 +1,7 @@
 //! Calls of the API that this version does not serve yet: 501, never a wrong answer.
 
 use axum::Router;
-use axum::routing::{MethodRouter, delete, get};
+use axum::routing::{MethodRouter, get};
 use seatkeeper_aws::Store;
 use seatkeeper_http::caller::ADMINISTRATION;
 use seatkeeper_http::request::Path;
@@ -9,10 +9,7 @@ use seatkeeper_http::{Answer, Problem, ProblemCode, Shared, SignedIn};
 use std::collections::BTreeMap;
 
 pub(crate) fn routes() -> Router<Shared<Store>> {
-    let client = Router::new()
-        .route("/learners/{learner}", delete(of_client))
-        .route("/webhooks", every())
-        .route("/webhooks/{webhook}", every());
+    let client = Router::new().route("/webhooks", every()).route("/webhooks/{webhook}", every());
     Router::new().nest("/v1/clients/{client}", client)
 }
 

@@ -4,6 +4,8 @@ use axum::extract::State;
 use http::Uri;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
+use seatkeeper_domain::actions::erase_learner::{EraseLearnerError, erase_learner};
+use seatkeeper_domain::actions::erased_meanwhile;
 use seatkeeper_domain::actions::ground::contract_of;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, release_seat};
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
@@ -22,13 +24,16 @@ use serde_json::json;
 
 use crate::contracts;
 
-/// The values of `status`. Nobody is suspended yet, but the filter is known.
-const STATUSES: [(&str, Option<LearnerStatus>); 4] = [
-    ("pending", Some(LearnerStatus::Pending)),
-    ("active", Some(LearnerStatus::Active)),
-    ("suspended", None),
-    ("ended", Some(LearnerStatus::Ended)),
+/// The values of `status`.
+const STATUSES: [(&str, LearnerStatus); 4] = [
+    ("pending", LearnerStatus::Pending),
+    ("active", LearnerStatus::Active),
+    ("suspended", LearnerStatus::Suspended),
+    ("ended", LearnerStatus::Ended),
 ];
+
+/// What `status` of a change means: whether the learner is kept out.
+const STANDINGS: [(&str, bool); 2] = [("suspended", true), ("active", false)];
 
 pub(crate) async fn list(
     State(app): State<Shared<Store>>,
@@ -49,7 +54,7 @@ pub(crate) async fn list(
     let keep = |learner: &Learner| {
         let groups = &learner.profile.group_ids;
         group.is_none_or(|group| groups.contains(&group))
-            && status.is_none_or(|status| status == Some(learner.status(now)))
+            && status.is_none_or(|status| status == learner.status(now))
             && own.as_ref().is_none_or(|own| !own.is_disjoint(groups))
     };
     let page = match email {
@@ -118,12 +123,13 @@ pub(crate) async fn release(
         let learner = match released {
             Ok(learner) => learner,
             Err(ReleaseSeatError::NoSeat) => return Err(Problem::not_found()),
+            Err(ReleaseSeatError::Erased) => return Err(erased_meanwhile().into()),
             Err(ReleaseSeatError::Store(error)) => return Err(error.into()),
         };
         let now = app.clock.now();
         Ok(Answer::ok(&json!({
             "learner": views::learner(&learner, now),
-            "seat": learner.seats.get(&pool).map(|seat| views::seat(pool, seat, now)),
+            "seat": views::seat(&learner, pool, now),
             "stock": views::stock(contracts::stock(app, client, pool).await?),
         })))
     };
@@ -139,7 +145,8 @@ pub(crate) async fn change(
 ) -> Result<Answer, Problem> {
     let client_id = signed_in.admitted(&client, ADMINISTRATION)?;
     let mut fields = Fields::of(&payload)?;
-    let profile = person::profile_change(&mut fields, &app.edge.languages);
+    let mut profile = person::profile_change(&mut fields, &app.edge.languages);
+    profile.suspended = fields.optional("status", choice(&STANDINGS));
     let start_on = fields.optional("start_on", date());
     let pool = fields.optional("pool", parsed("unknown-pool", str::parse));
     let notify = fields.optional("notify", flag()).unwrap_or(true);
@@ -157,6 +164,31 @@ pub(crate) async fn change(
         body["stock"] = views::stock(contracts::stock(&app, &command.client_id, pool).await?);
     }
     Ok(Answer::ok(&body))
+}
+
+/// `DELETE …/learners/{learner}`: nothing is left that says who it was.
+pub(crate) async fn erase(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, learner)): Path<(String, String)>,
+) -> Result<Answer, Problem> {
+    let client = signed_in.admitted(&client, ADMINISTRATION)?;
+    let learner: LearnerId = learner.parse().map_err(|_| Problem::not_found())?;
+    let op = Op { id: app.ids.uuid(), guard: None };
+    let actor = Actor::Caller(signed_in.subject.clone());
+    let (store, clock, ids, keys) = (&app.store, &app.clock, &app.ids, &app.edge.keys);
+    let erased = match erase_learner(store, clock, ids, keys, actor, op, &client, learner).await {
+        Ok(erased) => erased,
+        Err(EraseLearnerError::Unknown) => return Err(Problem::not_found()),
+        Err(EraseLearnerError::Store(error)) => return Err(error.into()),
+    };
+    let mut stocks = Vec::new();
+    for pool in erased.pools {
+        let stock = views::stock(contracts::stock(&app, &client, pool).await?);
+        stocks.push(json!({"pool": pool, "stock": stock}));
+    }
+    let stock = stocks.first().map(|first| first["stock"].clone());
+    Ok(Answer::ok(&json!({"learner_id": learner, "stock": stock, "stocks": stocks})))
 }
 
 /// `POST …/learners/{learner}/transfer`: the seat goes to somebody else, in one step.
@@ -189,7 +221,7 @@ pub(crate) async fn transfer(
         let (now, pool) = (app.clock.now(), done.pool);
         Ok(Answer::ok(&json!({
             "learner": views::learner(&done.to, now),
-            "seat": done.to.seats.get(&pool).map(|seat| views::seat(pool, seat, now)),
+            "seat": views::seat(&done.to, pool, now),
             "from": views::learner(&done.from, now),
             "stock": views::stock(contracts::stock(app, &command.client_id, pool).await?),
         })))
@@ -218,7 +250,7 @@ pub(crate) async fn explain(
     let mut body = views::list(&page, views::audit_record);
     body["learner_id"] = json!(learner);
     body["pool"] = json!(pool);
-    body["seat"] = json!(seat.map(|seat| views::seat(pool, seat, app.clock.now())));
+    body["seat"] = json!(views::seat(&known, pool, app.clock.now()));
     Ok(Answer::ok(&body))
 }
 

@@ -15,6 +15,7 @@ mod passwords;
 mod sign_in;
 mod sublicenses;
 mod tickets;
+mod utilization;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -34,12 +35,16 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/invitations", get(invitations::list))
         .route("/invitations/{invitation}", get(invitations::show))
         .route("/learners", get(learners::list))
-        .route("/learners/{learner}", get(learners::show).patch(learners::change))
+        .route(
+            "/learners/{learner}",
+            get(learners::show).patch(learners::change).delete(learners::erase),
+        )
         .route("/learners/{learner}/transfer", post(learners::transfer))
         .route("/seats/{pool}/explain", get(learners::explain))
         .route("/learners/{learner}/seats/{pool}/release", post(learners::release))
         .route("/import-template", get(import_template::download))
         .route("/openings", get(openings::list))
+        .route("/utilization", get(utilization::tell))
         .route("/audit", get(audit::list));
     Router::new()
         .route("/v1/clients", post(clients::add))

@@ -50,6 +50,8 @@ pub(crate) async fn sign_in(
                 let body = json!({"launch_url": url, "must_change_password": true});
                 Ok(Answer::ok(&body))
             }
+            SignIn::Suspended => Err(suspended()),
+            SignIn::Over => Err(over()),
             SignIn::Refused => Err(refused()),
             SignIn::TooManyTries { wait } => Err(too_many(wait)),
         }
@@ -78,6 +80,17 @@ pub(crate) fn too_many(wait: SignedDuration) -> Problem {
     let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(1);
     let detail = "Too many tries with this address or from here. Wait, then try again.";
     Problem::new(ProblemCode::TooManyRequests, detail).retry_after(seconds)
+}
+
+/// An administrator keeps this learner out.
+pub(crate) fn suspended() -> Problem {
+    let detail = "This access is suspended. Your administrator can open it again.";
+    Problem::new(ProblemCode::Forbidden, detail)
+}
+
+fn over() -> Problem {
+    let detail = "Your access has ended. Your administrator can give you a new seat.";
+    Problem::new(ProblemCode::Forbidden, detail)
 }
 
 fn refused() -> Problem {

@@ -11,6 +11,8 @@ use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, Problem, Shared, SignedIn, views};
 use serde_json::json;
 
+use crate::sign_in::suspended;
+
 pub(crate) async fn exchange(
     State(app): State<Shared<Store>>,
     signed_in: SignedIn,
@@ -28,6 +30,9 @@ pub(crate) async fn exchange(
         let ticket = ticket.ok_or_else(Problem::not_found)?;
         let learner = app.store.learner(&ticket.client_id, ticket.learner_id).await?;
         let learner = learner.ok_or_else(Problem::not_found)?;
+        if learner.suspended_at.is_some() {
+            return Err(suspended());
+        }
         let groups = app.store.groups_by_id(&ticket.client_id, &learner.profile.group_ids).await?;
         let shown = views::learner(&learner, app.clock.now());
         Ok(Answer::ok(&json!({

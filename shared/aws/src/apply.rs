@@ -21,16 +21,15 @@ use seatkeeper_domain::outbox::MailIntent;
 use seatkeeper_domain::stock::Delta;
 
 use crate::bulk;
+use crate::erasing::{ERASED_BY, erased_invitation, erased_learner};
 use crate::expression::{Expression, Item, n, s};
 use crate::keys::{self, Key};
 use crate::records::{
-    CHANGED_AT, ENTERED_AT, counters, number, profile_sets, profile_texts, seat_attribute, seat_in,
-    text, to_item, to_value,
+    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, SUSPENDED_AT, counters, number, profile_sets,
+    profile_texts, seat_attribute, seat_in, text, to_item, to_value,
 };
 use crate::store::{Store, store_error};
 
-/// The operation that last changed an account.
-const CHANGED_BY: &str = "changed_by";
 /// Tries of one change: conflicts are not retried by the SDK.
 const TRIES: u32 = 8;
 /// First pause before a retry, in milliseconds; doubled each time.
@@ -148,6 +147,11 @@ impl Store {
                     .set("warned", to_value(warned)?)
                     .if_equal("warned.version", n(seen))
                     .update(table, &keys::contract(client, *contract_id))
+            }
+            Step::NoteErasure { on, told_at } => {
+                let mut item = owned_by("erasure", on, op);
+                item.insert("told_at".to_owned(), s(told_at));
+                new().put(table, &keys::erasure(client, *on), item)
             }
             Step::TakeReference { reference, contract_id } => {
                 let item = owned_by("reference", contract_id, op);
@@ -267,11 +271,16 @@ impl Store {
                 profiled(Expression::new(), profile, *fill_only)
                     .set(CHANGED_BY, s(op))
                     .set(CHANGED_AT, s(keys::sortable(change.at)))
-                    .if_present(keys::PK)
+                    .if_present(EMAIL)
                     .update(table, &keys::learner(client, *learner_id))
             }
             Step::ChangeLearner { learner_id, profile, seats } => {
                 let mut expression = amended(Expression::new(), profile);
+                expression = match profile.suspended {
+                    None => expression,
+                    Some(true) => expression.set_if_absent(SUSPENDED_AT, s(change.at)),
+                    Some(false) => expression.remove(SUSPENDED_AT),
+                };
                 for SeatChange { pool, op: given_by, seat } in seats {
                     let attribute = seat_attribute(*pool);
                     expression = expression
@@ -282,8 +291,23 @@ impl Store {
                 expression
                     .set(CHANGED_BY, s(op))
                     .set(CHANGED_AT, s(keys::sortable(change.at)))
-                    .if_present(keys::PK)
+                    .if_present(EMAIL)
                     .update(table, &keys::learner(client, *learner_id))
+            }
+            Step::StartClock { learner_id, pool, op: given_by, seen, ends_at } => {
+                let attribute = seat_attribute(*pool);
+                Expression::new()
+                    .set(&format!("{attribute}.ends_at"), to_value(ends_at)?)
+                    .if_equal(&format!("{attribute}.op"), s(given_by))
+                    .if_equal(&format!("{attribute}.ends_at"), to_value(seen)?)
+                    .compare(&format!("{attribute}.state.is"), "<>", s("released"))
+                    .update(table, &keys::learner(client, *learner_id))
+            }
+            Step::EraseLearner { learner_id, given, serial, seats } => {
+                let key = keys::learner(client, *learner_id);
+                return erased_learner(change, *given, *serial, seats)?
+                    .update(table, &key)
+                    .map_err(unbuilt);
             }
             Step::SetPassword { learner_id, serial, credential } => Expression::new()
                 .set("credential", to_value(credential)?)
@@ -325,6 +349,10 @@ impl Store {
                 .if_equal("version", n(version))
                 .if_equal("status", to_value(status)?)
                 .update(table, &keys::invitation(client, *from)),
+            Step::EraseInvitation { invitation_id, learner_id, version, status } => {
+                erased_invitation(change, *learner_id, (*version, *status))?
+                    .update(table, &keys::invitation(client, *invitation_id))
+            }
             Step::PointInvitation { invitation_id, place } => {
                 let mut item = owned_by("invitation_place", invitation_id, op);
                 item.insert("place".to_owned(), s(place));
@@ -662,18 +690,19 @@ fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreErr
     let seat = seat_attribute(seating.pool);
     let mut expression = profiled(Expression::new(), &seating.profile, true)
         .set(&seat, to_value(&seating.seat)?)
-        .set_if_absent(keys::KIND, s("learner"))
+        .set(keys::KIND, s("learner"))
         .set_if_absent("client_id", s(&change.client_id))
         .set_if_absent("learner_id", s(seating.learner_id))
-        .set_if_absent("email", s(&seating.email))
+        .add("given", n(1))
+        .set_if_absent(EMAIL, s(&seating.email))
         .set_if_absent("created_at", s(change.at))
         .set_if_absent("password_serial", n(0));
     if let Some(credential) = &seating.credential {
         expression = expression.set_if_absent("credential", to_value(credential)?);
     }
     let expression = match seating.presence {
-        Presence::New => expression.if_absent(keys::PK),
-        Presence::Existing => expression.if_present(keys::PK),
+        Presence::New => expression.if_absent(EMAIL),
+        Presence::Existing => expression.if_present(EMAIL),
     };
     Ok(expression.if_absent_or(&seat, &format!("{seat}.state.is"), "=", s("released")))
 }
@@ -737,6 +766,7 @@ fn written_by_this(change: &Change, step: &Step, reason: &CancellationReason) ->
         Step::SeatLearner(seating) => seat_in(item, seating.pool).is_some_and(|seat| seat.op == op),
         Step::ReleaseSeat { pool, .. } => seat_in(item, *pool)
             .is_some_and(|seat| seat.op == op && matches!(seat.state, SeatState::Released { .. })),
+        Step::EraseLearner { .. } => text(item, ERASED_BY) == Some(op.to_string()),
         Step::ChangeLearner { seats, .. } => seats
             .iter()
             .any(|seat| seat_in(item, seat.pool).is_some_and(|standing| standing.op == op)),

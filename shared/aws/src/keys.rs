@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use seatkeeper_domain::change::BlockKey;
 use seatkeeper_domain::code::CodeHash;
 use seatkeeper_domain::cohort::CohortKey;
@@ -262,6 +263,11 @@ pub fn code(client: &ClientId, hash: CodeHash) -> Key {
 /// A client's round of proofs.
 pub fn round(client: &ClientId) -> Key {
     Key::new(format!("ROUND#{client}"), "ROUND")
+}
+
+/// That those who look after a client were told of accounts erased on a day.
+pub fn erasure(client: &ClientId, on: Date) -> Key {
+    Key::new(format!("ERASURE#{client}"), on.to_string())
 }
 
 /// An import.

@@ -4,6 +4,7 @@ mod apply;
 mod bulk;
 mod codes;
 mod due;
+mod erasing;
 mod expression;
 mod files;
 mod idempotency;

@@ -16,7 +16,7 @@ use crate::apply::{condition_failed, due_key};
 use crate::bulk;
 use crate::expression::{Expression, n, s};
 use crate::keys::{self, Key};
-use crate::records::{from_item, text, to_value};
+use crate::records::{EMAIL, from_item, text, to_value};
 use crate::store::{Store, store_error};
 
 /// When an address called a mail spam.
@@ -130,7 +130,7 @@ impl Deliveries for Store {
         let expression = Expression::new()
             .set("delivery", s(news))
             .set("last_mail", s(mail))
-            .if_present(keys::PK)
+            .if_present(EMAIL)
             .if_newer_or_one_of("last_mail", s(mail), "delivery", news.replaces());
         let key = keys::learner(client, learner);
         self.update_if(expression, &key).await.map(drop)

@@ -17,7 +17,7 @@ use seatkeeper_domain::ports::{Catalog, Page, PageRequest, People};
 use crate::bulk::audit_record;
 use crate::expression::Item;
 use crate::keys::{self, Key};
-use crate::records::{self, from_item, text};
+use crate::records::{self, EMAIL, from_item, gone_seats, text};
 use crate::store::Store;
 
 /// Records of a trail that are read at once, when one learner's are looked for.
@@ -36,6 +36,11 @@ impl Catalog for Store {
         contract: ContractId,
     ) -> Result<Option<Contract>, StoreError> {
         self.get(&keys::contract(client, contract)).await?.map(from_item).transpose()
+    }
+
+    async fn all_contracts(&self, client: &ClientId) -> Result<Vec<Contract>, StoreError> {
+        let items = self.partition(&keys::client_partition(client), keys::CONTRACTS).await?;
+        items.into_iter().map(from_item).collect()
     }
 
     async fn sublicense(
@@ -79,7 +84,8 @@ impl People for Store {
         client: &ClientId,
         learner: LearnerId,
     ) -> Result<Option<Learner>, StoreError> {
-        self.get(&keys::learner(client, learner)).await?.map(records::learner).transpose()
+        let item = self.get(&keys::learner(client, learner)).await?;
+        item.map_or(Ok(None), records::learner)
     }
 
     async fn learners(
@@ -88,7 +94,18 @@ impl People for Store {
         ids: &[LearnerId],
     ) -> Result<Vec<Learner>, StoreError> {
         let wanted: Vec<Key> = ids.iter().map(|id| keys::learner(client, *id)).collect();
-        self.get_all(&wanted).await?.into_iter().map(records::learner).collect()
+        let found = self.get_all(&wanted).await?;
+        found.into_iter().filter_map(|item| records::learner(item).transpose()).collect()
+    }
+
+    async fn erased(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+    ) -> Result<Option<BTreeSet<PoolId>>, StoreError> {
+        let item = self.get(&keys::learner(client, learner)).await?;
+        let Some(item) = item.filter(|item| !item.contains_key(EMAIL)) else { return Ok(None) };
+        Ok(Some(gone_seats(&item)?.into_keys().collect()))
     }
 
     async fn invitation(
@@ -256,7 +273,7 @@ impl Store {
         keep: impl Fn(&Learner) -> bool,
     ) -> Result<Page<Learner>, StoreError> {
         let bucket = |bucket| keys::learner_partition(client, bucket);
-        self.bucket_page(bucket, request, |item| records::learner(item).map(Some), keep).await
+        self.bucket_page(bucket, request, records::learner, keep).await
     }
 
     /// Pages over the buckets of a client, sixteen at a time: most are empty for a small client,

@@ -17,10 +17,20 @@ use crate::expression::{Item, n, s};
 /// exactly one seat.
 pub(crate) const SEAT: &str = "seat_";
 
+/// Prefix of what is left of an erased person's seats.
+const GONE: &str = "gone_";
+
+/// The address of an account or an invitation: once its person was erased, there is none, and for
+/// everybody but the proofs of counters the account is not there.
+pub(crate) const EMAIL: &str = "email";
 /// When a learner last came in, in [sortable](crate::keys::sortable) form.
 pub(crate) const ENTERED_AT: &str = "entered_at";
 /// When a learner's profile was last changed, in the same form.
 pub(crate) const CHANGED_AT: &str = "changed_at";
+/// Since when a learner is kept out.
+pub(crate) const SUSPENDED_AT: &str = "suspended_at";
+/// The operation that last changed an account.
+pub(crate) const CHANGED_BY: &str = "changed_by";
 
 /// A value that the SDK's own types cannot be made from is a defect of ours.
 fn broken(what: &str, source: impl std::fmt::Display) -> StoreError {
@@ -141,20 +151,38 @@ pub(crate) fn seat_attribute(pool: PoolId) -> String {
     format!("{SEAT}{pool}")
 }
 
+/// The attribute of what is left of an erased person's seat in this pool.
+pub(crate) fn gone_attribute(pool: PoolId) -> String {
+    format!("{GONE}{pool}")
+}
+
+/// What is left of the seats of erased people in a learner's item.
+pub(crate) fn gone_seats(item: &Item) -> Result<BTreeMap<PoolId, Seat>, StoreError> {
+    seats_at(item, GONE)
+}
+
+fn seats_at(item: &Item, prefix: &str) -> Result<BTreeMap<PoolId, Seat>, StoreError> {
+    let mut seats = BTreeMap::new();
+    for (name, value) in item {
+        let pool = name.strip_prefix(prefix).and_then(|pool| pool.parse::<PoolId>().ok());
+        if let Some(pool) = pool {
+            seats.insert(pool, from_value::<Seat>(value.clone())?);
+        }
+    }
+    Ok(seats)
+}
+
 /// The seat of this pool in a learner's item.
 pub(crate) fn seat_in(item: &Item, pool: PoolId) -> Option<Seat> {
     item.get(&seat_attribute(pool)).cloned().and_then(|value| from_value(value).ok())
 }
 
-/// A learner's item.
-pub(crate) fn learner(mut item: Item) -> Result<Learner, StoreError> {
-    let mut seats = BTreeMap::new();
-    for (name, value) in &item {
-        let pool = name.strip_prefix(SEAT).and_then(|pool| pool.parse::<PoolId>().ok());
-        if let Some(pool) = pool {
-            seats.insert(pool, from_value::<Seat>(value.clone())?);
-        }
+/// A learner's item; `None` if nobody is left of it.
+pub(crate) fn learner(mut item: Item) -> Result<Option<Learner>, StoreError> {
+    if !item.contains_key(EMAIL) {
+        return Ok(None);
     }
+    let seats = seats_at(&item, SEAT)?;
     let missing = |name: &str| StoreError::Broken(format!("a learner without {name}"));
     let id: Option<LearnerId> = text(&item, "learner_id").and_then(|id| id.parse().ok());
     let date = |name| text(&item, name).and_then(|date| date.parse().ok());
@@ -171,10 +199,10 @@ pub(crate) fn learner(mut item: Item) -> Result<Learner, StoreError> {
         end_on: date("end_on"),
         delete_on: date("delete_on"),
     };
-    let email = text(&item, "email").and_then(|email| email.parse().ok());
+    let email = text(&item, EMAIL).and_then(|email| email.parse().ok());
     let created_at: Option<Timestamp> =
         text(&item, "created_at").and_then(|instant| instant.parse().ok());
-    Ok(Learner {
+    Ok(Some(Learner {
         learner_id: id.ok_or_else(|| missing("learner_id"))?,
         email: email.ok_or_else(|| missing("email"))?,
         profile,
@@ -184,8 +212,10 @@ pub(crate) fn learner(mut item: Item) -> Result<Learner, StoreError> {
         changed_at: instant(&item, CHANGED_AT),
         delivery: item.get("delivery").cloned().map(from_value).transpose()?,
         credential: item.remove("credential").map(from_value).transpose()?,
+        given: number(&item, "given").unwrap_or(0),
+        suspended_at: instant(&item, SUSPENDED_AT),
         seats,
-    })
+    }))
 }
 
 /// The counters of a stock as attributes.

@@ -2,13 +2,14 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::contract::{Contract, Sublicense};
-use seatkeeper_domain::ids::{ClientId, ContractId, PoolId};
+use seatkeeper_domain::ids::{ClientId, ContractId, LearnerId, PoolId};
 use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::ports::Rounds;
 use seatkeeper_domain::records::{
-    CohortStanding, KeptRound, Recorded, RecordedHold, RecordedSeat, Round,
+    CohortStanding, Invitee, KeptRound, Recorded, RecordedHold, RecordedSeat, Round,
 };
 
 use crate::apply::condition_failed;
@@ -121,6 +122,15 @@ impl Rounds for Store {
         }
     }
 
+    async fn erasure_told(
+        &self,
+        client: &ClientId,
+        on: Date,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let item = self.get(&keys::erasure(client, on)).await?.unwrap_or_default();
+        Ok(text(&item, "told_at").and_then(|at| at.parse().ok()))
+    }
+
     async fn client_pools(
         &self,
         client: &ClientId,
@@ -165,14 +175,11 @@ impl Rounds for Store {
             if place.invitations {
                 recorded.holds.extend(hold(item)?);
             } else {
-                let learner = records::learner(item)?;
-                let (learner_id, created_at) = (learner.learner_id, learner.created_at);
-                recorded.seats.extend(learner.seats.into_iter().map(|(pool, seat)| RecordedSeat {
-                    learner_id,
-                    created_at,
-                    pool,
-                    seat,
-                }));
+                let leaves = text(&item, "delete_on").and_then(|date| date.parse().ok());
+                let found = seats(item)?;
+                let who = found.first().map(|seat| seat.learner_id).zip(leaves);
+                recorded.leaving.extend(who);
+                recorded.seats.extend(found);
             }
         }
         Ok(recorded)
@@ -188,10 +195,25 @@ impl Rounds for Store {
     }
 }
 
+/// The seats of an account, and what is left of those of people who were erased. Since when these
+/// had an account is forgotten: it may have been there for ever.
+fn seats(item: Item) -> Result<Vec<RecordedSeat>, StoreError> {
+    let id = text(&item, "learner_id").and_then(|id| id.parse().ok());
+    let learner_id = id.ok_or_else(|| StoreError::Broken("a learner without id".to_owned()))?;
+    let of = |created_at| move |(pool, seat)| RecordedSeat { learner_id, created_at, pool, seat };
+    let gone = records::gone_seats(&item)?.into_iter().map(of(Timestamp::MIN));
+    let mut recorded: Vec<RecordedSeat> = gone.collect();
+    if let Some(learner) = records::learner(item)? {
+        recorded.extend(learner.seats.into_iter().map(of(learner.created_at)));
+    }
+    Ok(recorded)
+}
+
 /// What an invitation holds or held; `None` if it never did.
 fn hold(item: Item) -> Result<Option<RecordedHold>, StoreError> {
     let closed_at: Option<Timestamp> =
         text(&item, "closed_at").and_then(|instant| instant.parse().ok());
+    let erased: Option<LearnerId> = text(&item, "learner_id").and_then(|id| id.parse().ok());
     let invitation: Invitation = from_item(item)?;
     // One that was written before this was kept: since it was made, as far as anybody knows.
     let made = invitation.holds_seat.then_some(invitation.created_at);
@@ -202,7 +224,7 @@ fn hold(item: Item) -> Result<Option<RecordedHold>, StoreError> {
         since,
         until: closed_at.filter(|_| !invitation.holds_seat),
         first: invitation.version == 1,
-        email: invitation.email,
+        invitee: erased.map_or(Invitee::Address(invitation.email), Invitee::Erased),
     }))
 }
 

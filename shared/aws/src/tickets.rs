@@ -10,13 +10,13 @@ use seatkeeper_domain::role::Scope;
 use crate::apply::condition_failed;
 use crate::expression::{Expression, Item, n, s};
 use crate::keys;
-use crate::records::{ENTERED_AT, text};
+use crate::records::{EMAIL, ENTERED_AT, text};
 use crate::store::{Store, store_error};
 
 impl Tickets for Store {
     async fn keep_ticket(&self, ticket: &Ticket, now: Timestamp) -> Result<(), StoreError> {
         let entered =
-            Expression::new().set(ENTERED_AT, s(keys::sortable(now))).if_present(keys::PK).send_to(
+            Expression::new().set(ENTERED_AT, s(keys::sortable(now))).if_present(EMAIL).send_to(
                 &self.dynamodb,
                 &self.table,
                 &keys::learner(&ticket.client_id, ticket.learner_id),

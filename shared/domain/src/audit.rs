@@ -90,6 +90,14 @@ pub enum Action {
     SeatReleased,
     /// A seat's last day was over.
     SeatEnded,
+    /// A learner came in for the first time, and the duration of their seat began.
+    ClockStarted,
+    /// A person who has a seat here was kept out.
+    LearnerSuspended,
+    /// A person who has a seat here was let in again.
+    LearnerResumed,
+    /// A person was erased who had a seat here.
+    LearnerErased,
     /// Seats were set aside for an import or a batch of codes.
     SeatsReserved,
     /// A chunk of an import was written.

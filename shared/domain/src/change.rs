@@ -156,6 +156,14 @@ pub enum Step {
         /// When the contract is looked at again; `None`: it has ended.
         again_at: Option<Timestamp>,
     },
+    /// Notes that those who look after a client are told of accounts that are erased on a day: it must
+    /// be new.
+    NoteErasure {
+        /// That day.
+        on: Date,
+        /// When they are told.
+        told_at: Timestamp,
+    },
     /// Adds modules to a contract.
     AddModules {
         /// Which.
@@ -299,6 +307,32 @@ pub enum Step {
         /// What becomes of seats.
         seats: Vec<SeatChange>,
     },
+    /// Starts the clock of a live seat: it must be the one that `op` gave, and end as seen.
+    StartClock {
+        /// Whose.
+        learner_id: LearnerId,
+        /// Where.
+        pool: PoolId,
+        /// The operation that gave it.
+        op: Uuid,
+        /// When it was to end.
+        seen: Option<Timestamp>,
+        /// When it ends.
+        ends_at: Timestamp,
+    },
+    /// Erases a person: everything that says who it was. Seats that were given back stay for the proofs
+    /// of counters, apart from those of whoever has this address next. The account must be there, and
+    /// must not have been given a seat since it was seen, when none was live.
+    EraseLearner {
+        /// Who.
+        learner_id: LearnerId,
+        /// How many seats it had been given when it was seen.
+        given: u32,
+        /// The password serial of whoever comes next.
+        serial: u64,
+        /// Its seats, all of them released.
+        seats: BTreeMap<PoolId, Seat>,
+    },
     /// Sets a password and kills every earlier link: the serial must be as seen.
     SetPassword {
         /// Whose.
@@ -341,6 +375,18 @@ pub enum Step {
         status: InvitationStatus,
         /// How many have left this place then.
         left: u16,
+    },
+    /// Removes from a closed invitation everything that says who was invited. It must be at this version,
+    /// in the state seen.
+    EraseInvitation {
+        /// Which, by its place.
+        invitation_id: InvitationId,
+        /// Whose address it was made for.
+        learner_id: LearnerId,
+        /// At which version.
+        version: u32,
+        /// The state seen.
+        status: InvitationStatus,
     },
     /// Remembers where an invitation stands whose address was changed, whatever was remembered.
     PointInvitation {

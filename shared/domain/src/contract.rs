@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dates::{end_of, local_date};
 use crate::ids::{ClientId, ContractId, PoolId, SublicenseId};
+use crate::learner::Seat;
 use crate::role::PrivilegedRoles;
 
 /// A contract of a client.
@@ -106,9 +107,9 @@ pub enum ClockStart {
     /// When the seat opens.
     #[default]
     Activation,
-    /// At the learner's first sign-in.
+    /// When the learner first comes in.
     FirstLogin,
-    /// With the contract.
+    /// With the contract: on its first day, or the day it was made.
     Fixed,
 }
 
@@ -153,7 +154,7 @@ pub struct Policies {
     pub clock_start: ClockStart,
     /// What ends when the contract ends.
     pub on_end: OnEnd,
-    /// Days after the contract's end during which `on_end` waits.
+    /// Days after the contract's last one during which access stays, where `on_end` stops it.
     pub grace_days: u32,
     /// Who grants privileged roles.
     pub privileged_roles: PrivilegedRoles,
@@ -293,8 +294,9 @@ impl Contract {
         Ok(())
     }
 
-    /// When a seat that opens at `opens` ends: its own last day, or its duration, or the
-    /// contract's policy; `None` as long as the contract lasts.
+    /// When a seat that opens at `opens` ends: its own last day; or its own duration, from its first
+    /// day on; or the contract's duration, from where its clock starts; and in any case with the
+    /// access that the contract gives. `None`: nothing ends it.
     pub fn ends_at(
         &self,
         end_on: Option<Date>,
@@ -302,17 +304,59 @@ impl Contract {
         opens: Timestamp,
         zone: &TimeZone,
     ) -> Option<Timestamp> {
-        let days = duration_days.or(self.policies.seat_duration_days);
-        match (end_on, days) {
-            (Some(end), _) => Some(end_of(end, zone)),
-            (None, Some(days)) => {
-                let first = local_date(opens, zone);
-                let last = first.checked_add(jiff::Span::new().days(i64::from(days) - 1)).ok()?;
-                let last = self.ends_on.map_or(last, |contract_end| last.min(contract_end));
-                Some(end_of(last, zone))
-            }
-            (None, None) => None,
+        if let Some(end) = end_on {
+            return Some(end_of(end, zone));
         }
+        let opens_on = local_date(opens, zone);
+        if let Some(days) = duration_days {
+            return self.counted(opens_on, days, zone);
+        }
+        let Some(days) = self.policies.seat_duration_days else { return self.access_ends_at(zone) };
+        match self.policies.clock_start {
+            ClockStart::Activation => self.counted(opens_on, days, zone),
+            ClockStart::Fixed => {
+                let made = || local_date(self.created_at, zone);
+                self.counted(self.starts_on.unwrap_or_else(made), days, zone)
+            }
+            // Nobody knows yet.
+            ClockStart::FirstLogin => self.access_ends_at(zone),
+        }
+    }
+
+    /// Whether seats have a duration that begins when their learner first comes in.
+    pub fn starts_clocks(&self) -> bool {
+        let lasts = self.policies.seat_duration_days.is_some();
+        lasts && self.policies.clock_start == ClockStart::FirstLogin
+    }
+
+    /// When a seat ends whose learner comes in at `now`, if its clock starts with that: it has neither
+    /// a last day of its own nor come in before.
+    pub fn clock_started(&self, seat: &Seat, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let days = self.policies.seat_duration_days?;
+        let waits = self.starts_clocks() && seat.ends_at == self.access_ends_at(zone);
+        let ends_at = self.counted(local_date(now, zone), days, zone).filter(|_| waits)?;
+        (Some(ends_at) != seat.ends_at).then_some(ends_at)
+    }
+
+    /// The last day of access, where the contract says that it ends.
+    pub fn access_ends_on(&self) -> Option<Date> {
+        let grace = jiff::Span::new().days(i64::from(self.policies.grace_days));
+        match self.policies.on_end {
+            OnEnd::StopNew => None,
+            OnEnd::StopAccess => self.ends_on.map(|last| last.saturating_add(grace)),
+        }
+    }
+
+    /// When the access that the contract gives ends; `None` if it outlasts the contract.
+    fn access_ends_at(&self, zone: &TimeZone) -> Option<Timestamp> {
+        self.access_ends_on().map(|last| end_of(last, zone))
+    }
+
+    /// The end of so many days from this one on, but not after the contract's.
+    fn counted(&self, first: Date, days: u32, zone: &TimeZone) -> Option<Timestamp> {
+        let last = first.checked_add(jiff::Span::new().days(i64::from(days) - 1)).ok()?;
+        let most = self.access_ends_on().or(self.ends_on);
+        Some(end_of(most.map_or(last, |most| last.min(most)), zone))
     }
 
     /// The pool of this contract, or of the sublicense named.

@@ -59,6 +59,11 @@ impl EmailAddress {
         if address.len() > ADDRESS_MAX { Err(InvalidEmail::Form) } else { Ok(Self(address)) }
     }
 
+    /// Stands where the address of somebody stood who was erased. Nobody can have it (RFC 2606, 2).
+    pub fn nobody() -> Self {
+        Self("nobody@erased.invalid".to_owned())
+    }
+
     /// The address.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -25,7 +25,8 @@ pub struct Invitation {
     /// How many invitations made at this place left it for another address: their ids are taken.
     #[serde(default)]
     pub left: u16,
-    /// Who is invited.
+    /// Who is invited; [nobody](EmailAddress::nobody) once that person was erased.
+    #[serde(default = "EmailAddress::nobody")]
     pub email: EmailAddress,
     /// Where it stands.
     pub status: InvitationStatus,
@@ -136,7 +137,8 @@ pub enum InvitationStatus {
     Cancelled,
     /// Its time ran out.
     Expired,
-    /// It stands at the place of another address now; this is what it left behind, and nobody sees.
+    /// It stands at the place of another address now, or whoever was invited was erased; this is what
+    /// is left, and nobody sees it.
     Moved,
 }
 

@@ -26,8 +26,12 @@ pub struct Learner {
     pub profile: Profile,
     /// The password, once there is one.
     pub credential: Option<Credential>,
-    /// How often a set-password link was used up; a link of an earlier serial is dead.
+    /// How often a set-password link was used up; a link of an earlier serial is dead. Whoever comes
+    /// after somebody who was erased begins at the next multiple of [`SERIALS`].
     pub password_serial: u64,
+    /// How many seats this account was given, those of erased people before it included: an erasure
+    /// demands that no more were given since it looked.
+    pub given: u32,
     /// What is known of the last mail to the person; `None` before the first.
     pub delivery: Option<Delivery>,
     /// When the account was made.
@@ -36,9 +40,14 @@ pub struct Learner {
     pub entered_at: Option<Timestamp>,
     /// When an administrator or an import last changed the profile.
     pub changed_at: Option<Timestamp>,
+    /// Since when access is suspended, if it is.
+    pub suspended_at: Option<Timestamp>,
     /// One seat a pool: the live one, or the last.
     pub seats: BTreeMap<PoolId, Seat>,
 }
+
+/// Password serials of one person. They fit a link's 32 bits, whoever came before.
+pub const SERIALS: u64 = 1 << 20;
 
 /// What is known of a person. A blank is `None`, never an empty text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,6 +97,8 @@ pub struct ProfileChange {
     pub end_on: Amend<Date>,
     /// Day the account is erased.
     pub delete_on: Amend<Date>,
+    /// Whether access is suspended.
+    pub suspended: Option<bool>,
 }
 
 impl ProfileChange {
@@ -191,6 +202,8 @@ pub enum SeatStatus {
     Scheduled,
     /// It is in use.
     Active,
+    /// It is in use, and its learner is kept out.
+    Suspended,
     /// It is in use but its access is over.
     Ended,
     /// It was given back.
@@ -205,6 +218,8 @@ pub enum LearnerStatus {
     Pending,
     /// At least one seat is open.
     Active,
+    /// Kept out by an administrator; seats stay taken.
+    Suspended,
     /// No seat is live any more.
     Ended,
 }
@@ -247,14 +262,31 @@ impl Learner {
         self.seats.get(&pool).filter(|seat| seat.is_live())
     }
 
+    /// The password serial of whoever comes after this person was erased: every link is dead then.
+    pub const fn next_serials(&self) -> u64 {
+        (self.password_serial / SERIALS + 1) * SERIALS
+    }
+
+    /// Where a seat of this person stands at `now`: an open one is of no use while access is
+    /// suspended.
+    pub fn seat_status(&self, seat: &Seat, now: Timestamp) -> SeatStatus {
+        match seat.status(now) {
+            SeatStatus::Active if self.suspended_at.is_some() => SeatStatus::Suspended,
+            status => status,
+        }
+    }
+
     /// Where the person stands at `now`.
     pub fn status(&self, now: Timestamp) -> LearnerStatus {
+        if self.suspended_at.is_some() {
+            return LearnerStatus::Suspended;
+        }
         let mut scheduled = false;
         for seat in self.seats.values() {
             match seat.status(now) {
                 SeatStatus::Active => return LearnerStatus::Active,
                 SeatStatus::Scheduled => scheduled = true,
-                SeatStatus::Ended | SeatStatus::Released => {}
+                SeatStatus::Suspended | SeatStatus::Ended | SeatStatus::Released => {}
             }
         }
         if scheduled { LearnerStatus::Pending } else { LearnerStatus::Ended }

@@ -1,5 +1,6 @@
 //! Mails that are owed: written in the transaction that causes them, sent afterwards.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -96,6 +97,14 @@ pub enum Subject {
         /// How many days before.
         days: u16,
         /// Who looks after it.
+        to: AlertRecipient,
+    },
+    /// Accounts whose deletion date comes, or has come too soon for this to be told before; the mail does
+    /// not lapse.
+    Erasure {
+        /// That day.
+        on: Date,
+        /// Who looks after the client's contracts.
         to: AlertRecipient,
     },
     /// A learner's account, apart from any seat.

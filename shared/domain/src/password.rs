@@ -8,6 +8,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::ids::{ClientId, LearnerId};
+use crate::learner::SERIALS;
 use crate::ports::IdSource;
 use crate::secrets::Keys;
 
@@ -68,13 +69,14 @@ impl PasswordPolicy {
 
 impl Password {
     /// The generated password of a learner: derived, so that the mail can carry it once and no
-    /// record ever holds it. `serial` distinguishes successive ones.
+    /// record ever holds it. `serial` distinguishes successive ones of a person.
     ///
     /// 20 characters of 31 each, in groups of five: 99 bits.
     pub fn generated(keys: &Keys, client: &ClientId, learner: LearnerId, serial: u64) -> Self {
         const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
         let id = learner.to_string();
-        let parts = [client.as_str().as_bytes(), id.as_bytes(), &serial.to_be_bytes()];
+        let serial = (serial % SERIALS).to_be_bytes();
+        let parts = [client.as_str().as_bytes(), id.as_bytes(), &serial];
         let hash = keys.mac("generated-password", &parts);
         let mut text = String::new();
         for (place, byte) in hash.iter().take(20).enumerate() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,6 +97,8 @@ pub trait Catalog {
         client: &ClientId,
         contract: ContractId,
     ) -> Result<Option<Contract>, StoreError>;
+    /// All contracts of a client.
+    async fn all_contracts(&self, client: &ClientId) -> Result<Vec<Contract>, StoreError>;
     /// A sublicense of a client.
     async fn sublicense(
         &self,
@@ -132,6 +135,12 @@ pub trait People {
         client: &ClientId,
         ids: &[LearnerId],
     ) -> Result<Vec<Learner>, StoreError>;
+    /// The pools in which somebody had seats who was erased, if nobody has come after them.
+    async fn erased(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+    ) -> Result<Option<BTreeSet<PoolId>>, StoreError>;
     /// What stands at the place of an invitation.
     async fn invitation(
         &self,
@@ -467,6 +476,13 @@ pub enum About<'a> {
         /// Who looks after it.
         to: &'a AlertRecipient,
     },
+    /// Accounts whose deletion date comes.
+    Erasure {
+        /// That day.
+        on: Date,
+        /// Who looks after the client's contracts.
+        to: &'a AlertRecipient,
+    },
 }
 
 /// What is left of a contract, its sublicenses included.
@@ -674,6 +690,13 @@ pub trait Rounds {
         round: &Round,
         again_at: Timestamp,
     ) -> Result<bool, StoreError>;
+    /// Since when those who look after a client are told, or will be, that accounts are erased on
+    /// this day.
+    async fn erasure_told(
+        &self,
+        client: &ClientId,
+        on: Date,
+    ) -> Result<Option<Timestamp>, StoreError>;
     /// A client's pools; a sublicense's with the contract it belongs to.
     async fn client_pools(
         &self,

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
@@ -25,6 +26,8 @@ const DOUBTS_MAX: usize = 1_000;
 pub struct Recorded {
     /// Seats, live and released.
     pub seats: Vec<RecordedSeat>,
+    /// Who has a deletion date.
+    pub leaving: Vec<(LearnerId, Date)>,
     /// Invitations that hold a seat, or did.
     pub holds: Vec<RecordedHold>,
     /// Where the next reading begins; `None` at the end.
@@ -44,11 +47,20 @@ pub struct RecordedSeat {
     pub seat: Seat,
 }
 
+/// Whom an invitation was made for.
+#[derive(Debug, Clone)]
+pub enum Invitee {
+    /// Whoever has this address.
+    Address(EmailAddress),
+    /// Somebody who was erased.
+    Erased(LearnerId),
+}
+
 /// What an invitation holds, as it was read.
 #[derive(Debug, Clone)]
 pub struct RecordedHold {
-    /// Who is invited.
-    pub email: EmailAddress,
+    /// Who is or was invited.
+    pub invitee: Invitee,
     /// Where.
     pub pool: PoolId,
     /// Since when a seat is or was held.
@@ -260,6 +272,10 @@ impl LetsGo {
             | Action::Reinvited
             | Action::InvitationReaddressed
             | Action::SeatsOpened
+            | Action::ClockStarted
+            | Action::LearnerSuspended
+            | Action::LearnerResumed
+            | Action::LearnerErased
             | Action::SeatsReserved
             | Action::ReserveReturned
             | Action::CodeHeld
@@ -345,7 +361,7 @@ mod tests {
         let learner = LearnerId::from_bits(1);
         let held = |since: i64, until: Option<i64>, cut: i64| {
             let found = RecordedHold {
-                email: EmailAddress::parse("a@example.fr").expect("an address"),
+                invitee: Invitee::Address("a@example.fr".parse().expect("an address")),
                 pool: "con_01j4x9q8v6tprk2m0d5fzb7nhc".parse().expect("a pool"),
                 since: at(since),
                 until: until.map(at),

@@ -88,6 +88,13 @@ pub fn pool(fields: &mut Fields) -> (Option<ContractId>, Option<SublicenseId>) {
     (contract, sublicense)
 }
 
+/// `contract_id` and `sublicense_id`, where a contract is picked if none is named.
+pub fn pool_or_any(fields: &mut Fields) -> (Option<ContractId>, Option<SublicenseId>) {
+    let contract = fields.optional("contract_id", parsed("unknown-contract", str::parse));
+    let sublicense = fields.optional("sublicense_id", parsed("unknown-sublicense", str::parse));
+    (contract, sublicense)
+}
+
 /// `roles`: the learner's alone if none are named.
 pub fn roles(fields: &mut Fields) -> BTreeSet<Role> {
     let named = fields.optional_list("roles", 0..=SET_MAX, parsed("unknown-role", str::parse));
@@ -138,6 +145,7 @@ pub fn profile_change(fields: &mut Fields, languages: &Languages) -> ProfileChan
         additional_info: fields.change("additional_info", lines(1..=INFO_MAX)),
         end_on: fields.change("end_on", date()),
         delete_on: fields.change("delete_on", date()),
+        suspended: None,
     }
 }
 

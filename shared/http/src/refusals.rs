@@ -13,6 +13,7 @@ use seatkeeper_domain::actions::invitations::LinkClosed;
 use seatkeeper_domain::actions::invite::InviteError;
 use seatkeeper_domain::actions::issue_codes::IssueCodesError;
 use seatkeeper_domain::actions::open_import::OpenImportError;
+use seatkeeper_domain::actions::pick_contract::PickContractError;
 use seatkeeper_domain::actions::redeem_code::RedeemCodeError;
 use seatkeeper_domain::actions::remind_invitations::RemindError;
 use seatkeeper_domain::actions::resend_invitation::ResendInvitationError;
@@ -92,6 +93,21 @@ fn window(pointer: String, error: WindowError) -> Problem {
             "end-before-start",
             "This date lies before the start or in the past; choose a later one.",
         ),
+    }
+}
+
+impl From<PickContractError> for Problem {
+    fn from(error: PickContractError) -> Self {
+        match error {
+            PickContractError::Ground(error) => error.into(),
+            PickContractError::None => Self::invalid_field(
+                "/contract_id",
+                "contract-missing",
+                "No contract that runs at present has seats for these dates. Name one, release \
+                 seats, or ask the vendor for more.",
+            ),
+            PickContractError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::ids::PoolId;
 use seatkeeper_domain::import_run::{ImportRun, RowRecord};
 use seatkeeper_domain::invitation::Invitation;
-use seatkeeper_domain::learner::{Learner, Seat};
+use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::ports::Page;
 use seatkeeper_domain::role::Role;
 use seatkeeper_domain::stock::Stock;
@@ -72,7 +72,7 @@ pub fn group(group: &Group) -> Value {
 pub fn learner(learner: &Learner, now: Timestamp) -> Value {
     let profile = &learner.profile;
     let seats: Vec<Value> =
-        learner.seats.iter().map(|(pool, held)| seat(*pool, held, now)).collect();
+        learner.seats.keys().filter_map(|pool| seat(learner, *pool, now)).collect();
     json!({
         "learner_id": learner.learner_id, "email": learner.email,
         "first_name": profile.first_name, "last_name": profile.last_name,
@@ -89,14 +89,15 @@ fn roles(roles: &BTreeSet<Role>) -> Vec<Role> {
     if roles.is_empty() { vec![Role::Learner] } else { roles.iter().copied().collect() }
 }
 
-/// A seat in a pool.
-pub fn seat(pool: PoolId, seat: &Seat, now: Timestamp) -> Value {
+/// A learner's seat in a pool, live or not.
+pub fn seat(learner: &Learner, pool: PoolId, now: Timestamp) -> Option<Value> {
+    let seat = learner.seats.get(&pool)?;
     let used_at = seat.used_at(now);
-    json!({
-        "pool": pool, "state": seat.status(now), "starts_on": seat.starts_on,
+    Some(json!({
+        "pool": pool, "state": learner.seat_status(seat, now), "starts_on": seat.starts_on,
         "held_at": seat.held_at, "used_at": used_at, "billable_from": used_at,
         "ends_at": seat.ends_at, "source": seat.source,
-    })
+    }))
 }
 
 /// A record of the trail.

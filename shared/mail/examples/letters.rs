@@ -62,10 +62,12 @@ fn letters() -> Vec<(&'static str, LetterKind<'static>)> {
                 contract,
                 ends_on,
                 stops_access: true,
+                access_until: Some(date(2027, 4, 14)),
                 used: 1488,
                 total: 1500,
             },
         ),
+        ("erasure", LetterKind::Erasure { on: ends_on }),
     ]
 }
 
@@ -79,6 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 LetterKind::ImportFinished(_)
                     | LetterKind::StockLow { .. }
                     | LetterKind::ContractEnding { .. }
+                    | LetterKind::Erasure { .. }
             );
             let letter = Letter {
                 kind,

@@ -212,11 +212,13 @@ impl Writer for LetterWriter {
                     contract: &contract.reference,
                     ends_on,
                     stops_access: contract.policies.on_end == OnEnd::StopAccess,
+                    access_until: contract.access_ends_on().filter(|last| *last > ends_on),
                     used: left.used,
                     total: left.total,
                 };
                 warning(client, kind, to, reader)
             }
+            About::Erasure { on, to } => warning(client, LetterKind::Erasure { on }, to, reader),
         }?;
         Ok(WrittenMail { from_name, subject, text, html, unsubscribe_url })
     }

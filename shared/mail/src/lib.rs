@@ -114,10 +114,17 @@ pub enum LetterKind<'a> {
         ends_on: Date,
         /// Whether learners lose their access then.
         stops_access: bool,
+        /// The last day of that access, if it is a later one.
+        access_until: Option<Date>,
         /// Seats in use.
         used: u64,
         /// Seats bought.
         total: u64,
+    },
+    /// Accounts will be erased. It goes to those who look after the client's contracts.
+    Erasure {
+        /// On this day.
+        on: Date,
     },
 }
 
@@ -241,6 +248,7 @@ impl LetterKind<'_> {
             Self::ImportFinished(_) => Template::ImportFinished,
             Self::StockLow { .. } => Template::StockLow,
             Self::ContractEnding { .. } => Template::ContractEnding,
+            Self::Erasure { .. } => Template::Erasure,
         }
     }
 }

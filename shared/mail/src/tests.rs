@@ -63,11 +63,12 @@ fn stock_low(available: u64) -> LetterKind<'static> {
     LetterKind::StockLow { contract: "2027-001", available, total: 1500 }
 }
 
-fn contract_ending(stops_access: bool) -> LetterKind<'static> {
+fn contract_ending(stops_access: bool, access_until: Option<Date>) -> LetterKind<'static> {
     LetterKind::ContractEnding {
         contract: "2027-001",
         ends_on: date(2027, 3, 31),
         stops_access,
+        access_until,
         used: 1488,
         total: 1500,
     }
@@ -115,8 +116,13 @@ fn all() -> Vec<(&'static str, Letter<'static>)> {
         ("stock_low", to_administrator(stock_low(12))),
         ("stock_low_one", to_administrator(stock_low(1))),
         ("stock_low_none", to_administrator(stock_low(0))),
-        ("contract_ending", to_administrator(contract_ending(false))),
-        ("contract_ending_stops_access", to_administrator(contract_ending(true))),
+        ("contract_ending", to_administrator(contract_ending(false, None))),
+        ("contract_ending_stops_access", to_administrator(contract_ending(true, None))),
+        (
+            "contract_ending_with_grace",
+            to_administrator(contract_ending(true, Some(date(2027, 4, 14)))),
+        ),
+        ("erasure", to_administrator(LetterKind::Erasure { on: date(2027, 3, 31) })),
         ("reminder_copy", Letter { reader: Reader::CopyToAdministrator, ..letter(reminder()) }),
         ("code_sent_copy", Letter { reader: Reader::CopyToAdministrator, ..letter(code_sent()) }),
         (

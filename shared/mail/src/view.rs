@@ -37,6 +37,8 @@ pub(crate) struct View {
     pub(crate) import: ImportView,
     pub(crate) stock: StockView,
     pub(crate) ending: EndingView,
+    /// The day on which accounts are erased.
+    pub(crate) erased_on: String,
     /// Whether this is the administrator's copy.
     pub(crate) copy: bool,
 }
@@ -70,6 +72,8 @@ pub(crate) struct StockView {
 pub(crate) struct EndingView {
     pub(crate) ends_on: String,
     pub(crate) stops_access: bool,
+    /// The last day of access, if it is a later one.
+    pub(crate) access_until: Option<String>,
     pub(crate) used: String,
     pub(crate) total: String,
 }
@@ -123,7 +127,8 @@ impl View {
                     None,
                     LetterKind::ImportFinished(_)
                     | LetterKind::StockLow { .. }
-                    | LetterKind::ContractEnding { .. },
+                    | LetterKind::ContractEnding { .. }
+                    | LetterKind::Erasure { .. },
                 ) => None,
                 (None, _) => owned(letter.sign_in_url),
             },
@@ -140,6 +145,7 @@ impl View {
             import: facts.import,
             stock: facts.stock,
             ending: facts.ending,
+            erased_on: facts.erased_on,
             copy,
         }
     }
@@ -157,6 +163,7 @@ struct Facts {
     import: ImportView,
     stock: StockView,
     ending: EndingView,
+    erased_on: String,
 }
 
 impl Facts {
@@ -184,6 +191,7 @@ impl Facts {
                 contract: reference,
                 ends_on,
                 stops_access,
+                access_until,
                 used,
                 total,
             } => Self {
@@ -191,11 +199,13 @@ impl Facts {
                 ending: EndingView {
                     ends_on: language.date(ends_on),
                     stops_access,
+                    access_until: access_until.map(|date| language.date(date)),
                     used: language.number(used),
                     total: language.number(total),
                 },
                 ..Self::default()
             },
+            LetterKind::Erasure { on } => Self { erased_on: language.date(on), ..Self::default() },
             _ => Self::default(),
         }
     }
@@ -239,6 +249,7 @@ fn secrets<'a>(kind: &LetterKind<'a>) -> (Option<Link<'a>>, Option<&'a str>) {
         | LetterKind::CodeSent { .. }
         | LetterKind::ImportFinished(_)
         | LetterKind::StockLow { .. }
-        | LetterKind::ContractEnding { .. } => (None, None),
+        | LetterKind::ContractEnding { .. }
+        | LetterKind::Erasure { .. } => (None, None),
     }
 }

@@ -25,12 +25,14 @@ use seatkeeper_domain::actions::commit_import::{SteerImportError, commit_import}
 use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
 };
+use seatkeeper_domain::actions::erase_learner::{EraseLearnerError, erase_learner};
 use seatkeeper_domain::actions::ground::{GrantError, GroundError};
 use seatkeeper_domain::actions::invite::{Invite, InviteError, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wanted, issue_codes};
 use seatkeeper_domain::actions::open_contract::{
     AddSeatsError, OpenContractError, add_seats, open_contract,
 };
+use seatkeeper_domain::actions::prove_records::prove_records;
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
 use seatkeeper_domain::actions::release_batch::release_batch;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, end_seat, release_seat};
@@ -42,13 +44,14 @@ use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::send_codes::{SendCodes, SendCodesError, send_codes};
 use seatkeeper_domain::actions::steer_batch::{SteerBatch, SteerBatchError, Target, steer_batch};
 use seatkeeper_domain::actions::stop_reminders::stop_reminders;
+use seatkeeper_domain::actions::tickets::issue_ticket;
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, TransferSeatError, transfer_seat};
 use seatkeeper_domain::actions::undo_import::undo_import;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::client::AlertRecipient;
-use seatkeeper_domain::contract::{Contract, Sublicense};
+use seatkeeper_domain::contract::{ClockStart, Contract, Policies, Sublicense};
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ContractId, ImportId, InvitationId, SublicenseId};
 use seatkeeper_domain::invitation::Grant;
@@ -112,6 +115,10 @@ workflows! {
     ReleaseUsed = "release-used",
     ReleaseGuaranteed = "release-guaranteed",
     EndSeat = "end-seat",
+    Erase = "erase",
+    Suspend = "suspend",
+    TellOfErasure = "tell-of-erasure",
+    ComeIn = "come-in",
     Transfer = "transfer",
     TransferWaiting = "transfer-waiting",
     Reschedule = "reschedule",
@@ -185,6 +192,8 @@ impl Workflow {
             | Self::TakeBackLot
             | Self::Warn
             | Self::ReturnHeldCode
+            | Self::TellOfErasure
+            | Self::ComeIn
             | Self::EndSeat => Trigger::Event,
             _ => Trigger::Request,
         }
@@ -234,6 +243,8 @@ impl Workflow {
                 | Self::RevokeCodes
                 | Self::AddCodes
                 | Self::ReleaseCodes
+                | Self::Erase
+                | Self::TellOfErasure
         )
     }
 
@@ -341,15 +352,22 @@ impl Scene {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
             }
-            Workflow::ReleaseUsed | Workflow::Transfer | Workflow::RequestPassword => {
+            Workflow::ReleaseUsed
+            | Workflow::Suspend
+            | Workflow::TellOfErasure
+            | Workflow::Transfer
+            | Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
             }
             Workflow::EndSeat => scene.begin_to_end().await,
+            Workflow::Erase => scene.begin_to_erase().await,
+            Workflow::ComeIn => scene.begin_to_come_in().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
-            Workflow::Allocate | Workflow::GiveBack => scene.begin_branch().await,
+            Workflow::Allocate | Workflow::GiveBack => {
+                scene.sublicense = Some(scene.open_lyon().await);
+            }
             Workflow::Import => {
-                let start = |number| if number % 3 == 1 { "01/03/2027" } else { "" };
-                let list = people(6, start) + "nobody;;\nperson.2@example.fr;;\n";
+                let list = six_people() + "nobody;;\nperson.2@example.fr;;\n";
                 let object = scene.stage.put("a.csv", list);
                 scene.import = Some(scene.stage.import_id(&object));
                 scene.object = Some(object);
@@ -446,14 +464,72 @@ impl Scene {
         }
     }
 
-    /// Has five seats in a sublicense.
-    async fn begin_branch(&mut self) {
-        let sublicense = self.lyon();
+    /// Somebody with everything there is of a person: an invitation that was accepted, its seat, one
+    /// of a sublicense that waits for its day, and an invitation that was cancelled.
+    async fn begin_to_erase(&mut self) {
+        self.invite(self.world().op(), 1..3).await.expect("free seats");
+        mailroom::drain(self.world()).await;
+        self.accept(self.world().op()).await.expect("a seat");
+        let sublicense = self.open_lyon().await;
         let world = self.world();
-        let (store, client, op) = (&world.store, &world.client, world.op());
-        let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5);
-        made.await.expect("free seats");
-        self.sublicense = Some(sublicense);
+        let (store, client) = (&world.store, &world.client);
+        let command = CreateLearner {
+            client_id: client.clone(),
+            contract_id: world.contract.contract_id,
+            sublicense_id: Some(sublicense.sublicense_id),
+            email: address(1),
+            profile: Profile::default(),
+            password: PasswordChoice::Link,
+            term: TermRequest { start_on: Some(date(2027, 3, 1)), ..TermRequest::default() },
+            notify: false,
+            copy_to: None,
+        };
+        let (clock, ids, keys) = (&world.clock, &world.ids, &world.keys);
+        let caller = world.administrator();
+        let made = create_learner(store, clock, ids, keys, &caller, world.op(), &command).await;
+        made.expect("a free seat");
+    }
+
+    /// Somebody with a seat whose duration begins when they come in.
+    async fn begin_to_come_in(&self) {
+        let world = self.world();
+        let policies = Policies {
+            seat_duration_days: Some(30),
+            clock_start: ClockStart::FirstLogin,
+            ..Policies::default()
+        };
+        let contract = Contract {
+            contract_id: ContractId::from_uuid(world.ids.uuid()),
+            reference: "2026-030".to_owned(),
+            policies,
+            ..world.contract.clone()
+        };
+        let opened = open_contract(&world.store, Actor::System, world.op(), &contract, 3).await;
+        opened.expect("a contract");
+        let command = CreateLearner {
+            client_id: world.client.clone(),
+            contract_id: contract.contract_id,
+            sublicense_id: None,
+            email: address(1),
+            profile: Profile::default(),
+            password: PasswordChoice::Link,
+            term: TermRequest::default(),
+            notify: false,
+            copy_to: None,
+        };
+        let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+        let caller = world.administrator();
+        let made = create_learner(store, clock, ids, keys, &caller, world.op(), &command).await;
+        made.expect("a free seat");
+    }
+
+    async fn come_in(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let learner = world.keys.learner_id(&world.client, &address(1));
+        let ids = SeededIds::new(600 + self.turn(), &world.clock);
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let ticket = issue_ticket(store, clock, &ids, keys, &world.client, learner).await;
+        ticket.map(|_| "a ticket".to_owned()).map_err(|error| failure(true, error))
     }
 
     /// Gives a seat whose last day comes.
@@ -480,6 +556,15 @@ impl Scene {
             name: "Lyon".to_owned(),
             created_at: world.clock.now(),
         }
+    }
+
+    /// A sublicense of five seats.
+    async fn open_lyon(&self) -> Sublicense {
+        let (world, sublicense) = (self.world(), self.lyon());
+        let (store, client, op) = (&world.store, &world.client, world.op());
+        let made = add_sublicense(store, Actor::System, op, client, &sublicense, 5).await;
+        made.expect("free seats");
+        sublicense
     }
 
     /// What is owed when an event comes, and the event.
@@ -533,12 +618,7 @@ impl Scene {
                 None
             }
             Workflow::Warn => {
-                let known = world.store.client(&world.client).await.expect("readable");
-                let mut client = known.expect("a client");
-                let to = |number| AlertRecipient { email: address(number), language: None };
-                client.alerts_to = vec![to(1), to(2)];
-                let (store, clock, op) = (&world.store, &world.clock, world.op());
-                replace_client(store, clock, Actor::System, op, &client).await.expect("named");
+                self.look_after().await;
                 // The contract ends on 2028-12-31.
                 world.clock.set("2028-11-20T12:00:00Z".parse().expect("an instant"));
                 world.cloud.stream_records();
@@ -552,12 +632,32 @@ impl Scene {
                 world.clock.set("2026-12-02T08:00:00Z".parse().expect("an instant"));
                 None
             }
+            Workflow::TellOfErasure => {
+                self.look_after().await;
+                let delete_on = Amend::Set(date(2026, 12, 1));
+                let change = ProfileChange { delete_on, ..ProfileChange::default() };
+                self.change(world.op(), change, None).await.expect("changed");
+                mailroom::run_sweep(world, 499).await;
+                world.clock.set("2026-11-30T08:00:00Z".parse().expect("an instant"));
+                None
+            }
             Workflow::RunUndo => {
                 self.stage.undo(self.import.expect("an import")).await.expect("undoing");
                 None
             }
             _ => None,
         }
+    }
+
+    /// Two people look after the client.
+    async fn look_after(&self) {
+        let world = self.world();
+        let known = world.store.client(&world.client).await.expect("readable");
+        let mut client = known.expect("a client");
+        let to = |number| AlertRecipient { email: address(number), language: None };
+        client.alerts_to = vec![to(1), to(2)];
+        let (store, clock, op) = (&world.store, &world.clock, world.op());
+        replace_client(store, clock, Actor::System, op, &client).await.expect("named");
     }
 
     /// Somebody does it and goes missing after their `nth` transaction.
@@ -616,6 +716,13 @@ impl Scene {
                 self.release(op).await
             }
             Workflow::EndSeat => self.end_seat().await,
+            Workflow::Erase => self.erase().await,
+            Workflow::TellOfErasure => self.prove().await,
+            Workflow::ComeIn => self.come_in().await,
+            Workflow::Suspend => {
+                let kept_out = ProfileChange { suspended: Some(true), ..ProfileChange::default() };
+                self.change(op, kept_out, None).await
+            }
             Workflow::Transfer | Workflow::TransferWaiting => self.transfer(op).await,
             Workflow::Reschedule => self.reschedule(op).await,
             Workflow::OpenContract => self.open_contract(op).await,
@@ -1005,18 +1112,27 @@ impl Scene {
 
     /// The first learner's seat opens a week later.
     async fn reschedule(&self, op: Op) -> Result<String, Failure> {
+        self.change(op, ProfileChange::default(), Some(date(2027, 3, 8))).await
+    }
+
+    async fn change(
+        &self,
+        op: Op,
+        profile: ProfileChange,
+        start_on: Option<jiff::civil::Date>,
+    ) -> Result<String, Failure> {
         let world = self.world();
         let command = ChangeLearner {
             client_id: world.client.clone(),
             learner_id: world.keys.learner_id(&world.client, &address(1)),
-            profile: ProfileChange::default(),
-            start_on: Some(date(2027, 3, 8)),
+            profile,
+            start_on,
             pool: None,
             notify: true,
         };
         let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
         match change_learner(store, clock, ids, &world.administrator(), op, &command).await {
-            Ok(_) => Ok("another day".to_owned()),
+            Ok(_) => Ok("changed".to_owned()),
             Err(ChangeLearnerError::Store(error)) => Err(Failure::Again(error.to_string())),
             Err(refused) => Err(Failure::Refused(refused.to_string())),
         }
@@ -1034,6 +1150,33 @@ impl Scene {
         released
             .map(|_| "released".to_owned())
             .map_err(|error| failure(matches!(error, ReleaseSeatError::Store(_)), error))
+    }
+
+    /// The call takes no key: each attempt is an operation of its own.
+    async fn erase(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let learner = world.keys.learner_id(&world.client, &address(1));
+        let ids = SeededIds::new(900 + self.turn(), &world.clock);
+        let op = Op { id: ids.uuid(), guard: None };
+        let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+        let actor = Actor::Caller("admin-1".to_owned());
+        let client = &world.client;
+        let erased = erase_learner(store, clock, &ids, keys, actor, op, client, learner).await;
+        erased
+            .map(|erased| format!("out of {} pools", erased.pools.len()))
+            .map_err(|error| failure(matches!(error, EraseLearnerError::Store(_)), error))
+    }
+
+    /// A daily round.
+    async fn prove(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let ids = SeededIds::new(800 + self.turn(), &world.clock);
+        let until = world.clock.now() + SignedDuration::from_mins(4);
+        let proven = prove_records(&world.store, &world.clock, &ids, &world.keys, until).await;
+        match proven.troubles.first() {
+            None => Ok("proven".to_owned()),
+            Some((_, error)) => Err(failure(true, error)),
+        }
     }
 
     async fn end_seat(&self) -> Result<String, Failure> {

@@ -3,17 +3,21 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first thing it did not expect")]
 
 mod changes;
+mod erasing;
 mod flows;
 mod learners;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
+mod picking;
 mod refusals;
 mod repeats;
 mod seats;
 mod sign_in;
+mod suspending;
 
 mod templates;
 mod tenants;
+mod utilization;
 
 use seatkeeper_tests::http::{House, Person};
 use serde_json::{Value, json};

@@ -51,7 +51,7 @@ const fn call(
 }
 
 /// All of them, in an order in which one after the other can be called.
-const ROUTES: [Route; 61] = [
+const ROUTES: [Route; 62] = [
     get("", READS, 200),
     call("PATCH", "", r#"{"name": "Globex {n}"}"#, VENDOR, 200),
     get("/contracts", READS, 200),
@@ -100,7 +100,7 @@ const ROUTES: [Route; 61] = [
         ADMINISTRATION,
         201,
     ),
-    call("DELETE", "/learners/{learner}", "{}", ADMINISTRATION, 501),
+    call("DELETE", "/learners/{leaver}", "", ADMINISTRATION, 200),
     get("/invitations", GROUP_READS, 200),
     get("/invitations/{invitation}", GROUP_READS, 200),
     call(
@@ -162,6 +162,7 @@ const ROUTES: [Route; 61] = [
     call("POST", "/webhooks", "{}", ADMINISTRATION, 501),
     call("DELETE", "/webhooks", "{}", ADMINISTRATION, 501),
     get("/webhooks/{n}", ADMINISTRATION, 501),
+    get("/utilization?pool={contract}", READS, 200),
     // A cursor of another client leads through the own list.
     get("/learners?limit=1&cursor={cursor}", GROUP_READS, 200),
     get("/contracts?limit=1&cursor={contract}", READS, 200),
@@ -250,6 +251,9 @@ async fn settle(house: &House, client: &str, mark: &str) -> Ids {
     });
     let made = post(&format!("{base}/learners"), order).await;
     let learner = text(&made["learner"]["learner_id"]);
+    let order = json!({"contract_id": contract, "email": format!("{mark}.leaver@x.example")});
+    let leaver = post(&format!("{base}/learners"), order).await;
+    let leaver = text(&leaver["learner"]["learner_id"]);
     let order = json!({
         "contract_id": contract, "emails": [format!("{mark}.guest@x.example")],
         "group_ids": [group], "message": mark,
@@ -268,6 +272,7 @@ async fn settle(house: &House, client: &str, mark: &str) -> Ids {
         ("sublicense", sublicense),
         ("group", group),
         ("learner", learner),
+        ("leaver", leaver),
         ("invitation", invitation),
         ("batch", batch),
         ("import", import),
@@ -317,6 +322,7 @@ fn random() -> Ids {
         ("sublicense", id("sub")),
         ("group", id("grp")),
         ("learner", id("lrn")),
+        ("leaver", id("lrn")),
         ("invitation", id("inv")),
         ("batch", id("bat")),
         ("import", id("imp")),

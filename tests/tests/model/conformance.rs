@@ -24,7 +24,7 @@ use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
 use seatkeeper_domain::ids::{BatchId, GroupId, ImportId, LearnerId, SublicenseId};
 use seatkeeper_domain::invitation::{Delivery, Grant, Invitation, InvitationStatus};
 use seatkeeper_domain::learner::{
-    Credential, Profile, ProfileChange, Seat, SeatState, Source, SourceKind,
+    Credential, Learner, Profile, ProfileChange, Seat, SeatState, Source, SourceKind,
 };
 use seatkeeper_domain::outbox::{Letter, MailIntent, Subject};
 use seatkeeper_domain::password::PasswordHash;
@@ -55,6 +55,9 @@ enum Bit {
     Profile(u32, bool),
     Change(u32, bool, bool),
     Password(u32, u64),
+    Erase(u32, bool),
+    StartClock(u32, bool),
+    EraseInvitation(u32, u32, u8),
     Invite(u32, u32, Option<(u32, u8)>),
     CloseInvitation(u32, u32, u8),
     NoLiveInvitation(u32),
@@ -127,6 +130,10 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (learner.clone(), any::<bool>(), proptest::bool::weighted(0.8))
             .prop_map(|(learner, seat, seen)| Bit::Change(learner, seat, seen)),
         1 => (learner.clone(), 0..3_u64).prop_map(|(learner, serial)| Bit::Password(learner, serial)),
+        1 => (learner.clone(), proptest::bool::weighted(0.8))
+            .prop_map(|(learner, seen)| Bit::Erase(learner, seen)),
+        1 => (learner.clone(), proptest::bool::weighted(0.7))
+            .prop_map(|(learner, seen)| Bit::StartClock(learner, seen)),
     ];
     let second = prop_oneof![
         2 => (learner.clone(), 1..3_u32, proptest::option::of((1..3_u32, 0..6_u8)))
@@ -136,6 +143,8 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => learner.clone().prop_map(Bit::NoLiveInvitation),
         1 => (learner.clone(), 1..3_u32, 0..6_u8)
             .prop_map(|(who, version, status)| Bit::MoveInvitation(who, version, status)),
+        1 => (learner.clone(), 1..3_u32, 0..6_u8)
+            .prop_map(|(who, version, status)| Bit::EraseInvitation(who, version, status)),
         1 => (learner.clone(), learner.clone())
             .prop_map(|(who, whose)| Bit::PointInvitation(who, whose)),
         1 => (learner.clone(), 1..3_u32, 0..2_u32)
@@ -391,6 +400,7 @@ impl Both {
                     labels: Some(wanted.labels),
                     roles: seen.then(BTreeSet::new),
                     end_on: wanted.end_on.map_or(Amend::Keep, Amend::Set),
+                    suspended: seen.then_some(with_seat),
                     ..ProfileChange::default()
                 };
                 let seats = with_seat.then_some(SeatChange { pool, op: by, seat });
@@ -404,6 +414,29 @@ impl Both {
                 let learner_id = self.learner(number);
                 Step::SetPassword { learner_id, serial, credential: credential() }
             }
+            Bit::Erase(number, seen) => {
+                let learner_id = self.learner(number);
+                let known = self.model.learner(&world.client, learner_id).await.expect("readable");
+                let given = known.as_ref().map_or(7, |known| known.given + u32::from(!seen));
+                let serial = known.as_ref().map_or(0, Learner::next_serials);
+                let seats = known.map(|known| known.seats).unwrap_or_default();
+                Step::EraseLearner { learner_id, given, serial, seats }
+            }
+            Bit::StartClock(number, seen) => {
+                let learner_id = self.learner(number);
+                let known = self.model.learner(&world.client, learner_id).await.expect("readable");
+                let known = known.and_then(|known| known.seats.get(&pool).cloned());
+                let by = known.as_ref().map_or(Uuid::from_u128(99), |seat| seat.op);
+                let ended = known.and_then(|seat| seat.ends_at).filter(|_| seen);
+                let ends_at = change.at + SignedDuration::from_hours(24);
+                Step::StartClock { learner_id, pool, op: by, seen: ended, ends_at }
+            }
+            Bit::EraseInvitation(number, version, status) => Step::EraseInvitation {
+                invitation_id: self.invitation(number),
+                learner_id: self.learner(number),
+                version,
+                status: invitation_status(status),
+            },
             Bit::Invite(number, version, replaces) => Step::PutInvitation {
                 invitation: Box::new(self.invite(number, version, change)),
                 replaces: replaces.map(|(version, status)| (version, invitation_status(status))),
@@ -606,6 +639,8 @@ impl Both {
                 .as_ref()
                 .map(|learner| serde_json::to_string(&learner.credential).expect("a credential"));
             tell(format!("learner {number}"), format!("{learner:?} {credential:?}"));
+            let erased = ports.erased(client, self.learner(number)).await.expect("readable");
+            tell(format!("erased {number}"), format!("{erased:?}"));
             let invitation = ports.invitation(client, self.invitation(number)).await;
             tell(format!("invitation {number}"), format!("{:?}", invitation.expect("readable")));
             let place = ports.invitation_place(client, self.invitation(number)).await;

@@ -578,12 +578,47 @@ pub(crate) fn last_seat_elsewhere(rule: Option<Rule>) -> Found {
     })
 }
 
+/// Somebody is erased while their seat is released and they are given others.
+pub(crate) fn erased(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(2).with_seat(1, None).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "erase", who, ports => who.erase(&ports, 1));
+        actor!(run, &setting, &clock, 2, "create in the sublicense", who, ports => who.create_in_branch(&ports, 1));
+        actor!(run, &setting, &clock, 3, "release", who, ports => who.release(&ports, 1));
+        run
+    };
+    // Whoever is erased right after cannot be told of their seat.
+    every_order_with_failures(&setting, make, |run| {
+        let failed =
+            run.outcomes().into_iter().flatten().filter(|end| end.verdict == Verdict::Failed);
+        let known = failed.clone().all(|end| end.told.contains("erased meanwhile"));
+        demand(known && failed.count() <= 1, "I11", "an actor gave up", run)?;
+        demand(seated(&setting, run) == 0, "I11", "somebody kept the seat they had", run)
+    })
+}
+
+/// Somebody who is invited elsewhere is erased by two while they accept.
+pub(crate) fn erased_while_accepting(rule: Option<Rule>) -> Found {
+    let setting = Setting::with_seats(2).with_invitation(1).with_account(1).without(rule);
+    let make = || {
+        let (mut run, clock) = (setting.begin(), setting.clock());
+        actor!(run, &setting, &clock, 1, "erase", who, ports => who.erase(&ports, 1));
+        actor!(run, &setting, &clock, 2, "accept", who, ports => who.accept(&ports, 1));
+        if full() {
+            actor!(run, &setting, &clock, 3, "erase", who, ports => who.erase(&ports, 1));
+        }
+        run
+    };
+    every_order(&setting, make, |_| Ok(()))
+}
+
 /// A rule, the invariants that may notice its absence, and where they look.
 type Seeded = (Rule, &'static [&'static str], fn(Option<Rule>) -> Found);
 
 type Scenario = (&'static str, fn(Option<Rule>) -> Found);
 
-const SCENARIOS: [Scenario; 29] = [
+const SCENARIOS: [Scenario; 31] = [
     ("the last seat: create, create, redeem", last_seat),
     ("the same redemption code", same_code),
     ("the last redemption of a registration code", |rule| last_redemption(rule, false)),
@@ -613,6 +648,8 @@ const SCENARIOS: [Scenario; 29] = [
     ("an invitation in its last minute: accept, expire, create", expiry),
     ("an invitation: accept, resend, cancel", another_version),
     ("the last seat: allocate, create, give back, create elsewhere", last_seat_elsewhere),
+    ("a person: erase, create elsewhere, release", erased),
+    ("an invited person: erase, accept", erased_while_accepting),
 ];
 
 #[test]
@@ -646,7 +683,7 @@ fn no_order_of_the_calls_of_two_or_three_actions_breaks_an_invariant() {
 
 #[test]
 fn a_rule_left_out_is_noticed_by_an_invariant() {
-    let seeded: [Seeded; 16] = [
+    let seeded: [Seeded; 17] = [
         (Rule::Quantity, &["I1"], last_seat),
         (Rule::LiveSeat, &["I1"], same_account),
         (Rule::NewAccount, &["I3"], two_pools),
@@ -654,6 +691,7 @@ fn a_rule_left_out_is_noticed_by_an_invariant() {
         (Rule::NoLiveSeat, &["I3"], same_address),
         (Rule::InvitationAsSeen, &["I1", "I11"], answers),
         (Rule::SeatAsSeen, &["I1"], release_and_create),
+        (Rule::GivenAsSeen, &["I1"], erased),
         (Rule::CohortWaiting, &["I1", "I9"], |rule| cohort(rule, false, true)),
         (Rule::CohortCount, &["I1", "I9"], |rule| cohort(rule, false, true)),
         (Rule::CodeUnused, &["I2"], same_code),

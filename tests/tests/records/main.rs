@@ -2,9 +2,11 @@
 //! what was forgotten is given back.
 
 mod ended;
+mod leaving;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
 mod scene;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,6 +113,30 @@ async fn addresses_that_wait_for_their_proof_agree_before_and_after_the_cut() {
             world.assert_seats_are_conserved().await;
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_was_erased_counts_as_before_also_when_somebody_comes_after_them() {
+    let world = with_everybody().await;
+    settle(&world).await;
+    // Seats in use, waiting, given back and out of a code.
+    for number in [0, 1, 3, 7] {
+        scene::erase(&world, number).await;
+    }
+    world.clock.advance(SignedDuration::from_mins(1));
+    create(&world, 0, None).await;
+    create(&world, 1, None).await;
+    scene::invited(&world, 7).await;
+    let proven = prove(&world).await;
+    assert_eq!((proven.pools_proven, proven.pools_busy, proven.pools_suspected), (2, 0, 0));
+    for hours in [3, 24, 24 * 30] {
+        world.clock.advance(SignedDuration::from_hours(hours));
+        run_sweep(&world, u64::try_from(hours).expect("few")).await;
+        let proven = prove(&world).await;
+        assert_eq!(proven.pools_busy, 0, "{hours}");
+        assert_eq!((proven.pools_suspected, proven.mismatches.len()), (0, 0), "{hours}");
+    }
+    world.assert_seats_are_conserved().await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use seatkeeper_domain::actions::accept_invitation::{AcceptInvitation, accept_inv
 use seatkeeper_domain::actions::allocate_seats::add_sublicense;
 use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
 use seatkeeper_domain::actions::close_invitation::cancel_invitation;
+use seatkeeper_domain::actions::erase_learner::erase_learner;
 use seatkeeper_domain::actions::invite::{Invite, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, Wanted, issue_codes};
 use seatkeeper_domain::actions::prove_records::{RecordsProven, prove_records};
@@ -72,6 +73,16 @@ pub(crate) async fn release(world: &World, number: usize) {
     release_seat(store, clock, ids, actor, world.op(), place, learner, world.pool())
         .await
         .expect("a seat to release");
+}
+
+/// Nothing is left of who somebody was.
+pub(crate) async fn erase(world: &World, number: usize) {
+    let learner = world.keys.learner_id(&world.client, &address(number));
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    let (client, actor) = (&world.client, Actor::Caller("admin-1".to_owned()));
+    erase_learner(store, clock, ids, keys, actor, world.op(), client, learner)
+        .await
+        .expect("somebody to erase");
 }
 
 /// A seat that waits opens on another day.

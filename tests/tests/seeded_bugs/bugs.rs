@@ -224,7 +224,7 @@ bugs! {
     // Conditions left out.
     "I1" 1 last_seat "a pool gives seats it has not": Wire(|o| relax(o, POOL, "available"));
     "I1" 3 same_account "a learner gets a second seat in a pool": Wire(|o| relax(o, LEARNER, "seat_"));
-    "I3" 3 two_pools "an account is made over another": Wire(|o| relax(o, LEARNER, "pk"));
+    "I3" 3 two_pools "an account is made over another": Wire(|o| relax(o, LEARNER, "email"));
     "I3" 3 created_while_invited "a seat beside a pending invitation": Wire(|o| relax(o, INVITATION, "status"));
     "I3" 3 invited_while_created "an invitation of somebody who has a seat": Wire(|o| relax(o, LEARNER, "seat_"));
     "I1" 3 invited_twice "an invitation written over another": Wire(|o| free(o, INVITATION));
@@ -235,6 +235,12 @@ bugs! {
     "I11" 3 accepted_by_an_old_link "an invitation accepted at another version": Wire(|o| relax(o, INVITATION, "version"));
     "I1" 3 released_twice "a seat released though released": Wire(|o| relax(o, LEARNER, "seat_"));
     "I1" 3 released_a_seat_of_another_time "a seat released that another operation gave": Wire(|o| relax(o, LEARNER, "seat_"));
+    "I1" 3 erased_while_seated "a person erased who was given a seat meanwhile": Wire(|o| relax(o, LEARNER, "given"));
+    "I3" 3 seated_while_erased "a seat for somebody who was erased": Wire(|o| relax(o, LEARNER, "email"));
+    "I12" 3 renamed_while_erased "somebody who was erased gets a name": Wire(|o| relax(o, LEARNER, "email"));
+    "I1" 3 erased_while_invited "an invitation made nameless though made anew": Wire(|o| free(o, INVITATION));
+    "I11" 3 password_set_by_a_link_of_before "password links outlive their person": Wire(|o| each(o, LEARNER, |w| if w.changes("erased_at") { w.without_change("password_serial") }));
+    "I11" 3 came_in_twice "a clock started though it runs": Wire(|o| relax(o, LEARNER, "seat_"));
     "I1" 4 joined_at_midnight "a cohort joined though it opened": Wire(|o| relax(o, COHORT, "state"));
     "I1" 4 left_at_midnight "a cohort left though it opened": Wire(|o| relax(o, COHORT, "state"));
     "I1" 4 joined_late "a cohort opened with fewer than wait": Wire(|o| relax(o, COHORT, "count"));
@@ -293,6 +299,8 @@ bugs! {
     "I1" 3 accepted "an invitation stays open when accepted": Wire(|o| each(o, INVITATION, |w| if w.changes("closed_at") { w.forget() }));
     "I1" 3 expired "an expired invitation keeps its seat": Wire(|o| forget_change(o, POOL, "held"));
     "I1" 3 released "a seat is given back and kept": Wire(|o| each(o, LEARNER, |w| if !w.changes("email") { w.forget() }));
+    "I12" 3 erased "an erased person's invitation keeps its address": Wire(|o| each(o, INVITATION, |w| if w.changes("learner_id") { w.forget() }));
+    "I12" 3 erased "an erased person's account stays": Wire(|o| each(o, LEARNER, |w| if w.changes("erased_at") { w.forget() }));
     "I9" 3 opened "a seat joins no cohort": Wire(|o| forget(o, COHORT));
     "I9" 3 left "a seat leaves and its cohort waits for it": Wire(|o| each(o, COHORT, |w| if !w.changes("start_on") { w.forget() }));
     "I2" 3 code_redeemed "a redeemed code is not used up": Wire(|o| each(o, CODE, |w| if w.changes("redeemed_by") { w.forget() }));

@@ -12,6 +12,7 @@ use seatkeeper_aws::Store;
 use seatkeeper_aws::mailer::SesMailer;
 use seatkeeper_domain::actions::issue_codes::Wanted;
 use seatkeeper_domain::actions::send_mail::MailRoom;
+use seatkeeper_domain::actions::start_clocks::start_clocks;
 use seatkeeper_domain::actions::sweep::sweep;
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::email::EmailAddress;
@@ -55,6 +56,8 @@ pub(crate) enum Deed {
     /// That it was somebody else who came with it.
     Disown(u32),
     Release(u32),
+    Erase(u32),
+    Rename(u32),
     Order(&'static str, i64),
     Allocate(i64),
     /// Opens the cohort of the next day.
@@ -201,6 +204,8 @@ impl Play {
             Deed::Prove(number) => who.prove(store, number).await,
             Deed::Disown(number) => who.disown(store, number).await,
             Deed::Release(number) => who.release(store, number).await,
+            Deed::Erase(number) => who.erase(store, number).await,
+            Deed::Rename(number) => who.rename(store, number).await,
             Deed::Order(order, add) => who.order(store, order, add).await,
             Deed::Allocate(add) => who.allocate_as(store, who.op(), add).await,
             Deed::Open => {
@@ -641,6 +646,22 @@ impl Play {
         demand("I6", shown.get(counter) == Some(&seats), || {
             format!("{seats} {counter} asked for, there are {shown:?}")
         })
+    }
+
+    /// A learner comes in.
+    pub(crate) async fn comes_in(&self, number: u32) {
+        let world = self.world();
+        let ids = SeededIds::new(900 + self.turn(), &world.clock);
+        let (store, clock, learner) = (&world.store, &world.clock, self.setting.learner(number));
+        let came = start_clocks(store, clock, &ids, &world.client, learner).await;
+        assert!(came.is_ok(), "{came:?}");
+    }
+
+    /// Nothing in the table says this any more.
+    pub(crate) fn forgotten(&self, text: &str) -> Result<(), Broken> {
+        let seen = self.seen();
+        let told = seen.items.iter().find(|item| item.to_string().contains(text));
+        demand("I12", told.is_none(), || format!("not forgotten: {told:?}"))
     }
 
     /// Six people and a row without an address, in a file.

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use seatkeeper_domain::actions::issue_codes::Wanted;
-use seatkeeper_testkit::Fault;
+use seatkeeper_domain::actions::open_contract::open_contract;
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::contract::{ClockStart, Contract, Policies};
+use seatkeeper_domain::ids::ContractId;
+use seatkeeper_domain::ports::IdSource as _;
+use seatkeeper_testkit::{Fault, When};
 use seatkeeper_tests::actors::Verdict::{Already, Done, Failed, Refused};
 use seatkeeper_tests::invariants::{Broken, demand};
 
 use crate::play::Deed::{
-    Accept, Allocate, Cancel, Create, CreateInBranch, CreateLater, Decline, Disown, Invite,
-    InviteTwo, IssueOwn, IssueThree, Open, Order, Prove, Redeem, Release, Resend, SetPassword,
+    Accept, Allocate, Cancel, Create, CreateInBranch, CreateLater, Decline, Disown, Erase, Invite,
+    InviteTwo, IssueOwn, IssueThree, Open, Order, Prove, Redeem, Release, Rename, Resend, SetPassword,
 };
 use crate::play::{Play, TRANSACTION};
 
@@ -149,6 +154,59 @@ pub(crate) async fn released_a_seat_of_another_time(p: Arc<Play>) -> End {
     p.settle().await
 }
 
+/// Somebody who was invited, and came, is erased.
+pub(crate) async fn erased(p: Arc<Play>) -> End {
+    p.all(&[Invite(1), Accept(1)]).await?;
+    p.drain().await;
+    p.all(&[Erase(1)]).await?;
+    p.forgotten("learner.1@")?;
+    p.counter("available", 3)?;
+    p.settle().await
+}
+
+/// Somebody who has no seat any more is erased while they are given one.
+pub(crate) async fn erased_while_seated(p: Arc<Play>) -> End {
+    p.all(&[Create(1), Release(1)]).await?;
+    p.race(Erase(1), &[CreateLater(1)]).await?;
+    p.settle().await
+}
+
+/// Somebody is erased while they are given a seat: whoever comes then is somebody new.
+pub(crate) async fn seated_while_erased(p: Arc<Play>) -> End {
+    p.all(&[Create(1), Release(1)]).await?;
+    let (first, _) = p.race(Create(1), &[Erase(1)]).await?;
+    let told = &first.told;
+    demand("I3", told.ends_with("true)"), || {
+        format!("a seat for an account that was not there: {told}")
+    })?;
+    p.settle().await
+}
+
+/// Somebody is called otherwise while they are erased.
+pub(crate) async fn renamed_while_erased(p: Arc<Play>) -> End {
+    p.all(&[Create(1), Release(1)]).await?;
+    p.race(Rename(1), &[Erase(1)]).await?;
+    p.settle().await
+}
+
+/// Somebody is erased by two, and invited anew, while the slower one is about to make their old
+/// invitation nameless.
+pub(crate) async fn erased_while_invited(p: Arc<Play>) -> End {
+    p.all(&[Invite(1), CreateInBranch(1)]).await?;
+    // A seat is released and an invitation cancelled before.
+    p.race_at(Erase(1), 3, &[Erase(1), Invite(1)]).await?;
+    p.settle().await
+}
+
+/// Somebody is erased, comes again, and follows a link that had been sent before.
+pub(crate) async fn password_set_by_a_link_of_before(p: Arc<Play>) -> End {
+    p.all(&[Create(1)]).await?;
+    let (first, _) = p.race(SetPassword(1), &[Erase(1), Create(1)]).await?;
+    let set = first.verdict == Done;
+    demand("I11", !set, || "a link set the password of whoever came next".to_owned())?;
+    p.settle().await
+}
+
 pub(crate) async fn ordered_twice(p: Arc<Play>) -> End {
     p.race(Order("A-1", 5), &[Order("A-1", 5)]).await?;
     p.counter("total", 3 + 4 + 5)?;
@@ -173,6 +231,39 @@ pub(crate) async fn password_set_twice(p: Arc<Play>) -> End {
 pub(crate) async fn client_made_again(p: Arc<Play>) -> End {
     let outcome = p.who().make_client(&p.world().store).await;
     demand("I11", outcome.verdict == Refused, || format!("made once more: {outcome:?}"))?;
+    p.settle().await
+}
+
+/// The duration of a seat begins when its learner comes in, twice at once, around midnight.
+pub(crate) async fn came_in_twice(p: Arc<Play>) -> End {
+    let (world, who) = (p.world(), p.who());
+    let policies = Policies {
+        seat_duration_days: Some(30),
+        clock_start: ClockStart::FirstLogin,
+        ..Policies::default()
+    };
+    let contract = Contract {
+        contract_id: ContractId::from_uuid(world.ids.uuid()),
+        reference: "2026-030".to_owned(),
+        policies,
+        ..world.contract.clone()
+    };
+    let opened = open_contract(&world.store, Actor::System, world.op(), &contract, 3).await;
+    demand("I11", opened.is_ok(), || format!("{opened:?}"))?;
+    let mut command = p.setting.creation(1, None);
+    command.contract_id = contract.contract_id;
+    let made = who.create(&world.store, who.op(), &command).await;
+    demand("I11", made.verdict == Done, || format!("{made:?}"))?;
+    let other = Arc::clone(&p);
+    world.cloud.restart_trace();
+    world.cloud.let_first(When::call(TRANSACTION, 1), move || async move {
+        other.wait(minutes(60 * 24));
+        other.comes_in(1).await;
+    });
+    p.comes_in(1).await;
+    let seen = p.seen();
+    let begun = seen.kind("audit").filter(|record| record["action"] == "clock_started").count();
+    demand("I11", begun == 1, || format!("a clock started {begun} times"))?;
     p.settle().await
 }
 

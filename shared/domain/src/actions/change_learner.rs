@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::seating::{Term, TermError, cohort_key, new_seat, seat_mail};
-use crate::actions::{Met, ROUNDS, gave_up, met};
+use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met};
 use crate::amend::Amend;
 use crate::audit::{Action, Actor};
 use crate::change::{Change, SeatChange, Step, StoreError};
@@ -155,17 +155,35 @@ pub async fn change_learner(
         {
             return Ok(ChangedLearner { learner, rescheduled: None });
         }
+        if let Some(action) = keeps_out(command, &learner) {
+            for pool in
+                learner.seats.iter().filter(|(_, seat)| seat.is_live()).map(|(pool, _)| pool)
+            {
+                change.audit(*pool, Delta::default(), action, &[command.learner_id], None);
+            }
+        }
         let profile = Box::new(command.profile.clone());
         change.step(Step::ChangeLearner { learner_id: command.learner_id, profile, seats });
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
             Ok(()) | Err(Met::Repeated) => {
-                return Ok(ChangedLearner { learner: known().await?, rescheduled: moved });
+                let learner = ports.learner(client, command.learner_id).await?;
+                let learner = learner.ok_or_else(erased_meanwhile)?;
+                return Ok(ChangedLearner { learner, rescheduled: moved });
             }
             Err(Met::Raced(_) | Met::NoSeats) => {}
             Err(Met::Failed(error)) => return Err(error.into()),
         }
     }
     Err(gave_up().into())
+}
+
+/// What the trail says, if it is news that the person is kept out, or let in again.
+fn keeps_out(command: &ChangeLearner, learner: &Learner) -> Option<Action> {
+    match (command.profile.suspended?, learner.suspended_at) {
+        (true, None) => Some(Action::LearnerSuspended),
+        (false, Some(_)) => Some(Action::LearnerResumed),
+        _ => None,
+    }
 }
 
 /// The learner's live seats, where the change asks for their contracts.

@@ -141,7 +141,7 @@ pub async fn give_up_invitation(
 
 /// One try to end a pending invitation, at the version seen; says whether it did.
 #[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
-async fn end(
+pub(super) async fn end(
     ports: &(impl Ledger + People + CodeBook),
     clock: &impl Clock,
     keys: &Keys,

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
 use crate::actions::seating::{Seating, Take, TermError, TermRequest, give_seat, term};
-use crate::actions::{Met, ROUNDS, gave_up, met, overtaken};
+use crate::actions::start_clocks::start_clocks;
+use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Presence, StoreError};
 use crate::dates::Opening;
@@ -136,6 +137,9 @@ pub async fn create_learner(
         Some(done) => done,
         None => seat(ports, clock, ids, keys, caller, op, command, &ground).await?,
     };
+    if matches!(command.password, PasswordChoice::SingleSignOn) {
+        start_clocks(ports, clock, ids, client, done.learner).await?;
+    }
     answer(ports, keys, command, &ground, done).await
 }
 
@@ -252,8 +256,8 @@ async fn answer(
     done: Done,
 ) -> Result<CreatedLearner, CreateLearnerError> {
     let client = &command.client_id;
-    let missing = || StoreError::Broken("a learner or pool just written is not there".to_owned());
-    let learner = ports.learner(client, done.learner).await?.ok_or_else(missing)?;
+    let missing = || StoreError::Broken("a pool just used is not there".to_owned());
+    let learner = ports.learner(client, done.learner).await?.ok_or_else(erased_meanwhile)?;
     let stock = ports.stock(client, ground.pool).await?.ok_or_else(missing)?;
     let tell = !command.notify
         && !done.seated_before

@@ -105,7 +105,8 @@ pub(crate) fn told_learner(about: &Subject) -> Option<LearnerId> {
         | Subject::Import { .. }
         | Subject::Code { .. }
         | Subject::StockLow { .. }
-        | Subject::ContractEnding { .. } => None,
+        | Subject::ContractEnding { .. }
+        | Subject::Erasure { .. } => None,
     }
 }
 

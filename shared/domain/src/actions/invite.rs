@@ -168,6 +168,11 @@ pub async fn invite(
     Ok(Invited { results, stock_before, stock: stock.ok_or_else(missing)? })
 }
 
+/// The addresses of a list as it was given, each once.
+pub fn unique_addresses(given: &[String]) -> Vec<EmailAddress> {
+    AddressList::of(given).unique
+}
+
 /// What callers who are confined to groups may not ask for, beside what [`check_grant`] says.
 fn check_confined(caller: &Caller, grant: &Grant) -> Result<(), InviteError> {
     if caller.own_groups().is_some() && grant.delete_on.is_some() {

@@ -13,7 +13,9 @@ pub mod change_learner;
 pub mod close_invitation;
 pub mod commit_import;
 pub mod create_learner;
+mod deletion_day;
 pub mod download_codes;
+pub mod erase_learner;
 pub mod ground;
 pub mod hear_of_mail;
 pub mod held_code;
@@ -24,6 +26,7 @@ pub mod issue_codes;
 pub mod open_cohort;
 pub mod open_contract;
 pub mod open_import;
+pub mod pick_contract;
 pub mod prove_pool;
 pub mod prove_records;
 pub mod redeem_code;
@@ -40,12 +43,14 @@ pub mod send_mail;
 mod set_aside;
 mod settle_blocks;
 pub mod sign_in;
+pub mod start_clocks;
 pub mod steer_batch;
 pub mod stop_reminders;
 pub mod sweep;
 pub mod tickets;
 pub mod transfer_seat;
 pub mod undo_import;
+pub mod utilization;
 pub mod warn_client;
 
 use crate::change::{Change, Refused, Step, StoreError};
@@ -83,6 +88,12 @@ pub fn met(change: &Change, refused: Refused) -> Met {
 /// the effect of its own operation without having had it: the other attempt knows the answer.
 pub fn overtaken() -> StoreError {
     StoreError::Unavailable(Box::new(Refused::Overtaken))
+}
+
+/// The error of an action whose learner was erased before it could be read back: it had its effect, and
+/// nothing of that is left to tell.
+pub fn erased_meanwhile() -> StoreError {
+    StoreError::Unavailable("the learner was erased meanwhile".into())
 }
 
 /// The error of an action that lost every round.

@@ -5,27 +5,34 @@
 //! each pool with its trail as both were at the round's cut (see [`crate::records`]). What a round
 //! finds has to be found again by the next one, at another cut, before it is told.
 //!
-//! Since a round comes by every seat once a day, it also ends those whose last day is over.
+//! Since a round comes by every seat once a day, it also ends those whose last day is over, and erases
+//! people whose deletion date has come.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::actions::deletion_day::deletion_day;
+use crate::actions::erase_learner::{EraseLearnerError, erase_learner};
 use crate::actions::ground::contract_of;
 use crate::actions::prove_pool::{AddedUp, Look, SETTLED_AFTER, look};
 use crate::actions::release_seat::end_seat;
+use crate::audit::Actor;
 use crate::change::StoreError;
 use crate::cohort::CohortState;
 use crate::contract::Contract;
-use crate::ids::{BatchId, ClientId, ContractId, PoolId};
+use crate::idempotency::Op;
+use crate::ids::{BatchId, ClientId, ContractId, LearnerId, PoolId};
 use crate::learner::SeatStatus;
 use crate::ports::{
     Catalog, Clock, CodeBook, IdSource, Ledger, People, PoolStanding, Proofs, Rounds,
 };
 use crate::records::{
-    CohortStanding, Differs, KeptRound, Recorded, RecordedSeat, Round, Stage, Tally, UnderWay,
+    CohortStanding, Differs, Invitee, KeptRound, Recorded, RecordedSeat, Round, Stage, Tally,
+    UnderWay,
 };
 use crate::secrets::Keys;
 
@@ -34,7 +41,7 @@ const CLIENTS: u16 = 50;
 /// Most readings of one run, each of at most a megabyte. A client without anybody takes 128.
 const READINGS: u32 = 600;
 /// How often everything is proved.
-const EVERY: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// When a round begins that is to find again what the one before found.
 const CONFIRM_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// When a pool that is busy, or wrong, is looked at again.
@@ -55,6 +62,10 @@ pub struct RecordsProven {
     pub pools_busy: u32,
     /// Seats let go because their last day was over.
     pub seats_ended: u32,
+    /// People erased because their deletion date had come.
+    pub learners_erased: u32,
+    /// Mails owed of deletion dates that come.
+    pub notices_owed: u32,
     /// Pools that did not agree for the first time.
     pub pools_suspected: u32,
     /// Pools that do not agree.
@@ -201,7 +212,48 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
                 Err(error) => proven.troubles.push((Some(self.client.clone()), error)),
             }
         }
-        Ok(Some(found))
+        if self.leave(proven, &found.leaving).await? { Ok(Some(found)) } else { Ok(None) }
+    }
+
+    /// Tells of deletion dates that come, and erases those whose date is there; whether there was time
+    /// for all of them.
+    async fn leave(
+        &self,
+        proven: &mut RecordsProven,
+        leaving: &[(LearnerId, Date)],
+    ) -> Result<bool, StoreError> {
+        if leaving.is_empty() {
+            return Ok(true);
+        }
+        let Some(owner) = self.ports.client(self.client).await? else { return Ok(true) };
+        let mut days: BTreeMap<Date, bool> = BTreeMap::new();
+        for (learner, on) in leaving {
+            if self.clock.now() >= self.until {
+                return Ok(false);
+            }
+            let (ports, clock, ids) = (self.ports, self.clock, self.ids);
+            let has_come = match days.entry(*on) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(place) => {
+                    let day = deletion_day(ports, clock, ids, &owner, *on).await?;
+                    proven.notices_owed += day.notices_owed;
+                    *place.insert(day.has_come)
+                }
+            };
+            if !has_come {
+                continue;
+            }
+            let (actor, op) = (Actor::System, Op { id: ids.uuid(), guard: None });
+            let (keys, client) = (self.keys, self.client);
+            match erase_learner(ports, clock, ids, keys, actor, op, client, *learner).await {
+                Ok(_) => proven.learners_erased += 1,
+                Err(EraseLearnerError::Unknown) => {}
+                Err(EraseLearnerError::Store(error)) => {
+                    proven.troubles.push((Some(self.client.clone()), error));
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Counts what a reading found; where the next one begins.
@@ -215,7 +267,10 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             tallies.entry(seat.pool).or_default().count_seat(seat, cut);
         }
         for hold in &found.holds {
-            let learner = self.keys.learner_id(self.client, &hold.email);
+            let learner = match &hold.invitee {
+                Invitee::Address(email) => self.keys.learner_id(self.client, email),
+                Invitee::Erased(learner) => *learner,
+            };
             tallies.entry(hold.pool).or_default().count_hold(hold, learner, cut);
         }
         found.next

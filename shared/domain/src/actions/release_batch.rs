@@ -137,7 +137,7 @@ impl<P: Ledger + People, C: Clock, I: IdSource> Release<'_, P, C, I> {
         let (ports, clock, ids, pool) = (self.ports, self.clock, self.ids, self.batch.pool());
         let actor = self.actor.clone();
         match release_seat(ports, clock, ids, actor, op, place, learner, pool).await {
-            Ok(_) | Err(ReleaseSeatError::NoSeat) => Ok(()),
+            Ok(_) | Err(ReleaseSeatError::NoSeat | ReleaseSeatError::Erased) => Ok(()),
             Err(ReleaseSeatError::Store(error)) => Err(error),
         }
     }

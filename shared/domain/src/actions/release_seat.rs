@@ -23,6 +23,9 @@ pub enum ReleaseSeatError {
     /// There is no such learner, or no live seat of theirs in this pool.
     #[error("no live seat")]
     NoSeat,
+    /// It was released, and its learner erased before they could be read back.
+    #[error("released, and the learner erased")]
+    Erased,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,7 +80,7 @@ pub async fn end_seat(
     let whose = (learner_id, pool);
     let ended = let_go(ports, clock, ids, actor, op, (client, contract), whose, Why::Ended).await;
     match ended {
-        Ok(_) => Ok(true),
+        Ok(_) | Err(ReleaseSeatError::Erased) => Ok(true),
         // Somebody has released it meanwhile, or moved its end.
         Err(ReleaseSeatError::NoSeat) => Ok(false),
         Err(ReleaseSeatError::Store(error)) => Err(error),
@@ -95,14 +98,15 @@ async fn let_go(
     (learner_id, pool): (LearnerId, PoolId),
     why: Why,
 ) -> Result<Learner, ReleaseSeatError> {
-    let known = async || ports.learner(client, learner_id).await?.ok_or(ReleaseSeatError::NoSeat);
+    let known = async || ports.learner(client, learner_id).await;
+    let after = async || known().await?.ok_or(ReleaseSeatError::Erased);
     // Once it is applied, a live seat is one that was given since: not this call's to release.
     if !ports.receipts(&op).await?.is_empty() {
-        return known().await;
+        return after().await;
     }
     for _ in 0..ROUNDS {
         let now = clock.now();
-        let learner = known().await?;
+        let learner = known().await?.ok_or(ReleaseSeatError::NoSeat)?;
         let Some(seat) = learner.live_seat(pool) else {
             let mine = learner.seats.get(&pool).is_some_and(|seat| seat.op == op.id);
             return if mine { Ok(learner) } else { Err(ReleaseSeatError::NoSeat) };
@@ -127,7 +131,7 @@ async fn let_go(
             }
         }
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
-            Ok(()) | Err(Met::Repeated) => return known().await,
+            Ok(()) | Err(Met::Repeated) => return after().await,
             Err(Met::NoSeats) => {}
             Err(Met::Raced(place)) => settle_blocks(ports, clock, ids, &change, place).await?,
             Err(Met::Failed(error)) => return Err(error.into()),

@@ -73,6 +73,10 @@ pub fn term(ground: &Ground, asked: &TermRequest, now: Timestamp) -> Result<Term
         Opening::Later { instant, .. } => instant,
     };
     let ends_at = contract.ends_at(asked.end_on, asked.duration_days, opens, zone);
+    // A duration that began with the contract may be over.
+    if ends_at.is_some_and(|end| end <= opens) {
+        return Err(fail("start_on")(WindowError::OutsideContract));
+    }
     Ok(Term { starts_on: start, opening, ends_at })
 }
 

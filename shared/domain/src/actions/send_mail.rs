@@ -4,6 +4,7 @@
 //! that is not known is never tried again: a mail may be late or parked, but it is not sent twice.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::actions::hear_of_mail::{tell_invitation, tell_learner, told_learner};
 use crate::actions::send_codes::mailed_code;
@@ -117,6 +118,7 @@ enum Found {
     Code(Box<(Batch, Code, EmailAddress)>),
     StockLow(Box<(Contract, SeatsLeft, AlertRecipient)>),
     ContractEnding(Box<(Contract, SeatsLeft, AlertRecipient)>),
+    Erasure(Date, Box<AlertRecipient>),
 }
 
 /// What became of one mail.
@@ -239,6 +241,12 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 let learner = self.store.learner(client, *learner).await?;
                 learner.and_then(|learner| {
                     let seat = learner.live_seat(*pool).filter(|seat| seat.op == *op)?.clone();
+                    // Nobody is told that access has opened who is kept out.
+                    let kept_out =
+                        learner.suspended_at.is_some() && *letter == Letter::AccessOpened;
+                    if kept_out {
+                        return None;
+                    }
                     Some(Found::Seat(Box::new((learner, seat)), *letter))
                 })
             }
@@ -273,6 +281,7 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 let low = found.filter(|(_, left)| left.available <= *at);
                 low.map(|(contract, left)| Found::StockLow(Box::new((contract, left, to.clone()))))
             }
+            Some(Subject::Erasure { on, to }) => Some(Found::Erasure(*on, Box::new(to.clone()))),
             Some(Subject::ContractEnding { contract, to, .. }) => {
                 let found = looked_at(&self.store, client, *contract).await?;
                 let owner = self.store.client(client).await?;
@@ -343,6 +352,7 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 let (contract, left, to) = ending.as_ref();
                 (About::ContractEnding { contract, left: *left, to }, None)
             }
+            Found::Erasure(on, to) => (About::Erasure { on: *on, to }, None),
         };
         let copied = owed.intent.copy_to.is_some() && !matches!(found, Found::Import(_));
         let reader = if copied { Reader::Administrator } else { Reader::Learner };
@@ -515,6 +525,7 @@ fn addressee<'a>(owed: &'a Owed, found: &'a Found) -> Option<&'a EmailAddress> {
         Found::Invitation(invitation) | Found::Reminder(invitation) => Some(&invitation.email),
         Found::Code(code) => Some(&code.2),
         Found::StockLow(warning) | Found::ContractEnding(warning) => Some(&warning.2.email),
+        Found::Erasure(_, to) => Some(&to.email),
         Found::Import(_) => None,
     })
 }

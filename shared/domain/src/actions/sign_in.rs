@@ -8,7 +8,7 @@ use crate::change::{Change, Step, StoreError};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, LearnerId};
-use crate::learner::{Credential, Learner};
+use crate::learner::{Credential, Learner, LearnerStatus};
 use crate::link::Link;
 use crate::password::{Password, PasswordHash};
 use crate::ports::{Clock, Counted, IdSource, Ledger, People, RefusedTries, TryLimit};
@@ -21,6 +21,10 @@ pub enum SignIn {
     Welcome(Box<Learner>),
     /// The password was generated and has to be changed first: here is where.
     MustChange(Link),
+    /// An administrator keeps this learner out.
+    Suspended,
+    /// No seat of this learner is open, and none will be.
+    Over,
     /// Unknown address or wrong password: nobody says which.
     Refused,
     /// Too many tries with this address, or from this source, were refused: this one was not
@@ -92,6 +96,12 @@ async fn check(
     };
     if !credential.hash.matches(password) {
         return Ok(SignIn::Refused);
+    }
+    // Only whoever knows the password is told.
+    match learner.status(clock.now()) {
+        LearnerStatus::Suspended => return Ok(SignIn::Suspended),
+        LearnerStatus::Ended => return Ok(SignIn::Over),
+        LearnerStatus::Pending | LearnerStatus::Active => {}
     }
     if credential.must_change {
         return Ok(SignIn::MustChange(Link::password(client, &learner, clock.now())));

@@ -3,24 +3,27 @@
 use data_encoding::BASE64URL_NOPAD;
 use jiff::SignedDuration;
 
+use crate::actions::start_clocks::start_clocks;
 use crate::change::StoreError;
 use crate::ids::{ClientId, LearnerId};
-use crate::ports::{Clock, IdSource, Ticket, Tickets};
+use crate::ports::{Catalog, Clock, IdSource, Ledger, People, Ticket, Tickets};
 use crate::role::Scope;
 use crate::secrets::Keys;
 
 /// How long a ticket can be exchanged.
 pub const LIFETIME: SignedDuration = SignedDuration::from_secs(60);
 
-/// Issues a ticket for a learner: 256 random bits, of which only a keyed hash is kept.
+/// Issues a ticket for a learner who comes in: 256 random bits, of which only a keyed hash is kept.
+/// Seats whose duration begins with the learner's first coming begin.
 pub async fn issue_ticket(
-    ports: &impl Tickets,
+    ports: &(impl Tickets + Ledger + Catalog + People),
     clock: &impl Clock,
     ids: &impl IdSource,
     keys: &Keys,
     client: &ClientId,
     learner: LearnerId,
 ) -> Result<String, StoreError> {
+    start_clocks(ports, clock, ids, client, learner).await?;
     let mut secret = [0; 32];
     ids.fill(&mut secret);
     let text = BASE64URL_NOPAD.encode(&secret);

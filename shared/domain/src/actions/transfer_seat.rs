@@ -7,7 +7,7 @@ use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::release_seat::released;
 use crate::actions::seating::{Term, close, cohort_key, new_seat, seat_mail};
 use crate::actions::settle_blocks::settle_blocks;
-use crate::actions::{Met, ROUNDS, gave_up, met, overtaken};
+use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Presence, SeatLearner, Step, StoreError};
 use crate::cohort::CohortState;
@@ -289,11 +289,11 @@ async fn answer(
     pool: PoolId,
 ) -> Result<TransferredSeat, TransferSeatError> {
     let client = &command.client_id;
-    let from = ports.learner(client, command.from).await?.ok_or_else(broken)?;
-    let to = ports.learner(client, to).await?.ok_or_else(broken)?;
+    let from = ports.learner(client, command.from).await?.ok_or_else(erased_meanwhile)?;
+    let to = ports.learner(client, to).await?.ok_or_else(erased_meanwhile)?;
     Ok(TransferredSeat { from, to, pool })
 }
 
 fn broken() -> StoreError {
-    StoreError::Broken("a learner just written is not there".to_owned())
+    StoreError::Broken("a receipt without its pool".to_owned())
 }

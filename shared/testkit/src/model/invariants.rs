@@ -202,6 +202,7 @@ fn check_mails(tenant: &Tenant) -> Result<(), Broken> {
                 Subject::Account { learner, .. } => tenant.learners.contains_key(learner),
                 Subject::Import { import } => tenant.imports.contains_key(import),
                 Subject::Code { batch, .. } => tenant.batches.contains_key(batch),
+                Subject::Erasure { on, .. } => tenant.erasures.contains_key(on),
                 Subject::StockLow { contract, .. } | Subject::ContractEnding { contract, .. } => {
                     tenant.contracts.contains_key(contract)
                 }

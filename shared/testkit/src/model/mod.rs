@@ -18,6 +18,7 @@ use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use seatkeeper_domain::audit::AuditRecord;
 use seatkeeper_domain::change::{Block, BlockKey, Change, Refused, Step, StoreError, shown_stock};
 use seatkeeper_domain::client::{Client, Group};
@@ -56,6 +57,8 @@ pub enum Rule {
     InvitationAsSeen,
     /// A seat is released as it was seen.
     SeatAsSeen,
+    /// Nobody is erased who was given a seat since.
+    GivenAsSeen,
     /// Nobody joins or leaves a cohort that has opened.
     CohortWaiting,
     /// A cohort opens with the seats that wait.
@@ -89,6 +92,14 @@ impl<T> Marked<T> {
     }
 }
 
+/// What is left of somebody who was erased.
+#[derive(Debug, Clone, Default)]
+struct Gone {
+    given: u32,
+    password_serial: u64,
+    pools: BTreeSet<PoolId>,
+}
+
 /// Where an audit record stands: pool, time, operation, part, place in the change.
 type AuditPlace = (PoolId, Timestamp, Uuid, u32, usize);
 
@@ -105,6 +116,10 @@ struct Tenant {
     pools: BTreeMap<PoolId, Marked<Delta>>,
     blocks: BTreeMap<BlockKey, Marked<Block>>,
     learners: BTreeMap<LearnerId, Learner>,
+    /// What is left of people who were erased.
+    erased: BTreeMap<LearnerId, Marked<Gone>>,
+    /// Of which days those who look after the client are told.
+    erasures: BTreeMap<Date, Marked<Timestamp>>,
     /// By place.
     invitations: BTreeMap<InvitationId, Invitation>,
     /// Where invitations stand whose address was changed.

@@ -162,6 +162,13 @@ impl Catalog for Ports {
         Ok(self.still(client, |of| Some(of.contracts.get(&contract)?.value.clone())))
     }
 
+    async fn all_contracts(&self, client: &ClientId) -> Result<Vec<Contract>, StoreError> {
+        let all = |of: &super::Tenant| {
+            Some(of.contracts.values().map(|known| known.value.clone()).collect())
+        };
+        Ok(self.still(client, all).unwrap_or_default())
+    }
+
     async fn sublicense(
         &self,
         client: &ClientId,
@@ -223,6 +230,22 @@ impl People for Ports {
             .await;
         self.turn.heard("secrets", &found.iter().map(secret).collect::<Vec<_>>());
         Ok(found)
+    }
+
+    async fn erased(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+    ) -> Result<Option<BTreeSet<PoolId>>, StoreError> {
+        self.call("erased", |model| {
+            let gone = |tenant: &super::Tenant| {
+                let there = tenant.learners.contains_key(&learner);
+                let gone = tenant.erased.get(&learner).filter(|_| !there);
+                gone.map(|gone| gone.value.pools.clone())
+            };
+            Ok(of(model, client, gone))
+        })
+        .await
     }
 
     async fn invitation(

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use seatkeeper_domain::change::{Block, Change, Presence, Refused, Step};
 use seatkeeper_domain::code::BatchState;
 use seatkeeper_domain::cohort::{Cohort, CohortState};
+use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::PoolId;
-use seatkeeper_domain::invitation::InvitationStatus;
+use seatkeeper_domain::invitation::{Grant, InvitationStatus};
 use seatkeeper_domain::learner::{Learner, Profile, Seat, SeatState};
 use seatkeeper_domain::stock::{Delta, Stock};
 use uuid::Uuid;
 
-use super::{Marked, Model, Rule, Tenant, broken};
+use super::{Gone, Marked, Model, Rule, Tenant, broken};
 
 /// A change writes or checks a record once.
 pub(super) fn check_targets(change: &Change) -> Result<(), Refused> {
@@ -31,6 +32,7 @@ fn target(place: usize, step: &Step) -> String {
         Step::AddModules { contract_id, .. } | Step::NoteWarned { contract_id, .. } => {
             format!("contract {contract_id}")
         }
+        Step::NoteErasure { on, .. } => format!("erasure {on}"),
         Step::TakeReference { reference, .. } => format!("reference {reference}"),
         Step::AddSublicense(record) => format!("sublicense {}", record.sublicense_id),
         Step::AddGroup(group) => format!("group {}", group.group_id),
@@ -50,6 +52,8 @@ fn target(place: usize, step: &Step) -> String {
         | Step::NoLiveSeat { learner_id, .. }
         | Step::UpdateProfile { learner_id, .. }
         | Step::ChangeLearner { learner_id, .. }
+        | Step::StartClock { learner_id, .. }
+        | Step::EraseLearner { learner_id, .. }
         | Step::SetPassword { learner_id, .. } => format!("learner {learner_id}"),
         Step::PutInvitation { invitation, .. } => {
             format!("invitation {}", invitation.place())
@@ -58,6 +62,7 @@ fn target(place: usize, step: &Step) -> String {
         | Step::NoLiveInvitation { invitation_id }
         | Step::CountReminder { invitation_id, .. }
         | Step::StopReminders { invitation_id, .. }
+        | Step::EraseInvitation { invitation_id, .. }
         | Step::MoveInvitation { from: invitation_id, .. } => {
             format!("invitation {invitation_id}")
         }
@@ -102,6 +107,7 @@ impl Model {
             Step::AddClient(_) => !self.clients.contains_key(&change.client_id),
             Step::ReplaceClient(_) => self.clients.contains_key(&change.client_id),
             Step::AddContract(record) => !of.contracts.contains_key(&record.contract_id),
+            Step::NoteErasure { on, .. } => !of.erasures.contains_key(on),
             Step::TakeReference { reference, .. } => !of.references.contains_key(reference),
             Step::AddModules { contract_id, .. } => of.contracts.contains_key(contract_id),
             Step::NoteWarned { contract_id, seen, .. } => {
@@ -184,6 +190,15 @@ impl Model {
                     })
                 })
             }
+            Step::StartClock { learner_id, pool, op, seen, .. } => {
+                let known = of.learners.get(learner_id);
+                let seat = known.and_then(|known| known.live_seat(*pool));
+                seat.is_some_and(|seat| seat.op == *op && seat.ends_at == *seen)
+            }
+            Step::EraseLearner { learner_id, given, .. } => {
+                let known = of.learners.get(learner_id);
+                known.is_some_and(|known| known.given == *given || left_out(Rule::GivenAsSeen))
+            }
             Step::SetPassword { learner_id, serial, .. } => {
                 of.learners.get(learner_id).is_some_and(|known| known.password_serial == *serial)
             }
@@ -203,7 +218,8 @@ impl Model {
                 known.is_none_or(|known| known.status != InvitationStatus::Pending)
                     || left_out(Rule::NoLiveInvitation)
             }
-            Step::MoveInvitation { from, version, status, .. } => {
+            Step::EraseInvitation { invitation_id: from, version, status, .. }
+            | Step::MoveInvitation { from, version, status, .. } => {
                 of.invitations.get(from).is_some_and(|known| {
                     (known.version, known.status) == (*version, *status)
                         || left_out(Rule::InvitationAsSeen)
@@ -318,6 +334,7 @@ impl Model {
             Step::AddModules { contract_id, .. } | Step::NoteWarned { contract_id, .. } => {
                 of.contracts.get(contract_id)?.op
             }
+            Step::NoteErasure { on, .. } => of.erasures.get(on)?.op,
             Step::TakeReference { reference, .. } => of.references.get(reference)?.op,
             Step::AddSublicense(record) => of.sublicenses.get(&record.sublicense_id)?.op,
             Step::AddGroup(group) => of.groups.get(&group.group_id)?.op,
@@ -341,6 +358,7 @@ impl Model {
                 let seat = of.learners.get(learner_id)?.seats.get(pool)?;
                 (!seat.is_live()).then_some(seat.op)
             }
+            Step::EraseLearner { learner_id, .. } => of.erased.get(learner_id)?.op,
             Step::ChangeLearner { learner_id, seats, .. } => {
                 let known = of.learners.get(learner_id)?;
                 let mut ops = seats.iter().filter_map(|seat| Some(known.seats.get(&seat.pool)?.op));
@@ -353,6 +371,7 @@ impl Model {
             | Step::NoLiveInvitation { invitation_id }
             | Step::CountReminder { invitation_id, .. }
             | Step::StopReminders { invitation_id, .. }
+            | Step::EraseInvitation { invitation_id, .. }
             | Step::MoveInvitation { from: invitation_id, .. } => {
                 Some(of.invitations.get(invitation_id)?.op)
             }
@@ -389,6 +408,7 @@ impl Model {
             Step::Audit(_) => Some(change.op.id),
             Step::NoLiveSeat { .. }
             | Step::UpdateProfile { .. }
+            | Step::StartClock { .. }
             | Step::SetPassword { .. }
             | Step::LotIsOpen { .. }
             | Step::BarLot { .. }
@@ -415,6 +435,9 @@ impl Tenant {
             Step::AddContract(record) => {
                 let contract = Marked::by(change, (**record).clone());
                 self.contracts.insert(record.contract_id, contract);
+            }
+            Step::NoteErasure { on, told_at } => {
+                self.erasures.insert(*on, Marked::by(change, *told_at));
             }
             Step::TakeReference { reference, contract_id } => {
                 self.references.insert(reference.clone(), Marked::by(change, *contract_id));
@@ -508,15 +531,20 @@ impl Tenant {
                 self.blocks.remove(&block.key);
             }
             Step::SeatLearner(seating) => {
+                let before =
+                    self.erased.get(&seating.learner_id).map(|erased| erased.value.clone());
+                let before = before.unwrap_or_default();
                 let known = self.learners.entry(seating.learner_id).or_insert_with(|| Learner {
                     delivery: None,
                     learner_id: seating.learner_id,
                     email: seating.email.clone(),
                     profile: Profile::default(),
                     credential: None,
-                    password_serial: 0,
+                    password_serial: before.password_serial,
+                    given: before.given,
                     created_at: change.at,
                     entered_at: None,
+                    suspended_at: None,
                     changed_at: None,
                     seats: std::collections::BTreeMap::new(),
                 });
@@ -525,6 +553,7 @@ impl Tenant {
                     known.credential.clone_from(&seating.credential);
                 }
                 known.seats.insert(seating.pool, seating.seat.clone());
+                known.given += 1;
             }
             Step::ReleaseSeat { learner_id, pool, seat, .. } => {
                 if let Some(known) = self.learners.get_mut(learner_id) {
@@ -540,10 +569,31 @@ impl Tenant {
             Step::ChangeLearner { learner_id, profile, seats } => {
                 if let Some(known) = self.learners.get_mut(learner_id) {
                     (**profile).clone().apply(&mut known.profile);
+                    known.suspended_at = match profile.suspended {
+                        None => known.suspended_at,
+                        Some(true) => known.suspended_at.or(Some(change.at)),
+                        Some(false) => None,
+                    };
                     known.changed_at = Some(change.at);
                     for change in seats {
                         known.seats.insert(change.pool, change.seat.clone());
                     }
+                }
+            }
+            Step::StartClock { learner_id, pool, ends_at, .. } => {
+                let known = self.learners.get_mut(learner_id);
+                if let Some(seat) = known.and_then(|known| known.seats.get_mut(pool)) {
+                    seat.ends_at = Some(*ends_at);
+                }
+            }
+            Step::EraseLearner { learner_id, serial, seats, .. } => {
+                if let Some(known) = self.learners.remove(learner_id) {
+                    let gone = Marked::by(change, Gone::default());
+                    let gone = self.erased.entry(*learner_id).or_insert(gone);
+                    gone.op = Some(op);
+                    gone.value.given = known.given;
+                    gone.value.password_serial = *serial;
+                    gone.value.pools.extend(seats.keys());
                 }
             }
             Step::SetPassword { learner_id, serial, credential } => {
@@ -568,6 +618,15 @@ impl Tenant {
                     known.status = InvitationStatus::Moved;
                     known.holds_seat = false;
                     known.left = *left;
+                    known.op = op;
+                }
+            }
+            Step::EraseInvitation { invitation_id, .. } => {
+                if let Some(known) = self.invitations.get_mut(invitation_id) {
+                    known.email = EmailAddress::nobody();
+                    known.status = InvitationStatus::Moved;
+                    known.grant = Grant::default();
+                    known.message = None;
                     known.op = op;
                 }
             }
