@@ -359,9 +359,7 @@ impl Scene {
             | Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
             }
-            Workflow::EndSeat => scene.begin_to_end().await,
-            Workflow::Erase => scene.begin_to_erase().await,
-            Workflow::ComeIn => scene.begin_to_come_in().await,
+            Workflow::EndSeat | Workflow::Erase | Workflow::ComeIn => scene.begin_life().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
                 scene.sublicense = Some(scene.open_lyon().await);
@@ -530,6 +528,15 @@ impl Scene {
         let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
         let ticket = issue_ticket(store, clock, &ids, keys, &world.client, learner).await;
         ticket.map(|_| "a ticket".to_owned()).map_err(|error| failure(true, error))
+    }
+
+    /// Somebody whose seat has an end, or who has one.
+    async fn begin_life(&mut self) {
+        match self.workflow {
+            Workflow::Erase => self.begin_to_erase().await,
+            Workflow::ComeIn => self.begin_to_come_in().await,
+            _ => self.begin_to_end().await,
+        }
     }
 
     /// Gives a seat whose last day comes.
