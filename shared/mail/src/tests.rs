@@ -204,6 +204,7 @@ fn a_mail_names_its_language_and_link_in_both_parts() {
                 | LetterKind::Added(Some(link))
                 | LetterKind::AccessOpened(FirstSignIn::Link(link))
                 | LetterKind::PasswordReset(link)
+                | LetterKind::AddressProof(link)
                 | LetterKind::Reminder { link, .. } => (Some(link.url), None),
                 LetterKind::AccountCreatedPassword { password }
                 | LetterKind::AccessOpened(FirstSignIn::Password(password)) => {

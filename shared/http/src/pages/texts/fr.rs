@@ -126,7 +126,7 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         },
         proof_sent: NoticeText {
             title: "Consultez votre messagerie",
-            what: "Un lien a été envoyé à l’adresse que vous avez indiquée. Il est valable 30\u{a0}minutes\u{a0}; votre place vous est réservée jusque-là.",
+            what: "Un lien a été envoyé à l’adresse que vous avez indiquée. Il est valable 30\u{a0}minutes. Votre place vous est réservée jusque-là.",
             todo: "Ouvrez ce lien pour confirmer votre adresse et choisir votre mot de passe. Rien reçu\u{a0}? Regardez parmi les indésirables, ou saisissez le code à nouveau dans cinq minutes.",
         },
         proof_expired: NoticeText {
