@@ -11,7 +11,7 @@ from demo import sheet
 from demo.http import Json, send
 from demo.inbox import Due, Letter
 from demo.stage import Unexpected
-from demo.world import World, midnight, values
+from demo.world import Pool, World, midnight, values
 
 SECONDS_TO_IMPORT = 60
 
@@ -42,6 +42,24 @@ def drop(world: World) -> None:
     stage.say("nobody who starts later was written to")
     for day in sorted({date.fromisoformat(row.start_on or "") for row in wanted.later}):
         world.scheduled(world.main, midnight(day))
+
+
+def of_cohort(number: int) -> str:
+    """The address of one who starts with many others."""
+    return f"cohort.{number}@example.fr"
+
+
+def drop_cohort(world: World, pool: Pool, count: int, day: date) -> Json:
+    """Drops a list of people who all start on this day and are not told, and waits for its import."""
+    rows = "".join(f"{of_cohort(number)};Élève {number}\n" for number in range(count))
+    key = f"drop/{world.slug}/{pool.contract_id}/cohort.csv"
+    settings = {"start-on": day.isoformat(), "notify": "no"}
+    body = f"email;prénom\n{rows}".encode()
+    world.s3.put_object(Bucket=world.stack["upload_bucket"], Key=key, Body=body, Metadata=settings)
+    run = world.stage.wait("the import", lambda: _at_rest(world, key), SECONDS_TO_IMPORT)
+    if run is None:
+        raise Unexpected(f"the import did not come to rest: {_of(world, key)}")
+    return run
 
 
 def _of(world: World, key: str) -> list[Json]:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from demo import imported, proof, sheet, uploaded
 from demo.http import Answer, Json, open_page, send, submit
@@ -16,6 +16,10 @@ from demo.world import PARIS, Pool, World, midnight, outcome, rfc3339, values
 
 PASSWORD = "trois petits chats"
 
+#: Seats that open at one moment, beside Sami's; one of them is cancelled before, and one moved.
+COHORT = 200
+OPENED = COHORT - 1
+SECONDS_TO_DROP_A_COHORT = 30
 #: The local Scheduler looks every ten seconds.
 SECONDS_TO_OPEN = 60
 SECONDS_FOR_A_SCHEDULE_TO_END = 20
@@ -162,18 +166,34 @@ class Story:
 
     def _soon(self) -> None:
         world, stage = self.world, self.stage
-        with stage.step("An account that starts in the next minute"):
-            local = datetime.now(PARIS) + timedelta(seconds=15)
+        with stage.step("An account that starts in a minute or two"):
+            local = datetime.now(PARIS) + timedelta(seconds=SECONDS_TO_DROP_A_COHORT)
             local = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
             self.opens = local.astimezone(UTC)
-            live = world.make_contract("LIVE", 10, {"opens_at": f"{local:%H:%M}"})
+            live = world.make_contract("LIVE", COHORT + 10, {"opens_at": f"{local:%H:%M}"})
             body = world.person(live, SAMI, "Sami", "Garcia", "Paris")
             body["start_on"] = local.date().isoformat()
             made = world.admin.call("POST", f"{world.path}/learners", body, expects=201)
             stage.say(f"{SAMI}: held until {local:%H:%M} in Paris")
             world.seated(live, made, "scheduled", held=1)
             world.scheduled(live, self.opens)
+        with stage.step(f"{COHORT} more for the same moment; one is cancelled, and one moved"):
+            self._cohort(live, local.date())
             stage.say("the story goes on meanwhile")
+
+    def _cohort(self, live: Pool, day: date) -> None:
+        world, stage = self.world, self.stage
+        run = imported.drop_cohort(world, live, COHORT, day)
+        stage.check("scheduled", COHORT, run["totals"]["scheduled"])
+        world.moved(live, run["stock"], held=COHORT)
+        cancelled, moved = (imported.of_cohort(number) for number in (0, 1))
+        path = f"{world.path}/learners/{world.learner(cancelled)['learner_id']}/seats/{live.contract_id}/release"
+        world.moved(live, world.admin.call("POST", path)["stock"], held=-1)
+        path = f"{world.path}/learners/{world.learner(moved)['learner_id']}"
+        later = {"start_on": (day + timedelta(days=1)).isoformat()}
+        found = world.admin.call("PATCH", path, later)
+        stage.check("the day it was moved to", later["start_on"], found["seats"][0]["starts_on"])
+        world.moved(live, None)
 
     def _invitations(self) -> None:
         world, stage = self.world, self.stage
@@ -472,7 +492,7 @@ class Story:
         if left > 0:
             stage.say(f"{left:.0f} s to go")
             stage.check("seats held before it", live.stock.as_answer(), world.stock(live))
-        expected = live.stock.moved(held=-1, used=1).as_answer()
+        expected = live.stock.moved(held=-OPENED, used=OPENED).as_answer()
 
         def opened() -> bool | None:
             return True if world.stock(live) == expected else None
@@ -484,9 +504,12 @@ class Story:
 
     def _check_opening(self, live: Pool) -> None:
         world, stage = self.world, self.stage
-        world.moved(live, None, held=-1, used=1)
-        states = [seat["state"] for seat in world.learner(SAMI).get("seats", [])]
-        stage.check("seat", ["active"], states)
+        world.moved(live, None, held=-OPENED, used=OPENED)
+        stage.say(f"{OPENED} seats at once; the one that was moved waits for its day")
+        cancelled, moved, last = (imported.of_cohort(number) for number in (0, 1, COHORT - 1))
+        for who, wanted in ((SAMI, "active"), (last, "active"), (cancelled, "released"), (moved, "scheduled")):
+            states = [seat["state"] for seat in world.learner(who).get("seats", [])]
+            stage.check("seat", [wanted], states)
         for mail in world.inbox.expect(Due(SAMI, Letter.OPENED)):
             stage.check("mail before it opened", False, mail.sent_at < self.opens.timestamp())
         trail = world.admin.items(f"{world.path}/audit")
