@@ -29,10 +29,12 @@ pub(crate) async fn state(scene: &Scene) -> State {
                 let seats = item.as_object().expect("an item").iter();
                 let seats = seats.filter(|(name, _)| name.starts_with("seat_"));
                 let is = |seat: &Value| (seat["state"]["is"].clone(), seat["ends_at"].is_string());
-                let seats: Vec<_> =
-                    seats.map(|(pool, seat)| format!("{pool} {:?}", is(seat))).collect();
+                let who = format!("learner {}", text("email"));
+                state.extend(
+                    seats.map(|(pool, seat)| (format!("{who} {pool}"), format!("{:?}", is(seat)))),
+                );
                 let known = (item["credential"].is_object(), item["suspended_at"].is_string());
-                Some((format!("learner {}", text("email")), format!("{seats:?} {known:?}")))
+                Some((who, format!("{known:?}")))
             }
             Some("invitation") => {
                 let now = [&item["status"], &item["version"], &item["holds_seat"]];

@@ -15,7 +15,8 @@ use seatkeeper_tests::invariants::{Broken, demand};
 
 use crate::play::Deed::{
     Accept, Allocate, Cancel, Create, CreateInBranch, CreateLater, Decline, Disown, Erase, Invite,
-    InviteTwo, IssueOwn, IssueThree, Open, Order, Prove, Redeem, Release, Rename, Resend, SetPassword,
+    InviteTwo, IssueOwn, IssueThree, Open, Order, Prove, Redeem, Release, Rename, Resend,
+    SetPassword,
 };
 use crate::play::{Play, TRANSACTION};
 
