@@ -514,13 +514,14 @@ def a_new_password(visit: Visit) -> None:
 def _expire(visit: Visit, slug: str, identity: str) -> None:
     """Lets an invitation's time run out."""
     dynamodb = aws("dynamodb", visit.stack["aws_endpoint_url"])
-    items: list[Json] = dynamodb.scan(
+    pages = dynamodb.get_paginator("scan").paginate(
         TableName=visit.stack["table"],
         FilterExpression="kind = :kind AND client_id = :client AND sk = :sk",
         ExpressionAttributeValues={
             ":kind": {"S": "invitation"}, ":client": {"S": slug}, ":sk": {"S": identity},
         },
-    )["Items"]
+    )
+    items: list[Json] = [item for page in pages for item in page["Items"]]
     dynamodb.update_item(
         TableName=visit.stack["table"],
         Key={"pk": items[0]["pk"], "sk": items[0]["sk"]},
