@@ -240,7 +240,12 @@ impl Store {
                 .delete(table, &keys::block(client, &block.key)),
             Step::SeatLearner(seating) => {
                 let key = keys::learner(client, seating.learner_id);
-                return seated(change, seating)?.update(table, &key).map_err(unbuilt);
+                match seating.presence {
+                    Presence::Unseen => new().put(table, &key, first_account(change, seating)?),
+                    Presence::New | Presence::Existing => {
+                        seated(change, seating)?.update(table, &key)
+                    }
+                }
             }
             Step::ReleaseSeat { learner_id, pool, op: given_by, seat, untouched_since } => {
                 let attribute = seat_attribute(*pool);
@@ -701,10 +706,32 @@ fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreErr
         expression = expression.set_if_absent("credential", to_value(credential)?);
     }
     let expression = match seating.presence {
-        Presence::New => expression.if_absent(EMAIL),
+        Presence::New | Presence::Unseen => expression.if_absent(EMAIL),
         Presence::Existing => expression.if_present(EMAIL),
     };
     Ok(expression.if_absent_or(&seat, &format!("{seat}.state.is"), "=", s("released")))
+}
+
+/// The account that [`seated`] would make where there is nothing, as an item: written whole, it needs
+/// no expression, which is half of what a row of an import takes.
+fn first_account(change: &Change, seating: &SeatLearner) -> Result<Item, StoreError> {
+    let own = |name: &str, value| (name.to_owned(), value);
+    let mut item = Item::from([
+        (seat_attribute(seating.pool), to_value(&seating.seat)?),
+        own(keys::KIND, s("learner")),
+        own("client_id", s(&change.client_id)),
+        own("learner_id", s(seating.learner_id)),
+        own("given", n(1)),
+        own(EMAIL, s(&seating.email)),
+        own("created_at", s(change.at)),
+        own("password_serial", n(0)),
+    ]);
+    let profile = profile_texts(&seating.profile).into_iter().chain(profile_sets(&seating.profile));
+    item.extend(profile.map(|(name, value)| own(name, value)));
+    if let Some(credential) = &seating.credential {
+        item.insert("credential".to_owned(), to_value(credential)?);
+    }
+    Ok(item)
 }
 
 fn mail_item(change: &Change, intent: &MailIntent) -> Result<Item, StoreError> {

@@ -95,6 +95,9 @@ pub struct Block {
 pub enum Presence {
     /// There must be none: the account is made.
     New,
+    /// There must be nothing at all, nor anything that is left of somebody erased: the account is made
+    /// without a look at its place.
+    Unseen,
     /// There must be one.
     Existing,
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use seatkeeper_domain::actions::erase_learner::erase_learner;
 use seatkeeper_domain::actions::invite::{Invite, invite};
+use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::contract::{HoldOn, Policies};
 use seatkeeper_domain::import_run::{ImportStatus, Outcome, Verdict};
 use seatkeeper_domain::invitation::Grant;
@@ -93,5 +95,26 @@ async fn seats_for_the_new_ones_are_enough() {
     assert_eq!((run.status, run.seats.short), (ImportStatus::Refused, 1));
     let outcomes = stage.outcomes(&run).await;
     assert_eq!(outcomes.last(), Some(&Some(Outcome::NotSeated)));
+    stage.assert_at_rest(&run).await;
+}
+
+/// Somebody with the address of a person who was erased is somebody new; what is left of the other
+/// stays as it is.
+#[tokio::test]
+async fn who_was_erased_before_is_somebody_new() {
+    let stage = Stage::with_seats(10).await;
+    stage.import("a.csv", people(2, |_| "")).await;
+    let world = &stage.world;
+    let erased = stage.learner("person.0@example.fr").await.expect("an account").learner_id;
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    let actor = Actor::Caller("admin-1".to_owned());
+    erase_learner(store, clock, ids, keys, actor, world.op(), &world.client, erased)
+        .await
+        .expect("erased");
+    let run = stage.import("b.csv", people(3, |_| "")).await;
+    let totals = run.totals;
+    assert_eq!((totals.created, totals.existing), (2, 1));
+    let again = stage.learner("person.0@example.fr").await.expect("an account");
+    assert_eq!((again.learner_id, again.given), (erased, 2), "counted on from what is left");
     stage.assert_at_rest(&run).await;
 }

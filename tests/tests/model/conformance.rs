@@ -365,7 +365,11 @@ impl Both {
                     email: Setting::email(number),
                     profile: profile(number, op),
                     credential: (number == 1).then(credential),
-                    presence: if new { Presence::New } else { Presence::Existing },
+                    presence: match (new, number) {
+                        (true, 0) => Presence::Unseen,
+                        (true, _) => Presence::New,
+                        (false, _) => Presence::Existing,
+                    },
                     pool,
                     seat: seat(state, op),
                 }))

@@ -161,6 +161,9 @@ impl Model {
                 let known = of.learners.get(&seating.learner_id);
                 let expected = match seating.presence {
                     Presence::New => known.is_none() || left_out(Rule::NewAccount),
+                    Presence::Unseen => {
+                        known.is_none() && !of.erased.contains_key(&seating.learner_id)
+                    }
                     Presence::Existing => known.is_some(),
                 };
                 let live = known.is_some_and(|known| known.live_seat(seating.pool).is_some());

@@ -42,6 +42,8 @@ use super::{
 struct Draft {
     change: Change,
     rows: Vec<RowRecord>,
+    /// Who was read before.
+    look: Look,
     /// Seats left in the block.
     rem: u64,
     used: u64,
@@ -262,6 +264,7 @@ where
         let mut draft = Draft {
             change: self.change(work, "chunk", number),
             rows: Vec::new(),
+            look,
             rem: block.rem,
             used: 0,
             kept: 0,
@@ -397,7 +400,11 @@ where
             email: (*email).clone(),
             profile: profile(values, &defaults),
             credential,
-            presence: if is_new { Presence::New } else { Presence::Existing },
+            presence: match (is_new, draft.look) {
+                (false, _) => Presence::Existing,
+                (true, Look::Everyone) => Presence::New,
+                (true, Look::Nobody | Look::Invited) => Presence::Unseen,
+            },
             pool: ground.pool,
             seat,
         })));
