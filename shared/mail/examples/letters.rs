@@ -46,6 +46,7 @@ fn letters() -> Vec<(&'static str, LetterKind<'static>)> {
         ("access-opened", LetterKind::AccessOpened(FirstSignIn::AsUsual)),
         ("redeemed", LetterKind::Redeemed),
         ("password-reset", LetterKind::PasswordReset(LINK)),
+        ("address-proof", LetterKind::AddressProof(LINK)),
         (
             "code-sent",
             LetterKind::CodeSent {
