@@ -290,6 +290,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// A world in which the workflow can begin and nothing else waits.
+    #[expect(clippy::too_many_lines, reason = "one arm a workflow, nothing shared between them")]
     pub(crate) async fn ready(workflow: Workflow) -> Arc<Self> {
         let stage = Stage::with_seats(SEATS).await;
         let mut scene = Self {
@@ -694,6 +695,7 @@ impl Scene {
     }
 
     /// Does the workflow, as this operation; answers in a few words.
+    #[expect(clippy::too_many_lines, reason = "one arm a workflow, nothing shared between them")]
     pub(crate) async fn act(&self, op: Op) -> Result<String, Failure> {
         match self.workflow {
             Workflow::CreateToday | Workflow::CreateInvited => self.create(op, 1, None).await,
