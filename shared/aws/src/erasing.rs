@@ -39,8 +39,10 @@ const PERSONAL: [&str; 19] = [
     SUSPENDED_AT,
 ];
 /// What an invitation says of whoever was invited.
-const INVITED: [&str; 10] = [
+const INVITED: [&str; 11] = [
     EMAIL,
+    // With the names that were typed with a code.
+    "redeems",
     "message",
     "language",
     "roles",

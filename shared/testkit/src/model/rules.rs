@@ -630,6 +630,7 @@ impl Tenant {
                     known.status = InvitationStatus::Moved;
                     known.grant = Grant::default();
                     known.message = None;
+                    known.redeems = None;
                     known.op = op;
                 }
             }
