@@ -98,6 +98,16 @@ impl World {
         Self { clock: clock.clone(), cloud: cloud.clone(), store, ids, keys, client, contract }
     }
 
+    /// Another contract of the client on these terms, not opened yet.
+    pub fn another_contract(&self, reference: &str, policies: Policies) -> Contract {
+        Contract {
+            contract_id: ContractId::from_uuid(self.ids.uuid()),
+            reference: reference.to_owned(),
+            policies,
+            ..self.contract.clone()
+        }
+    }
+
     /// The contract's pool.
     pub fn pool(&self) -> PoolId {
         PoolId::Contract(self.contract.contract_id)

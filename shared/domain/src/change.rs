@@ -683,16 +683,7 @@ impl Change {
         learners: &[LearnerId],
         reason: Option<String>,
     ) {
-        self.step(Step::Audit(AuditRecord {
-            at: self.at,
-            actor: self.actor.clone(),
-            action,
-            pool,
-            learner_ids: learners.to_vec(),
-            delta,
-            reason,
-            marks: None,
-        }));
+        self.trail(pool, delta, action, learners.to_vec(), (reason, None));
     }
 
     /// Leaves the trail of a chunk of an import: the seats that it moved, and what came of its rows.
@@ -705,16 +696,20 @@ impl Change {
         rows: (ImportId, Marks),
     ) {
         let (import, marks) = rows;
-        self.step(Step::Audit(AuditRecord {
-            at: self.at,
-            actor: self.actor.clone(),
-            action,
-            pool,
-            learner_ids: learners,
-            delta,
-            reason: Some(import.to_string()),
-            marks: Some(marks),
-        }));
+        self.trail(pool, delta, action, learners, (Some(import.to_string()), Some(marks)));
+    }
+
+    fn trail(
+        &mut self,
+        pool: PoolId,
+        delta: Delta,
+        action: Action,
+        learner_ids: Vec<LearnerId>,
+        (reason, marks): (Option<String>, Option<Marks>),
+    ) {
+        let (at, actor) = (self.at, self.actor.clone());
+        let record = AuditRecord { at, actor, action, pool, learner_ids, delta, reason, marks };
+        self.step(Step::Audit(record));
     }
 
     /// Whether the steps conserve seats: every movement balances, and the trail tells of each

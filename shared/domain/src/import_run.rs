@@ -401,6 +401,24 @@ pub struct RowRecord {
     pub undo: Option<Undo>,
 }
 
+impl RowRecord {
+    /// A row of this line, judged and nothing more.
+    pub fn judged(line: u32, verdict: Verdict) -> Self {
+        Self {
+            line,
+            email: None,
+            verdict,
+            outcome: None,
+            errors: Vec::new(),
+            duplicate_of: None,
+            learner_id: None,
+            also_in: Vec::new(),
+            has_account: false,
+            undo: None,
+        }
+    }
+}
+
 /// What an undo made of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

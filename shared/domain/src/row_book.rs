@@ -202,18 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn row(verdict: Verdict) -> RowRecord {
-        RowRecord {
-            line: 2,
-            email: None,
-            verdict,
-            outcome: None,
-            errors: Vec::new(),
-            duplicate_of: None,
-            learner_id: None,
-            also_in: Vec::new(),
-            has_account: false,
-            undo: None,
-        }
+        RowRecord::judged(2, verdict)
     }
 
     fn learner(number: u128) -> LearnerId {

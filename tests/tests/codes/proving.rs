@@ -7,25 +7,24 @@ use seatkeeper_domain::actions::accept_invitation::{
     AcceptInvitation, AcceptInvitationError, Accepted, accept_invitation,
 };
 use seatkeeper_domain::actions::close_invitation::decline_invitation;
-use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
+use seatkeeper_domain::actions::create_learner::PasswordChoice;
+use seatkeeper_domain::actions::erase_learner::erase_learner;
 use seatkeeper_domain::actions::invitations::LinkClosed;
 use seatkeeper_domain::actions::invite::{Invite, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, Moment, Wanted, batch_codes};
 use seatkeeper_domain::actions::redeem_code::{RedeemCodeError, Redeemed};
 use seatkeeper_domain::actions::release_seat::release_seat;
-use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::steer_batch::Target;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::ids::{BatchId, InvitationId};
 use seatkeeper_domain::invitation::{Grant, InvitationStatus};
-use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{CodeBook as _, Ledger as _, PageRequest, People as _};
 use seatkeeper_tests::invariants::Seen;
 
 use crate::mailroom;
-use crate::world::{PASSWORD, World};
+use crate::world::{PASSWORD, World, create};
 
 const LISE: &str = "lise@example.org";
 const OTTO: &str = "otto@example.org";
@@ -234,23 +233,6 @@ async fn of_many_at_once_with_one_code_one_address_is_asked() {
     check(&world);
 }
 
-async fn create(world: &World, email: &str, password: PasswordChoice) {
-    let command = CreateLearner {
-        client_id: world.client.clone(),
-        contract_id: world.contract.contract_id,
-        sublicense_id: None,
-        email: email.parse().expect("an address"),
-        profile: Profile::default(),
-        password,
-        term: TermRequest::default(),
-        notify: false,
-        copy_to: None,
-    };
-    let seatkeeper_tests::World { store, clock, ids, keys, .. } = &**world;
-    let (op, caller) = (world.op(), world.administrator());
-    create_learner(store, clock, ids, keys, &caller, op, &command).await.expect("created");
-}
-
 async fn release(world: &World, email: &str) {
     let seatkeeper_tests::World { store, clock, ids, client, contract, .. } = &**world;
     let (op, learner, pool) = (world.op(), world.learner_id(email), world.pool());
@@ -300,6 +282,24 @@ async fn the_right_password_takes_up_what_is_held() {
     assert_eq!(redeemed(&world, batch).await, (1, 1));
     let proof = world.store.invitation(&world.client, proof_id(&world, LISE)).await;
     assert_eq!(proof.expect("readable").expect("it").status, InvitationStatus::Accepted);
+    check(&world);
+}
+
+/// The names typed with a code stand in what is held for its address, and go with the person.
+#[tokio::test]
+async fn who_is_erased_leaves_nothing_of_what_was_typed_with_a_code() {
+    let world = World::with_seats(10).await;
+    let (_, code) = asked(&world, Wanted::Generated(3)).await;
+    held(&world, &code, LISE).await;
+    let typed = || world.cloud.dump().iter().any(|item| item.to_string().contains("Meitner"));
+    assert!(typed(), "held with its names");
+    follow(&world, LISE, 1).await.expect("proven");
+    let seatkeeper_tests::World { store, clock, ids, keys, client, .. } = &*world;
+    let (op, learner) = (world.op(), world.learner_id(LISE));
+    erase_learner(store, clock, ids, keys, Actor::System, op, client, learner)
+        .await
+        .expect("erased");
+    assert!(!typed(), "a name is left");
     check(&world);
 }
 

@@ -3,24 +3,23 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
+use seatkeeper_domain::actions::create_learner::PasswordChoice;
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, Moment, Wanted};
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, Redeemed};
-use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::audit::Action;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::{Change, Step};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::BatchId;
 use seatkeeper_domain::invitation::{Delivery, Grant, Invitation, InvitationStatus};
-use seatkeeper_domain::learner::{Profile, SeatState};
+use seatkeeper_domain::learner::SeatState;
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{Clock as _, CodeBook as _, Ledger as _, PageRequest, People as _};
 use seatkeeper_domain::stock::Delta;
 
 use seatkeeper_testkit::{Fault, When};
 
-use crate::world::{PASSWORD, World};
+use crate::world::{PASSWORD, World, create};
 
 type Outcome = Result<Redeemed, RedeemCodeError>;
 
@@ -50,23 +49,6 @@ fn count(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> usize {
 
 fn refused(outcome: &Outcome) -> bool {
     matches!(outcome, Err(RedeemCodeError::NotRedeemable | RedeemCodeError::TooManyTries { .. }))
-}
-
-async fn create(world: &World, email: &str, password: PasswordChoice) {
-    let command = CreateLearner {
-        client_id: world.client.clone(),
-        contract_id: world.contract.contract_id,
-        sublicense_id: None,
-        email: email.parse().expect("an address"),
-        profile: Profile::default(),
-        password,
-        term: TermRequest::default(),
-        notify: false,
-        copy_to: None,
-    };
-    let seatkeeper_tests::World { store, clock, ids, keys, .. } = &**world;
-    let (op, caller) = (world.op(), world.administrator());
-    create_learner(store, clock, ids, keys, &caller, op, &command).await.expect("created");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,13 @@ use std::ops::Deref;
 use jiff::Timestamp;
 use seatkeeper_domain::actions::add_client::add_client;
 use seatkeeper_domain::actions::add_codes::{AddCodes, AddCodesError, AddedCodes, More, add_codes};
+use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
 use seatkeeper_domain::actions::issue_codes::{
     IssueCodes, IssueCodesError, IssuedCodes, Wanted, issue_codes, tend_batch,
 };
 use seatkeeper_domain::actions::open_contract::open_contract;
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, Redeemed, redeem_code};
+use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::steer_batch::{BatchNow, SteerBatch, SteerBatchError, steer_batch};
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
@@ -20,7 +22,7 @@ use seatkeeper_domain::contract::Contract;
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ContractId, LearnerId};
-use seatkeeper_domain::learner::Learner;
+use seatkeeper_domain::learner::{Learner, Profile};
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{
     Catalog as _, Clock as _, CodeBook as _, IdSource as _, People as _,
@@ -193,4 +195,22 @@ impl World {
     pub(crate) fn at(text: &str) -> Timestamp {
         text.parse().expect("an instant")
     }
+}
+
+/// Makes an account with a seat of the contract, by hand.
+pub(crate) async fn create(world: &World, email: &str, password: PasswordChoice) {
+    let command = CreateLearner {
+        client_id: world.client.clone(),
+        contract_id: world.contract.contract_id,
+        sublicense_id: None,
+        email: email.parse().expect("an address"),
+        profile: Profile::default(),
+        password,
+        term: TermRequest::default(),
+        notify: false,
+        copy_to: None,
+    };
+    let seatkeeper_tests::World { store, clock, ids, keys, .. } = &**world;
+    let (op, caller) = (world.op(), world.administrator());
+    create_learner(store, clock, ids, keys, &caller, op, &command).await.expect("created");
 }

@@ -497,12 +497,7 @@ impl Scene {
             clock_start: ClockStart::FirstLogin,
             ..Policies::default()
         };
-        let contract = Contract {
-            contract_id: ContractId::from_uuid(world.ids.uuid()),
-            reference: "2026-030".to_owned(),
-            policies,
-            ..world.contract.clone()
-        };
+        let contract = world.another_contract("2026-030", policies);
         let opened = open_contract(&world.store, Actor::System, world.op(), &contract, 3).await;
         opened.expect("a contract");
         let command = CreateLearner {

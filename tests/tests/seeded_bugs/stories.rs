@@ -6,9 +6,7 @@ use jiff::SignedDuration;
 use seatkeeper_domain::actions::issue_codes::Wanted;
 use seatkeeper_domain::actions::open_contract::open_contract;
 use seatkeeper_domain::audit::Actor;
-use seatkeeper_domain::contract::{ClockStart, Contract, Policies};
-use seatkeeper_domain::ids::ContractId;
-use seatkeeper_domain::ports::IdSource as _;
+use seatkeeper_domain::contract::{ClockStart, Policies};
 use seatkeeper_testkit::{Fault, When};
 use seatkeeper_tests::actors::Verdict::{Already, Done, Failed, Refused};
 use seatkeeper_tests::invariants::{Broken, demand};
@@ -243,12 +241,7 @@ pub(crate) async fn came_in_twice(p: Arc<Play>) -> End {
         clock_start: ClockStart::FirstLogin,
         ..Policies::default()
     };
-    let contract = Contract {
-        contract_id: ContractId::from_uuid(world.ids.uuid()),
-        reference: "2026-030".to_owned(),
-        policies,
-        ..world.contract.clone()
-    };
+    let contract = world.another_contract("2026-030", policies);
     let opened = open_contract(&world.store, Actor::System, world.op(), &contract, 3).await;
     demand("I11", opened.is_ok(), || format!("{opened:?}"))?;
     let mut command = p.setting.creation(1, None);

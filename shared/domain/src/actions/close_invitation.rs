@@ -152,6 +152,7 @@ pub(super) async fn end(
     to: InvitationStatus,
 ) -> Result<bool, StoreError> {
     let action = match to {
+        InvitationStatus::Accepted => Action::InvitationAccepted,
         InvitationStatus::Declined => Action::InvitationDeclined,
         InvitationStatus::Expired => Action::InvitationExpired,
         _ => Action::InvitationCancelled,

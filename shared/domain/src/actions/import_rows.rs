@@ -99,18 +99,8 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<RowRecord> {
-        let row = |line| RowRecord {
-            line,
-            email: None,
-            verdict: if line % 2 == 0 { Verdict::Valid } else { Verdict::Invalid },
-            outcome: None,
-            errors: Vec::new(),
-            duplicate_of: None,
-            learner_id: None,
-            also_in: Vec::new(),
-            has_account: false,
-            undo: None,
-        };
+        let verdict = |line| if line % 2 == 0 { Verdict::Valid } else { Verdict::Invalid };
+        let row = |line| RowRecord::judged(line, verdict(line));
         (0..7).map(row).collect()
     }
 

@@ -199,16 +199,10 @@ where
             });
             totals.count_verdict(judgment.verdict);
             let mut record = RowRecord {
-                line: row.line,
                 email: row.email.as_ref().map(ToString::to_string),
-                verdict: judgment.verdict,
-                outcome: None,
                 errors: self.problems(&row.errors, &work.run.language),
                 duplicate_of: judgment.duplicate_of,
-                learner_id: None,
-                also_in: Vec::new(),
-                has_account: false,
-                undo: None,
+                ..RowRecord::judged(row.line, judgment.verdict)
             };
             let standing =
                 row.email.as_ref().map(|email| self.standing(&work.ground, email, &known));
@@ -439,18 +433,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn record(line: u32) -> RowRecord {
-        RowRecord {
-            line,
-            email: None,
-            verdict: Verdict::Valid,
-            outcome: None,
-            errors: Vec::new(),
-            duplicate_of: None,
-            learner_id: None,
-            also_in: Vec::new(),
-            has_account: false,
-            undo: None,
-        }
+        RowRecord::judged(line, Verdict::Valid)
     }
 
     fn later(day: i64) -> Opening {

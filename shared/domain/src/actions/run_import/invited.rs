@@ -5,19 +5,18 @@
 //! can be invited any more, so that a look at the end finds all of them.
 
 use crate::actions::ROUNDS;
-use crate::actions::seating::close;
-use crate::audit::{Action, Actor};
-use crate::change::{Block, Change, StoreError};
+use crate::actions::close_invitation::end;
+use crate::audit::Actor;
+use crate::change::Block;
 use crate::contract::HoldOn;
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
 use crate::import_run::{Mode, Outcome};
 use crate::invitation::{Invitation, InvitationStatus};
 use crate::ports::{Clock, Files, IdSource, PoolStanding, Sheets};
-use crate::stock::Delta;
 
 use super::check::Look;
-use super::{ImportPorts, Importer, MARGIN, Stop, Work, lost_every_round, retryable};
+use super::{ImportPorts, Importer, MARGIN, Stop, Work, lost_every_round};
 
 impl<P, F, S, C, I> Importer<'_, P, F, S, C, I>
 where
@@ -29,11 +28,7 @@ where
 {
     /// Closes the invitations of those whom this import seated, as accepted; what they held returns.
     pub(super) async fn take_up_invitations(&self, work: &Work) -> Result<(), Stop> {
-        let client = &work.ground.client.client_id;
-        let standing = self.ports.standing(client, work.ground.pool).await?;
-        let standing =
-            standing.ok_or_else(|| StoreError::Broken("a contract without a pool".to_owned()))?;
-        if nobody_is_invited(work, &standing) {
+        if nobody_is_invited(work, &self.pool_standing(work).await?) {
             return Ok(());
         }
         for chunk in &work.chunks {
@@ -63,19 +58,11 @@ where
                 return Ok(());
             }
             let op = Op { id: self.ids.uuid(), guard: None };
-            let actor = Actor::Import(work.run.import_id);
-            let mut change = Change::new(client, op, actor, self.clock.now());
-            let learner = [self.keys.learner_id(client, &invitation.email)];
-            let reason = Some(invitation.invitation_id.to_string());
-            let (pool, action) = (work.ground.pool, Action::InvitationAccepted);
-            if invitation.holds_seat {
-                change.move_seats(pool, Delta::let_go(1), action, &learner, reason);
-            } else {
-                change.audit(pool, Delta::default(), action, &learner, reason);
+            let (clock, keys) = (self.clock, self.keys);
+            let (actor, to) = (Actor::Import(work.run.import_id), InvitationStatus::Accepted);
+            if end(self.ports, clock, keys, actor, op, client, &invitation, to).await? {
+                return Ok(());
             }
-            close(&mut change, &invitation, InvitationStatus::Accepted);
-            let Err(refused) = self.ports.apply(&change).await else { return Ok(()) };
-            retryable(refused)?;
             let again = self.ports.invitations(client, &[invitation.place()]).await?;
             let Some(again) = again.into_iter().next() else { return Ok(()) };
             invitation = again;

@@ -29,7 +29,10 @@ use crate::import::RawRow;
 use crate::import_run::{ImportRun, ImportStatus, SourceObject};
 use crate::language::Languages;
 use crate::password::PasswordPolicy;
-use crate::ports::{Catalog, Clock, Files, IdSource, ImportLog, Ledger, People, Proofs, Sheets};
+use crate::ports::{
+    Catalog, Clock, CodeBook, Files, IdSource, ImportLog, Ledger, People, PoolStanding, Proofs,
+    Sheets,
+};
 use crate::row_book::Chunk;
 use crate::secrets::Keys;
 
@@ -124,8 +127,8 @@ impl From<StoreError> for Stop {
 }
 
 /// What running imports needs from the record of everything.
-pub trait ImportPorts: Ledger + Catalog + People + ImportLog + Proofs {}
-impl<P: Ledger + Catalog + People + ImportLog + Proofs> ImportPorts for P {}
+pub trait ImportPorts: Ledger + Catalog + People + CodeBook + ImportLog + Proofs {}
+impl<P: Ledger + Catalog + People + CodeBook + ImportLog + Proofs> ImportPorts for P {}
 
 /// A worker: the ports and the stack's settings.
 #[derive(Debug)]
@@ -274,6 +277,12 @@ where
             |stored: &ImportRun| stored.epoch == work.run.epoch && stored.lease_until.is_some();
         work.run = stored.filter(mine).ok_or(Stop::Overtaken)?;
         Ok(())
+    }
+
+    /// The pool and its blocks, as one reading finds them.
+    async fn pool_standing(&self, work: &Work) -> Result<PoolStanding, StoreError> {
+        let standing = self.ports.standing(&work.ground.client.client_id, work.ground.pool).await?;
+        standing.ok_or_else(|| StoreError::Broken("a contract without a pool".to_owned()))
     }
 
     async fn block(&self, work: &Work) -> Result<Option<Block>, StoreError> {

@@ -142,10 +142,7 @@ where
     /// The block as the writing begins, and whether nobody can be invited to the pool. What was
     /// written before is read in the trail.
     async fn outset(&self, work: &mut Work) -> Result<(Block, bool), Stop> {
-        let client = &work.ground.client.client_id;
-        let standing = self.ports.standing(client, work.ground.pool).await?;
-        let standing =
-            standing.ok_or_else(|| StoreError::Broken("a contract without a pool".to_owned()))?;
+        let standing = self.pool_standing(work).await?;
         let nobody_invited = nobody_is_invited(work, &standing);
         let owner = work.run.import_id.to_string();
         let mine = |block: &Block| block.key.owner == owner && block.epoch == work.run.epoch;
