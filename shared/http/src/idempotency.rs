@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OriginalUri};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore, LEASE, Op};
@@ -36,10 +36,12 @@ pub struct Repeatable {
 impl<S: Send + Sync> FromRequestParts<S> for Repeatable {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        // The whole path: a nested router has cut the client off `parts.uri`.
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state).await?;
         Ok(Self {
             method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
+            path: uri.path().to_owned(),
             key: key_of(&parts.headers),
         })
     }

@@ -3,7 +3,7 @@
 use seatkeeper_tests::http::{Call, House, Person, Reply};
 use serde_json::{Value, json};
 
-use crate::{GLOBEX, admin, globex, stock, text};
+use crate::{GLOBEX, admin, client, globex, stock, text};
 
 async fn create(house: &House, by: &Person, key: &str, body: &Value) -> Reply {
     house.send(Call::post(&format!("{GLOBEX}/learners"), body).by(by).key(key)).await
@@ -63,6 +63,29 @@ async fn a_key_belongs_to_its_caller_and_its_route() {
     let group = Call::post(&format!("{GLOBEX}/groups"), &json!({"name": "Paris"}));
     let made = house.send(group.by(&admin()).key("k-1")).await;
     assert_eq!(made.status, 201, "{}", made.text);
+}
+
+#[tokio::test]
+async fn the_same_key_at_another_client_is_another_request() {
+    let (house, _) = globex(5).await;
+    let vendor = Person::vendor();
+    assert_eq!(house.post(&vendor, "/v1/clients", client("hooli")).await.status, 201);
+    let order = json!({"reference": "2027-001", "seats": 20});
+    let places = [GLOBEX, "/v1/clients/hooli"];
+    for calls in ["contracts", "groups"] {
+        let body = if calls == "groups" { json!({"name": "Paris"}) } else { order.clone() };
+        for place in places {
+            let path = format!("{place}/{calls}");
+            let made = house.send(Call::post(&path, &body).by(&vendor).key("k-1")).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            assert_eq!(made.header("idempotent-replayed"), "", "{path}");
+            let listed = house.send(Call::new("GET", &path).by(&vendor)).await.json();
+            let made = made.json();
+            let id = if calls == "groups" { "group_id" } else { "contract_id" };
+            let mut items = listed["items"].as_array().expect("a list").iter();
+            assert!(items.any(|item| item[id] == made[id]), "{path}: {listed}");
+        }
+    }
 }
 
 #[tokio::test]
