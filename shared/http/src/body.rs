@@ -186,6 +186,14 @@ impl Fields {
     pub fn of(payload: &Payload) -> Result<Self, Problem> {
         let bytes = payload.bytes()?;
         match payload.format {
+            // A form writes braces as %7B: this is JSON whose sender left the default of `curl -d`.
+            Format::Form if bytes.trim_ascii_start().starts_with(b"{") => {
+                Err(Problem::invalid_field(
+                    "",
+                    "wrong-content-type",
+                    "The body looks like JSON and was sent as a form. Send the header `Content-Type: application/json`.",
+                ))
+            }
             Format::Form => Ok(Self::from_pairs(bytes)),
             Format::Json => Self::from_json(bytes),
         }
@@ -811,6 +819,12 @@ mod tests {
         let groups = fields.optional_list("group", 0..=5, text(1..=2));
         assert_eq!(groups, Some(vec!["a".to_owned(), "b".to_owned()]));
         assert!(fields.finish(|| Some(())).is_ok());
+    }
+
+    #[test]
+    fn json_that_was_sent_as_a_form_is_told_so() {
+        let refused = Fields::of(&Payload::form(" {\"email\": \"a\"}")).expect_err("no form");
+        assert_eq!(refused.errors[0].code, "wrong-content-type");
     }
 
     #[test]

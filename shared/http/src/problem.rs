@@ -156,7 +156,7 @@ impl ProblemCode {
         match self {
             Self::InvalidRequest => "The request has invalid fields",
             Self::InvalidJson => "The body is not valid JSON",
-            Self::Unauthorized => "A valid token is required",
+            Self::Unauthorized => "Not authenticated",
             Self::Forbidden => "The role does not allow this",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "The method is not allowed here",

@@ -22,6 +22,7 @@ use seatkeeper_domain::actions::send_codes::SendCodesError;
 use seatkeeper_domain::actions::steer_batch::SteerBatchError;
 use seatkeeper_domain::actions::transfer_seat::TransferSeatError;
 use seatkeeper_domain::contract::WindowError;
+use seatkeeper_domain::import_run::SeatNeed;
 
 use crate::problem::{FieldError, Problem, ProblemCode};
 
@@ -226,7 +227,14 @@ impl From<SteerImportError> for Problem {
                 "Rows are invalid. Mend them and upload the file as a new import, or choose \
                  another on_shortage.",
             ),
-            SteerImportError::NoSeatsLeft => no_seats_left(),
+            SteerImportError::NoSeatsLeft(SeatNeed { needed, available, short }) => Self::new(
+                ProblemCode::NoSeatsLeft,
+                format!(
+                    "The file needs {needed} seats and {available} are available: {short} are \
+                     missing. Release some, ask the vendor for more, or import the file anew \
+                     with on_shortage `fill`."
+                ),
+            ),
             SteerImportError::ContractEnded => GroundError::ContractEnded.into(),
             SteerImportError::RowsGone => rows_gone(),
             SteerImportError::Store(error) => error.into(),

@@ -14,7 +14,7 @@ use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::{PoolId, SublicenseId};
 use seatkeeper_domain::import::DateOrder;
 use seatkeeper_domain::import_run::{
-    ImportSettings, ImportStatus, Mode, OnShortage, Outcome, Verdict, WAITS,
+    ImportSettings, ImportStatus, Mode, OnShortage, Outcome, SeatNeed, Verdict, WAITS,
 };
 use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::ports::{
@@ -89,7 +89,10 @@ async fn a_commit_takes_the_stock_as_it_is_then() {
     let other = stage.import("b.csv", "email\nsomebody@example.fr\n").await;
     assert_eq!(other.totals.created, 1);
     let refused = stage.commit(run.import_id).await;
-    assert!(matches!(refused, Err(SteerImportError::NoSeatsLeft)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SteerImportError::NoSeatsLeft(SeatNeed { short: 1.., .. }))),
+        "{refused:?}"
+    );
     let run = stage.now(run.import_id).await;
     assert_eq!(run.status, ImportStatus::Checked, "it can be committed later");
     stage.undone(other.import_id).await;

@@ -27,7 +27,7 @@ pub enum SteerImportError {
     RowsInvalid,
     /// There are too few seats, and it was asked to do nothing then.
     #[error("no seats left")]
-    NoSeatsLeft,
+    NoSeatsLeft(SeatNeed),
     /// The contract's last day is over.
     #[error("the contract has ended")]
     ContractEnded,
@@ -67,7 +67,7 @@ pub async fn commit_import(
         let size = block_size(run.settings.on_shortage, &run.totals, seats);
         let size = size.map_err(|code| match code {
             "rows-invalid" => SteerImportError::RowsInvalid,
-            _ => SteerImportError::NoSeatsLeft,
+            _ => SteerImportError::NoSeatsLeft(seats),
         })?;
         let actor = Actor::Caller(caller.subject.clone());
         let mut change = Change::new(client, op, actor, now);

@@ -85,7 +85,25 @@ pub fn rejection_hint(
         (Some(line), None) => format!("{} {line}{}", texts.line, texts.colon),
         (None, _) => String::new(),
     };
-    place + reason
+    place
+        + reason
+        + &setting(code).map_or_else(String::new, |(name, takes)| format!(" {name}: {takes}"))
+}
+
+/// The setting of a drop that a code is about: the name of its object metadata, and what it takes,
+/// or an example.
+fn setting(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "invalid-mode" => ("x-amz-meta-mode", "create | invite"),
+        "invalid-on-existing" => ("x-amz-meta-on-existing", "skip | fill_blank | update | error"),
+        "invalid-on-shortage" => ("x-amz-meta-on-shortage", "none | valid_only | fill"),
+        "invalid-language" => ("x-amz-meta-language", "en | fr | …"),
+        "invalid-start-on" => ("x-amz-meta-start-on", "2027-03-01"),
+        "invalid-notify" => ("x-amz-meta-notify", "yes | no"),
+        "invalid-groups" => ("x-amz-meta-groups", "grp_…"),
+        "invalid-sublicense" => ("x-amz-meta-sublicense", "sub_…"),
+        _ => return None,
+    })
 }
 
 impl Texts {
@@ -122,6 +140,15 @@ mod tests {
         assert!(told("fr").starts_with("Ligne 7, colonne B\u{a0}: Le texte"));
         let whole = rejection_hint("unreadable-file", None, None, &language("en"));
         assert!(whole.starts_with("The file is empty or damaged."));
+    }
+
+    #[test]
+    fn a_setting_of_a_drop_is_named_with_what_it_takes() {
+        let told = rejection_hint("invalid-mode", None, None, &language("fr"));
+        assert!(
+            told.ends_with("Corrigez-le et importez de nouveau. x-amz-meta-mode: create | invite"),
+            "{told}"
+        );
     }
 
     #[test]
