@@ -136,6 +136,7 @@ impl Setting {
             modules: BTreeSet::new(),
             policies: Policies::default(),
             warned: Warned::default(),
+            renewed_by: None,
             version: 1,
             created_at: start,
         };
@@ -780,7 +781,7 @@ impl Who {
         let op = self.op();
         let (client, keys) = (&self.setting.client, &self.setting.keys);
         let id = keys.invitation_id(client, self.setting.pool(), &Setting::email(number));
-        match expire_invitation(ports, &self.clock, keys, op, client, id).await {
+        match expire_invitation(ports, &self.clock, &self.ids, keys, op, client, id).await {
             Ok(true) => outcome(op, Verdict::Done, "expired"),
             Ok(false) => outcome(op, Verdict::Already, "nothing to do"),
             Err(error) => outcome(op, Verdict::Failed, error),

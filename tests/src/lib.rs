@@ -90,6 +90,7 @@ impl World {
             modules: BTreeSet::new(),
             policies,
             warned: Warned::default(),
+            renewed_by: None,
             version: 1,
             created_at: clock.now(),
         };

@@ -301,6 +301,7 @@ async fn house() -> House {
         modules: BTreeSet::new(),
         policies: Policies::default(),
         warned: Warned::default(),
+        renewed_by: None,
         version: 1,
         created_at: now(),
     };

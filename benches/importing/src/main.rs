@@ -143,6 +143,7 @@ async fn contract(store: &Store, client: &ClientId, contract_id: ContractId) -> 
         modules: BTreeSet::new(),
         policies: Policies::default(),
         warned: Warned::default(),
+        renewed_by: None,
         version: 1,
         created_at: now,
     };

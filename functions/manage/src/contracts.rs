@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use http::Uri;
+use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::open_contract::{
     AddSeatsError, OpenContractError, SEATS_MAX, add_modules as add_modules_to,
     add_seats as add_seats_to, open_contract,
 };
+use seatkeeper_domain::actions::renew_contract::{RenewContractError, renew_contract};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::client::Client;
@@ -27,12 +29,14 @@ use seatkeeper_http::caller::{READS, VENDOR};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, views};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clients;
 
 /// Most characters of a reference, an order or a module.
 const TEXT_MAX: usize = 200;
+/// How long one call carries people over: the gateway waits 30 seconds for an answer.
+const RENEWING_FOR: SignedDuration = SignedDuration::from_secs(20);
 /// Most modules of one call.
 const MODULES_MAX: usize = 1_000;
 
@@ -98,6 +102,7 @@ pub(crate) async fn open(
             modules,
             policies,
             warned: Warned::default(),
+            renewed_by: None,
             version: 1,
             created_at: app.clock.now(),
         };
@@ -170,6 +175,37 @@ pub(crate) async fn add_seats(
             )),
             Err(AddSeatsError::Store(error)) => Err(error.into()),
         }
+    };
+    app.once().answer(subject, &request, &payload, work).await
+}
+
+/// `POST …/contracts/{contract}/renewal`: another contract succeeds this one, and everybody goes over.
+pub(crate) async fn renew(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path((client, contract)): Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = &signed_in.admitted(&client, VENDOR)?;
+    let app = &app;
+    let mut fields = Fields::of(&payload)?;
+    let to = fields.required("to_contract_id", text(1..=TEXT_MAX));
+    let to = fields.finish(|| to)?;
+    let from = known(app, client, &contract).await?.contract_id;
+    let to: ContractId = to.parse().map_err(|_| RenewContractError::UnknownSuccessor)?;
+    let subject = &signed_in.subject;
+    let work = |op: Op| async move {
+        let (ports, clock, ids, keys) = (&app.store, &app.clock, &app.ids, &app.edge.keys);
+        let (actor, until) = (Actor::Caller(subject.clone()), clock.now() + RENEWING_FOR);
+        let place = (client, from, to);
+        let renewal = renew_contract(ports, clock, ids, keys, actor, op, place, until).await?;
+        Ok(Answer::ok(&json!({
+            "contract_id": from, "renewed_by": to, "seats_left": renewal.seats_left,
+            "seats_missing": renewal.missing, "invitations_left": renewal.invitations_left,
+            "complete": renewal.complete,
+            "stock": views::stock(stock(app, client, PoolId::Contract(to)).await?),
+        })))
     };
     app.once().answer(subject, &request, &payload, work).await
 }

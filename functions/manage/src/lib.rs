@@ -29,6 +29,7 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/contracts/{contract}", get(contracts::show))
         .route("/contracts/{contract}/seats", post(contracts::add_seats))
         .route("/contracts/{contract}/modules", post(contracts::add_modules))
+        .route("/contracts/{contract}/renewal", post(contracts::renew))
         .route("/contracts/{contract}/sublicenses", get(sublicenses::list).post(sublicenses::add))
         .route("/contracts/{contract}/sublicenses/{sublicense}/seats", post(sublicenses::add_seats))
         .route("/groups", get(groups::list).post(groups::add))

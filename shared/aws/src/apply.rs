@@ -148,6 +148,15 @@ impl Store {
                     .if_equal("warned.version", n(seen))
                     .update(table, &keys::contract(client, *contract_id))
             }
+            Step::NoteRenewal { contract_id, by } => {
+                due_or_not(Expression::new(), "contract", Some(change.at + LOOK_EVERY))
+                    .set("renewed_by", s(by))
+                    .set("op", s(op))
+                    .add("version", n(1))
+                    .if_present(keys::PK)
+                    .if_absent("renewed_by")
+                    .update(table, &keys::contract(client, *contract_id))
+            }
             Step::NoteErasure { on, told_at } => {
                 let mut item = owned_by("erasure", on, op);
                 item.insert("told_at".to_owned(), s(told_at));

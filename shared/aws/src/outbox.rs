@@ -98,14 +98,15 @@ impl Deliveries for Store {
         invitation: InvitationId,
         version: u32,
         news: InvitationNews,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let InvitationNews { delivery, sent_at, gives_up_at } = news;
         if delivery.replaces().is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let mut expression = Expression::new()
             .set("delivery", s(delivery))
             .if_equal("version", n(version))
+            .compare("status", "<>", s("moved"))
             .if_one_of("delivery", delivery.replaces());
         if let Some(sent_at) = sent_at {
             expression = expression.set("last_sent_at", s(sent_at));
@@ -117,7 +118,7 @@ impl Deliveries for Store {
                 .set(keys::DUE_AT, s(keys::sortable(gives_up_at)));
         }
         let key = keys::invitation(client, invitation);
-        self.update_if(expression, &key).await.map(drop)
+        self.update_if(expression, &key).await
     }
 
     async fn note_learner_delivery(

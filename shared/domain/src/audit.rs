@@ -58,6 +58,12 @@ impl From<String> for Actor {
 pub enum Action {
     /// A contract was made.
     ContractCreated,
+    /// Another contract succeeds this one.
+    ContractRenewed,
+    /// A learner of the contract before was given, or promised, a seat of this one.
+    SeatCarried,
+    /// An invitation went over to the contract that succeeds its own.
+    InvitationCarried,
     /// Seats were added or taken back.
     SeatsAdded,
     /// Seats moved between a contract and a sublicense.

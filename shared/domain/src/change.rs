@@ -159,6 +159,13 @@ pub enum Step {
         /// When the contract is looked at again; `None`: it has ended.
         again_at: Option<Timestamp>,
     },
+    /// Notes which contract succeeds one that none did yet.
+    NoteRenewal {
+        /// The contract.
+        contract_id: ContractId,
+        /// Its successor.
+        by: ContractId,
+    },
     /// Notes that those who look after a client are told of accounts that are erased on a day: it must
     /// be new.
     NoteErasure {

@@ -32,6 +32,9 @@ pub struct Contract {
     /// What the client was warned of.
     #[serde(default)]
     pub warned: Warned,
+    /// The contract that succeeds it: whoever has a seat goes over to that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_by: Option<ContractId>,
     /// Grows with every change of the contract itself.
     pub version: u64,
     /// When it was made.

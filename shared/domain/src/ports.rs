@@ -342,14 +342,14 @@ pub struct InvitationNews {
 /// What is known of the mails to invited people and learners.
 pub trait Deliveries {
     /// Writes down news of the mail of the invitation at this place, if it is still at this version
-    /// and the news tells more than what is known.
+    /// and the news tells more than what is known; says whether it was.
     async fn note_delivery(
         &self,
         client: &ClientId,
         invitation: InvitationId,
         version: u32,
         news: InvitationNews,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
     /// Writes down news of a mail to a learner, if nothing is known of a later mail, and of this
     /// one not more. Mails are ordered by `mail`, which is the same in all news of one.
     async fn note_learner_delivery(

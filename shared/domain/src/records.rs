@@ -259,6 +259,7 @@ impl LetsGo {
             | Action::InvitationDeclined
             | Action::InvitationCancelled
             | Action::InvitationExpired
+            | Action::InvitationCarried
             | Action::SeatGiven
             | Action::SeatScheduled
             | Action::CodeRedeemed
@@ -266,6 +267,8 @@ impl LetsGo {
             | Action::CodeReturned
             | Action::ImportChunk => Self::Invitation,
             Action::ContractCreated
+            | Action::ContractRenewed
+            | Action::SeatCarried
             | Action::SeatsAdded
             | Action::SeatsAllocated
             | Action::Invited

@@ -16,6 +16,7 @@ use seatkeeper_domain::actions::open_import::OpenImportError;
 use seatkeeper_domain::actions::pick_contract::PickContractError;
 use seatkeeper_domain::actions::redeem_code::RedeemCodeError;
 use seatkeeper_domain::actions::remind_invitations::RemindError;
+use seatkeeper_domain::actions::renew_contract::RenewContractError;
 use seatkeeper_domain::actions::resend_invitation::ResendInvitationError;
 use seatkeeper_domain::actions::seating::TermError;
 use seatkeeper_domain::actions::send_codes::SendCodesError;
@@ -268,6 +269,24 @@ impl From<InviteError> for Problem {
                 ),
             ),
             InviteError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RenewContractError> for Problem {
+    fn from(error: RenewContractError) -> Self {
+        match error {
+            RenewContractError::UnknownSuccessor => Self::invalid_field(
+                "/to_contract_id",
+                "unknown-contract",
+                "Name another contract of this client; list them to find its id.",
+            ),
+            RenewContractError::RenewedOtherwise => Self::new(
+                ProblemCode::Conflict,
+                "Another contract renews this one already, or this one renews the contract named.",
+            ),
+            RenewContractError::Ground(error) => error.into(),
+            RenewContractError::Store(error) => error.into(),
         }
     }
 }

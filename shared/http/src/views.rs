@@ -51,7 +51,8 @@ pub fn contract(contract: &Contract, stock_now: Stock, owner: &Client, now: Time
         "reference": contract.reference, "starts_on": contract.starts_on,
         "ends_on": contract.ends_on, "modules": contract.modules, "policies": contract.policies,
         "status": contract.status(now, owner.time_zone.zone()), "stock": stock(stock_now),
-        "version": contract.version, "created_at": contract.created_at,
+        "renewed_by": contract.renewed_by, "version": contract.version,
+        "created_at": contract.created_at,
     })
 }
 

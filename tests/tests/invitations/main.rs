@@ -139,7 +139,7 @@ async fn decline(world: &World, number: usize) -> Result<(), DeclineInvitationEr
 async fn expire(world: &World, number: usize) -> bool {
     let id = id_of(world, &address(number));
     let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
-    expire_invitation(store, clock, keys, world.op(), &world.client, id).await.unwrap()
+    expire_invitation(store, clock, &world.ids, keys, world.op(), &world.client, id).await.unwrap()
 }
 
 /// Another contract of the client, of ten seats and without dates.

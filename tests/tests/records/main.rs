@@ -5,6 +5,7 @@ mod ended;
 mod leaving;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
+mod renewing;
 mod scene;
 mod windows;
 

@@ -7,6 +7,7 @@ use crate::actions::held_code::Held;
 use crate::actions::invitations::{
     InvitationNow, LinkClosed, closed_at, invitation_of, visible_invitation,
 };
+use crate::actions::renew_contract::carry_invitation;
 use crate::actions::seating::close;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
@@ -14,7 +15,7 @@ use crate::change::{Change, StoreError};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, InvitationId};
 use crate::invitation::{Invitation, InvitationStatus};
-use crate::ports::{Clock, CodeBook, Ledger, People};
+use crate::ports::{Catalog, Clock, CodeBook, IdSource, Ledger, People};
 use crate::role::Caller;
 use crate::secrets::Keys;
 use crate::stock::Delta;
@@ -101,10 +102,12 @@ pub async fn decline_invitation(
 }
 
 /// Ends the invitation at a place whose time ran out; says whether this call did it. One that was renewed or
-/// answered meanwhile is left alone.
+/// answered meanwhile is left alone. One whose time ran out with its contract goes over to that one's
+/// successor, and lives on.
 pub async fn expire_invitation(
-    ports: &(impl Ledger + People + CodeBook),
+    ports: &(impl Ledger + Catalog + People + CodeBook),
     clock: &impl Clock,
+    ids: &impl IdSource,
     keys: &Keys,
     op: Op,
     client: &ClientId,
@@ -116,6 +119,11 @@ pub async fn expire_invitation(
     let overdue = invitation.status == InvitationStatus::Pending
         && invitation.status_at(clock.now()) == InvitationStatus::Expired;
     if !overdue {
+        return Ok(false);
+    }
+    if invitation.redeems.is_none()
+        && carry_invitation(ports, clock, ids, keys, client, &invitation).await?
+    {
         return Ok(false);
     }
     end(ports, clock, keys, Actor::System, op, client, &invitation, InvitationStatus::Expired).await

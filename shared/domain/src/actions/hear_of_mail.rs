@@ -2,10 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::actions::invitations::invitation_of;
 use crate::change::StoreError;
 use crate::contract::OnHardBounce;
 use crate::ids::{ClientId, InvitationId, LearnerId};
-use crate::invitation::Delivery;
+use crate::invitation::{Delivery, InvitationStatus};
 use crate::outbox::Subject;
 use crate::ports::{
     Catalog, Clock, Deliveries, InvitationNews, MailTag, Outbox, People, Suppressions,
@@ -143,5 +144,16 @@ pub(crate) async fn tell_invitation(
         // One that ends before is not kept alive by it.
         news.gives_up_at = Some(until).filter(|until| *until < invitation.expires_at);
     }
-    ports.note_delivery(client, id, version, news).await
+    if ports.note_delivery(client, id, version, news).await? {
+        return Ok(());
+    }
+    // Older news, or none of this link; or the invitation went to a contract that succeeds its own.
+    let found = ports.invitation(client, id).await?;
+    let Some(moved) = found.filter(|found| found.status == InvitationStatus::Moved) else {
+        return Ok(());
+    };
+    let Some(found) = invitation_of(ports, client, moved.invitation_id).await? else {
+        return Ok(());
+    };
+    ports.note_delivery(client, found.place(), version, news).await.map(drop)
 }

@@ -33,6 +33,7 @@ pub mod redeem_code;
 pub mod release_batch;
 pub mod release_seat;
 pub mod remind_invitations;
+pub mod renew_contract;
 pub mod request_password;
 pub mod resend_invitation;
 pub mod return_blocks;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::actions::hear_of_mail::{tell_invitation, tell_learner, told_learner};
+use crate::actions::invitations::invitation_of;
 use crate::actions::send_codes::mailed_code;
 use crate::actions::warn_client::looked_at;
 use crate::change::StoreError;
@@ -16,7 +17,7 @@ use crate::contract::{Contract, ContractStatus};
 use crate::email::EmailAddress;
 use crate::ids::{ClientId, InvitationId};
 use crate::import_run::ImportRun;
-use crate::invitation::{Delivery, Invitation};
+use crate::invitation::{Delivery, Invitation, InvitationStatus};
 use crate::learner::{Learner, Seat};
 use crate::outbox::{LEASE, Letter, MailPlace, Owed, Settlement, Subject, TRIES};
 use crate::pace::Turns;
@@ -297,6 +298,8 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
         })
     }
 
+    /// The invitation at a place, or where it went from there with its link: a renewed contract's go to
+    /// the successor.
     async fn live(
         &self,
         client: &ClientId,
@@ -304,7 +307,11 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
         version: u32,
         now: Timestamp,
     ) -> Result<Option<Invitation>, StoreError> {
-        let found = self.store.invitation(client, invitation).await?;
+        let mut found = self.store.invitation(client, invitation).await?;
+        if let Some(moved) = found.as_ref().filter(|found| found.status == InvitationStatus::Moved)
+        {
+            found = invitation_of(&self.store, client, moved.invitation_id).await?;
+        }
         Ok(found.filter(|found| found.version == version && found.is_live(now)))
     }
 

@@ -14,6 +14,7 @@ use crate::actions::close_invitation::{expire_invitation, give_up_invitation};
 use crate::actions::issue_codes::tend_batch;
 use crate::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
 use crate::actions::prove_pool::{Mismatch, PROVEN_FOR, Proven, SETTLED_AFTER, prove};
+use crate::actions::renew_contract::{Renewal, go_on_renewing};
 use crate::actions::return_blocks::return_forgotten_blocks;
 use crate::actions::send_mail::{MailRoom, Posted, SendPorts, Standing};
 use crate::actions::warn_client::warn_client;
@@ -21,8 +22,8 @@ use crate::change::StoreError;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, PoolId};
 use crate::ports::{
-    Clock, CodeBook, Due, IdSource, ImportLog, Ledger, Mailer, Proofs, Refusal, Rounds, Schedules,
-    Writer,
+    Clock, CodeBook, Due, IdSource, ImportLog, Ledger, Mailer, PendingInvitations, Proofs, Refusal,
+    Rounds, Schedules, Writer,
 };
 use crate::secrets::Keys;
 
@@ -90,8 +91,14 @@ pub struct Trouble {
 }
 
 /// What a sweep needs of the store.
-pub trait SweepPorts: SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds {}
-impl<P> SweepPorts for P where P: SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds {}
+pub trait SweepPorts:
+    SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds + PendingInvitations
+{
+}
+impl<P> SweepPorts for P where
+    P: SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds + PendingInvitations
+{
+}
 
 impl Swept {
     fn trouble(&mut self, at: &'static str, record: impl fmt::Display, error: StoreError) {
@@ -138,7 +145,7 @@ where
     if let Err(error) = forgotten_imports(room, until, &mut swept).await {
         swept.trouble("waiting imports", "", error);
     }
-    if let Err(error) = contracts_to_look_at(room, until, &mut swept).await {
+    if let Err(error) = contracts_to_look_at(room, keys, until, &mut swept).await {
         swept.trouble("contracts", "", error);
     }
     if let Err(error) = due_mails(room, until, &mut swept).await {
@@ -190,7 +197,8 @@ where
             break;
         }
         let op = Op { id: room.ids.uuid(), guard: None };
-        match expire_invitation(&room.store, &room.clock, keys, op, &client, id).await {
+        let (store, clock, ids) = (&room.store, &room.clock, &room.ids);
+        match expire_invitation(store, clock, ids, keys, op, &client, id).await {
             Ok(true) => {
                 swept.invitations_expired += 1;
                 continue;
@@ -283,6 +291,7 @@ where
 
 async fn contracts_to_look_at<P, M, W, C, I>(
     room: &MailRoom<P, M, W, C, I>,
+    keys: &Keys,
     until: Timestamp,
     swept: &mut Swept,
 ) -> Result<(), StoreError>
@@ -295,7 +304,15 @@ where
         if room.clock.now() >= until {
             break;
         }
-        match warn_client(&room.store, &room.clock, &room.ids, &client, id).await {
+        let (store, clock, ids) = (&room.store, &room.clock, &room.ids);
+        let renewal = match go_on_renewing(store, clock, ids, keys, &client, id, until).await {
+            Ok(renewal) => renewal,
+            Err(error) => {
+                swept.trouble("renewal", id, error);
+                Renewal::default()
+            }
+        };
+        match warn_client(store, clock, ids, (&client, id), renewal).await {
             Ok(owed) => swept.warnings_owed += owed,
             Err(error) => swept.trouble("contract", id, error),
         }

@@ -37,6 +37,8 @@ pub enum Origin {
     Transfer,
     /// Dates on which seats open.
     Opening,
+    /// A contract that succeeds another.
+    Renewal,
 }
 
 impl Origin {
@@ -48,10 +50,14 @@ impl Origin {
             Some(("imp", _)) => Self::Import,
             Some(("bat", _)) => Self::Code,
             Some(("lrn", _)) => Self::Transfer,
+            Some(("con", _)) => Self::Renewal,
             _ => Self::Create,
         };
         match record.action {
             Action::ContractCreated | Action::SeatsAdded | Action::SeatsAllocated => Self::Contract,
+            Action::ContractRenewed | Action::SeatCarried | Action::InvitationCarried => {
+                Self::Renewal
+            }
             Action::Invited
             | Action::Reinvited
             | Action::InvitationReaddressed
@@ -92,6 +98,7 @@ impl fmt::Display for Origin {
             Self::Code => "code",
             Self::Transfer => "transfer",
             Self::Opening => "opening",
+            Self::Renewal => "renewal",
         })
     }
 }

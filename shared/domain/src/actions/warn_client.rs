@@ -5,6 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::actions::renew_contract::Renewal;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::Actor;
 use crate::change::{Change, Step, StoreError};
@@ -40,20 +41,20 @@ pub(super) async fn looked_at(
 }
 
 /// Looks at a contract, and owes the mails that are due of it to whoever looks after it. For the
-/// sweep. Returns how many.
+/// sweep. Returns how many. A contract that has ended is looked at again while its `renewal` is not done.
 pub async fn warn_client(
     ports: &(impl Ledger + Catalog),
     clock: &impl Clock,
     ids: &impl IdSource,
-    client: &ClientId,
-    contract: ContractId,
+    (client, contract): (&ClientId, ContractId),
+    renewal: Renewal,
 ) -> Result<u32, StoreError> {
     let op = Op { id: ids.uuid(), guard: None };
     for _ in 0..ROUNDS {
         let now = clock.now();
         let Some(owner) = ports.client(client).await? else { return Ok(0) };
         let Some((known, left)) = looked_at(ports, client, contract).await? else { return Ok(0) };
-        let (change, owed) = plan(op, &owner, &known, left, now);
+        let (change, owed) = plan(op, &owner, &known, (left, renewal), now);
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
             Ok(()) | Err(Met::Repeated) => return Ok(owed),
             // Another sweep looks at it, or the contract changed.
@@ -69,7 +70,7 @@ fn plan(
     op: Op,
     owner: &Client,
     contract: &Contract,
-    left: SeatsLeft,
+    (left, renewal): (SeatsLeft, Renewal),
     now: Timestamp,
 ) -> (Change, u32) {
     let mut change = Change::new(&owner.client_id, op, Actor::System, now);
@@ -77,7 +78,8 @@ fn plan(
     let (contract_id, seen) = (contract.contract_id, contract.warned.version);
     let ended = contract.status(now, zone) == ContractStatus::Ended;
     let low = contract.low_at(left.available, left.total).filter(|_| !ended);
-    let ending = contract.ending_at(now, zone);
+    // Nobody has to act on the end of a contract that is renewed.
+    let ending = contract.ending_at(now, zone).filter(|_| contract.renewed_by.is_none());
     let mut warned = Warned { version: seen + 1, low, ..contract.warned };
     let mut owed = Vec::new();
     // With nobody to tell, nothing was told: whoever is named later hears of it then.
@@ -98,7 +100,7 @@ fn plan(
             }));
         }
     }
-    let again_at = (!ended).then_some(now + LOOK_EVERY);
+    let again_at = (!ended || !renewal.is_done()).then_some(now + LOOK_EVERY);
     change.step(Step::NoteWarned { contract_id, seen, warned, again_at });
     let count = u32::try_from(owed.len()).unwrap_or(u32::MAX);
     for (place, (what, subject)) in owed.into_iter().enumerate() {

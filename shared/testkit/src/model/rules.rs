@@ -29,7 +29,9 @@ fn target(place: usize, step: &Step) -> String {
     match step {
         Step::AddClient(_) | Step::ReplaceClient(_) => "client".to_owned(),
         Step::AddContract(record) => format!("contract {}", record.contract_id),
-        Step::AddModules { contract_id, .. } | Step::NoteWarned { contract_id, .. } => {
+        Step::AddModules { contract_id, .. }
+        | Step::NoteWarned { contract_id, .. }
+        | Step::NoteRenewal { contract_id, .. } => {
             format!("contract {contract_id}")
         }
         Step::NoteErasure { on, .. } => format!("erasure {on}"),
@@ -110,6 +112,10 @@ impl Model {
             Step::NoteErasure { on, .. } => !of.erasures.contains_key(on),
             Step::TakeReference { reference, .. } => !of.references.contains_key(reference),
             Step::AddModules { contract_id, .. } => of.contracts.contains_key(contract_id),
+            Step::NoteRenewal { contract_id, .. } => {
+                let known = of.contracts.get(contract_id).map(|known| &known.value);
+                known.is_some_and(|known| known.renewed_by.is_none())
+            }
             Step::NoteWarned { contract_id, seen, .. } => {
                 let known = of.contracts.get(contract_id).map(|known| &known.value);
                 known.is_some_and(|known| known.warned.version == *seen)
@@ -334,9 +340,9 @@ impl Model {
         match step {
             Step::AddClient(_) | Step::ReplaceClient(_) => self.clients.get(&change.client_id)?.op,
             Step::AddContract(record) => of.contracts.get(&record.contract_id)?.op,
-            Step::AddModules { contract_id, .. } | Step::NoteWarned { contract_id, .. } => {
-                of.contracts.get(contract_id)?.op
-            }
+            Step::AddModules { contract_id, .. }
+            | Step::NoteWarned { contract_id, .. }
+            | Step::NoteRenewal { contract_id, .. } => of.contracts.get(contract_id)?.op,
             Step::NoteErasure { on, .. } => of.erasures.get(on)?.op,
             Step::TakeReference { reference, .. } => of.references.get(reference)?.op,
             Step::AddSublicense(record) => of.sublicenses.get(&record.sublicense_id)?.op,
@@ -448,6 +454,13 @@ impl Tenant {
             Step::AddModules { contract_id, modules } => {
                 if let Some(contract) = self.contracts.get_mut(contract_id) {
                     contract.value.modules = modules.iter().cloned().collect();
+                    contract.value.version += 1;
+                }
+            }
+            Step::NoteRenewal { contract_id, by } => {
+                if let Some(contract) = self.contracts.get_mut(contract_id) {
+                    contract.op = Some(change.op.id);
+                    contract.value.renewed_by = Some(*by);
                     contract.value.version += 1;
                 }
             }

@@ -85,7 +85,8 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         let is_open = last.as_ref().is_some_and(|last| last.is_live(now));
         if !is_open && last.as_ref().is_some_and(|last| last.status == InvitationStatus::Pending) {
             let op = Op { id: self.ids.uuid(), guard: None };
-            expire_invitation(self.ports, self.clock, self.keys, op, client, place).await?;
+            expire_invitation(self.ports, self.clock, self.ids, self.keys, op, client, place)
+                .await?;
             return Ok(None);
         }
         let code = last.as_ref().filter(|_| is_open);

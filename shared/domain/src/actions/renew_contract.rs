@@ -1,0 +1,658 @@
+//! Renewing a contract: another one succeeds it, and everybody goes over without a gap.
+//!
+//! Whoever has a live seat is promised one of the successor from its first day on, or given it at once
+//! if it runs already; the old seat is let go when the new one is open, never before. Open invitations
+//! go over when the successor runs: same id, same link. A sublicense's seats go to the successor's
+//! sublicense of the same name, or else to the successor itself.
+//!
+//! What to do is read off the records each time and every step is conditional, so that it may be asked
+//! for again, twice at once, or by the sweep, which goes on for those who come to the old contract later.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::actions::ground::{Ground, GroundError, ground};
+use crate::actions::invitations::{expires_at, invitation_of};
+use crate::actions::release_seat::{ReleaseSeatError, release_seat, released};
+use crate::actions::seating::{Term, cohort_key, new_seat, seat_mail};
+use crate::actions::settle_blocks::settle_blocks;
+use crate::actions::{Met, ROUNDS, gave_up, met};
+use crate::audit::{Action, Actor};
+use crate::change::{Change, Presence, SeatLearner, Step, StoreError};
+use crate::cohort::CohortKey;
+use crate::contract::{Contract, ContractStatus};
+use crate::dates::{Opening, end_of, instant_of, local_date, opening};
+use crate::idempotency::Op;
+use crate::ids::{ClientId, ContractId, LearnerId, PoolId, SublicenseId};
+use crate::invitation::{Invitation, InvitationStatus};
+use crate::learner::{Learner, Profile, Seat, SeatState, SeatStatus};
+use crate::outbox::{Letter, Subject};
+use crate::ports::{
+    Catalog, Clock, IdSource, Ledger, Outbox, PageRequest, PendingInvitations, People, Rounds,
+};
+use crate::secrets::Keys;
+use crate::stock::Delta;
+
+/// Learners of one change: each has a seat, and may have a cohort and a mail of their own.
+const CHUNK: usize = 30;
+
+/// How long before a successor's first day the sweep begins to look for those who came to the old
+/// contract since it was renewed.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// How a renewal stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Renewal {
+    /// Live seats of the old contract whose learner has none of the successor's yet.
+    pub seats_left: u64,
+    /// Of those, the ones that the successor has no seat for.
+    pub missing: u64,
+    /// Open invitations to the old contract.
+    pub invitations_left: u64,
+    /// Whether everything was looked at; else time ran out, and the next call goes on.
+    pub complete: bool,
+}
+
+/// Why a contract cannot be renewed by another.
+#[derive(Debug, thiserror::Error)]
+pub enum RenewContractError {
+    /// The client has no such successor, or it is the contract itself.
+    #[error("no such successor")]
+    UnknownSuccessor,
+    /// The contract is renewed by another one, or renews this successor itself.
+    #[error("renewed otherwise")]
+    RenewedOtherwise,
+    /// The successor has ended, or there is nothing to stand on.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What renewing needs of the store.
+pub trait RenewPorts: Ledger + Catalog + People + PendingInvitations + Rounds + Outbox {}
+impl<P: Ledger + Catalog + People + PendingInvitations + Rounds + Outbox> RenewPorts for P {}
+
+/// Has a contract be renewed by `to`, and carries over whom it can, until `until` at most.
+#[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
+pub async fn renew_contract(
+    ports: &impl RenewPorts,
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    keys: &Keys,
+    actor: Actor,
+    op: Op,
+    (client, from, to): (&ClientId, ContractId, ContractId),
+    until: Timestamp,
+) -> Result<Renewal, RenewContractError> {
+    if from == to {
+        return Err(RenewContractError::UnknownSuccessor);
+    }
+    let place =
+        ground(ports, client, to, None, clock.now()).await.map_err(|error| match error {
+            GroundError::UnknownContract => RenewContractError::UnknownSuccessor,
+            error => error.into(),
+        })?;
+    for _ in 0..ROUNDS {
+        let old = ports.contract(client, from).await?.ok_or(GroundError::UnknownContract)?;
+        if place.contract.renewed_by == Some(from) || old.renewed_by.is_some_and(|by| by != to) {
+            return Err(RenewContractError::RenewedOtherwise);
+        }
+        if old.renewed_by.is_some() {
+            let carry = Carry { ports, clock, ids, keys, actor, old, new: place, until };
+            return Ok(carry.all().await?);
+        }
+        let mut change = Change::new(client, op, actor.clone(), clock.now());
+        change.receipt = serde_json::json!({"renewed_by": to});
+        change.step(Step::NoteRenewal { contract_id: from, by: to });
+        let (pool, reason) = (PoolId::Contract(from), Some(to.to_string()));
+        change.audit(pool, Delta::default(), Action::ContractRenewed, &[], reason);
+        match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+            // The next round finds it renewed, by this call or by another.
+            Ok(()) | Err(Met::Repeated | Met::Raced(_) | Met::NoSeats) => {}
+            Err(Met::Failed(error)) => return Err(error.into()),
+        }
+    }
+    Err(gave_up().into())
+}
+
+impl Renewal {
+    /// Whether everybody has gone over.
+    pub fn is_done(&self) -> bool {
+        self.complete && self.seats_left == 0 && self.invitations_left == 0
+    }
+}
+
+/// Goes on with a renewal whose successor runs, or will within a day. For the sweep. A contract that is
+/// not renewed is done.
+pub async fn go_on_renewing(
+    ports: &impl RenewPorts,
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    keys: &Keys,
+    client: &ClientId,
+    contract: ContractId,
+    until: Timestamp,
+) -> Result<Renewal, StoreError> {
+    let done = Renewal { complete: true, ..Renewal::default() };
+    let Some(old) = ports.contract(client, contract).await? else { return Ok(done) };
+    let Some(by) = old.renewed_by else { return Ok(done) };
+    let new = match ground(ports, client, by, None, clock.now()).await {
+        Ok(new) => new,
+        Err(GroundError::Store(error)) => return Err(error),
+        // The successor has ended itself: nothing goes there any more.
+        Err(_) => return Ok(done),
+    };
+    if begins(&new).is_some_and(|begins| begins > clock.now() + AHEAD) {
+        return Ok(Renewal::default());
+    }
+    let carry = Carry { ports, clock, ids, keys, actor: Actor::System, old, new, until };
+    carry.all().await
+}
+
+/// Carries an open invitation to the contract that renews its own; whether it did. For one whose time
+/// runs out with the old contract.
+pub async fn carry_invitation(
+    ports: &(impl Ledger + Catalog + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    keys: &Keys,
+    client: &ClientId,
+    invitation: &Invitation,
+) -> Result<bool, StoreError> {
+    let Some(old) = ports.contract(client, invitation.contract_id).await? else {
+        return Ok(false);
+    };
+    let Some(by) = old.renewed_by else { return Ok(false) };
+    let new = match ground(ports, client, by, None, clock.now()).await {
+        Ok(new) => new,
+        Err(GroundError::Store(error)) => return Err(error),
+        Err(_) => return Ok(false),
+    };
+    let target = target(ports, &new, invitation.sublicense_id).await?;
+    carry_one(ports, clock, ids, keys, &Actor::System, &target, invitation).await
+}
+
+/// When a contract's first day begins; `None`: it has none.
+fn begins(ground: &Ground) -> Option<Timestamp> {
+    let zone = ground.client.time_zone.zone();
+    ground
+        .contract
+        .starts_on
+        .map(|first| instant_of(first, ground.contract.policies.opens_at, zone))
+}
+
+/// Where seats of the old contract, or of one of its sublicenses, go.
+async fn target(
+    ports: &impl Catalog,
+    new: &Ground,
+    from: Option<SublicenseId>,
+) -> Result<Ground, StoreError> {
+    let client = &new.client.client_id;
+    let Some(from) = from else { return Ok(new.clone()) };
+    let Some(known) = ports.sublicense(client, from).await? else { return Ok(new.clone()) };
+    let others = ports.sublicenses_of(client, new.contract.contract_id).await?;
+    let same = others.into_iter().find(|other| other.name == known.name);
+    let sublicense_id = same.map(|same| same.sublicense_id);
+    let pool = new.contract.pool(sublicense_id);
+    Ok(Ground { sublicense_id, pool, ..new.clone() })
+}
+
+/// One renewal under way.
+struct Carry<'a, P, C, I> {
+    ports: &'a P,
+    clock: &'a C,
+    ids: &'a I,
+    keys: &'a Keys,
+    actor: Actor,
+    old: Contract,
+    new: Ground,
+    until: Timestamp,
+}
+
+/// A seat to be given, and the mail that tells of it.
+struct Given<'a> {
+    learner: &'a Learner,
+    term: Term,
+    source: &'a Seat,
+    letter: Option<Letter>,
+}
+
+impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
+    async fn all(&self) -> Result<Renewal, StoreError> {
+        let client = &self.old.client_id;
+        let mut renewal = Renewal { complete: true, ..Renewal::default() };
+        let mut targets = BTreeMap::new();
+        let own = PoolId::Contract(self.old.contract_id);
+        targets.insert(own, self.new.clone());
+        for sublicense in self.ports.sublicenses_of(client, self.old.contract_id).await? {
+            let id = sublicense.sublicense_id;
+            targets.insert(PoolId::Sublicense(id), target(self.ports, &self.new, Some(id)).await?);
+        }
+        let mut cursor = None;
+        loop {
+            let found = self.ports.recorded(client, cursor.as_deref()).await?;
+            let mut people: BTreeMap<PoolId, Vec<LearnerId>> = BTreeMap::new();
+            for one in found.seats.iter().filter(|one| one.seat.is_live()) {
+                if targets.contains_key(&one.pool) {
+                    people.entry(one.pool).or_default().push(one.learner_id);
+                }
+            }
+            for (pool, people) in &people {
+                let Some(target) = targets.get(pool) else { continue };
+                for chunk in people.chunks(CHUNK) {
+                    if self.clock.now() >= self.until {
+                        return Ok(Renewal { complete: false, ..renewal });
+                    }
+                    let (left, missing) = self.chunk(*pool, target, chunk).await?;
+                    renewal.seats_left += left;
+                    renewal.missing += missing;
+                }
+            }
+            match found.next {
+                None => break,
+                next => cursor = next,
+            }
+        }
+        self.invitations(&mut renewal).await?;
+        Ok(renewal)
+    }
+
+    /// Carries some learners; how many are left without a seat of the successor, and for how many of
+    /// them there is none.
+    async fn chunk(
+        &self,
+        from: PoolId,
+        target: &Ground,
+        people: &[LearnerId],
+    ) -> Result<(u64, u64), StoreError> {
+        let left = self.give(from, target, people).await?;
+        self.let_go(from, target, people).await?;
+        Ok(left)
+    }
+
+    async fn give(
+        &self,
+        from: PoolId,
+        target: &Ground,
+        people: &[LearnerId],
+    ) -> Result<(u64, u64), StoreError> {
+        let client = &self.old.client_id;
+        for _ in 0..ROUNDS {
+            let now = self.clock.now();
+            let mut learners = self.ports.learners(client, people).await?;
+            learners.sort_by_key(|learner| learner.learner_id);
+            let mut told = Told::default();
+            let mut given = Vec::new();
+            let mut left = 0;
+            for learner in &learners {
+                let Some(seat) = learner.live_seat(from) else { continue };
+                if learner.live_seat(target.pool).is_some() || seat.status(now) == SeatStatus::Ended
+                {
+                    continue;
+                }
+                let Some(term) = self.term(target, seat, now) else {
+                    left += 1;
+                    continue;
+                };
+                let waits = match (seat.state, term.opening) {
+                    // Its own mail would lapse with it; one that opens before keeps it.
+                    (SeatState::Scheduled { opens_at }, Opening::Later { instant, .. }) => {
+                        (opens_at > now && instant <= opens_at).then_some(opens_at)
+                    }
+                    _ => None,
+                };
+                let letter = match waits {
+                    Some(instant) => {
+                        let key = CohortKey { client_id: client.clone(), pool: from, instant };
+                        let is_told = told.has(self.ports, &key, learner.learner_id, from).await?;
+                        is_told.then_some(Letter::AccessOpened)
+                    }
+                    None => None,
+                };
+                given.push(Given { learner, term, source: seat, letter });
+            }
+            let stock = self.ports.stock(client, target.pool).await?;
+            let available = stock.map_or(0, |stock| stock.available);
+            let most = usize::try_from(available).unwrap_or(usize::MAX).min(given.len());
+            let missing = (given.len() - most) as u64;
+            given.truncate(most);
+            if given.is_empty() {
+                return Ok((left + missing, missing));
+            }
+            let change = self.plan(target, &given, now);
+            match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+                Ok(()) | Err(Met::Repeated) => return Ok((left + missing, missing)),
+                // Somebody took seats, or a learner was carried, released or erased meanwhile.
+                Err(Met::NoSeats) => {}
+                Err(Met::Raced(place)) => {
+                    settle_blocks(self.ports, self.clock, self.ids, &change, place).await?;
+                }
+                Err(Met::Failed(error)) => return Err(error),
+            }
+        }
+        Err(gave_up())
+    }
+
+    /// When the seat of the successor opens and ends; `None` if its dates do not allow one, or what the
+    /// old one gives is over by then.
+    fn term(&self, target: &Ground, seat: &Seat, now: Timestamp) -> Option<Term> {
+        let zone = target.client.time_zone.zone();
+        let contract = &target.contract;
+        let wanted = match seat.state {
+            SeatState::Scheduled { opens_at } if opens_at > now => {
+                Some(seat.starts_on.unwrap_or_else(|| local_date(opens_at, zone)))
+            }
+            _ => None,
+        };
+        let start = contract.start(wanted, local_date(now, zone)).ok()?;
+        let opening = opening(start, contract.policies.opens_at, now, zone);
+        let opens = match opening {
+            Opening::Now => now,
+            Opening::Later { instant, .. } => instant,
+        };
+        // A last day of its own goes over; one that came with the old contract does not.
+        let with_contract = self.old.access_ends_on().or(self.old.ends_on);
+        let with_contract = with_contract.map(|last| end_of(last, zone));
+        let own = seat.ends_at.filter(|end| with_contract.is_none_or(|last| *end < last));
+        if own.is_some_and(|end| end <= opens) {
+            return None;
+        }
+        let by_contract = contract.ends_at(None, None, opens, zone);
+        let ends_at = own.into_iter().chain(by_contract).min();
+        if ends_at.is_some_and(|end| end <= opens) {
+            return None;
+        }
+        let starts_on = matches!(opening, Opening::Later { .. }).then_some(start).flatten();
+        Some(Term { starts_on, opening, ends_at })
+    }
+
+    fn plan(&self, target: &Ground, given: &[Given<'_>], now: Timestamp) -> Change {
+        let op = Op { id: self.ids.uuid(), guard: None };
+        let mut change = Change::new(&self.old.client_id, op, self.actor.clone(), now);
+        let (mut open, mut waiting) = (Vec::new(), Vec::new());
+        let mut cohorts: BTreeMap<Timestamp, (jiff::civil::Date, u64)> = BTreeMap::new();
+        for Given { learner, term, source, letter } in given {
+            let learner_id = learner.learner_id;
+            match term.opening {
+                Opening::Now => open.push(learner_id),
+                Opening::Later { start_on, instant } => {
+                    waiting.push(learner_id);
+                    cohorts.entry(instant).or_insert((start_on, 0)).1 += 1;
+                }
+            }
+            let seat = new_seat(&change, term, source.source.clone());
+            change.step(Step::SeatLearner(Box::new(SeatLearner {
+                learner_id,
+                email: learner.email.clone(),
+                profile: Profile::default(),
+                credential: None,
+                presence: Presence::Existing,
+                pool: target.pool,
+                seat,
+            })));
+            if let Some(letter) = letter {
+                let mail = seat_mail(&change, target, learner_id, *letter, term.opening);
+                change.step(Step::Mail(mail));
+            }
+        }
+        for (instant, (start_on, count)) in cohorts {
+            let key = cohort_key(target, instant);
+            change.step(Step::JoinCohort { key, start_on, count });
+        }
+        let (used, held) = (Delta::used(signed(open.len())), Delta::held(signed(waiting.len())));
+        let reason = Some(self.old.contract_id.to_string());
+        change.step(Step::MovePool { pool: target.pool, delta: used.and(held) });
+        for (delta, people) in [(used, open), (held, waiting)] {
+            if !people.is_empty() {
+                change.audit(target.pool, delta, Action::SeatCarried, &people, reason.clone());
+            }
+        }
+        change
+    }
+
+    /// Lets the old seats go of those whose new one is open, or will be no later.
+    async fn let_go(
+        &self,
+        from: PoolId,
+        target: &Ground,
+        people: &[LearnerId],
+    ) -> Result<(), StoreError> {
+        let client = &self.old.client_id;
+        for _ in 0..ROUNDS {
+            let now = self.clock.now();
+            let mut learners = self.ports.learners(client, people).await?;
+            learners.sort_by_key(|learner| learner.learner_id);
+            let carried = |learner: &&Learner| is_carried(learner, from, target.pool, now);
+            let (open, waiting): (Vec<&Learner>, Vec<&Learner>) =
+                learners.iter().filter(carried).partition(|learner| has_active_seat(learner, from));
+            // A seat that waits for its day leaves its cohort: each by itself, and there are few.
+            for learner in waiting {
+                let op = Op { id: self.ids.uuid(), guard: None };
+                let (ports, clock, ids) = (self.ports, self.clock, self.ids);
+                let (place, who) = ((client, &self.old), learner.learner_id);
+                let actor = self.actor.clone();
+                match release_seat(ports, clock, ids, actor, op, place, who, from).await {
+                    Ok(_) | Err(ReleaseSeatError::NoSeat | ReleaseSeatError::Erased) => {}
+                    Err(ReleaseSeatError::Store(error)) => return Err(error),
+                }
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
+            let change = self.plan_release(from, &open, now);
+            match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+                Ok(()) | Err(Met::Repeated) => return Ok(()),
+                Err(Met::NoSeats) => {}
+                Err(Met::Raced(place)) => {
+                    settle_blocks(self.ports, self.clock, self.ids, &change, place).await?;
+                }
+                Err(Met::Failed(error)) => return Err(error),
+            }
+        }
+        Err(gave_up())
+    }
+
+    fn plan_release(&self, from: PoolId, learners: &[&Learner], now: Timestamp) -> Change {
+        let op = Op { id: self.ids.uuid(), guard: None };
+        let mut change = Change::new(&self.old.client_id, op, self.actor.clone(), now);
+        let mut delta = Delta::default();
+        let mut who = Vec::new();
+        for learner in learners {
+            let Some(seat) = learner.live_seat(from) else { continue };
+            let (moved, seat, given_by) = released(&change, &self.old, seat);
+            delta = delta.and(moved);
+            let learner_id = learner.learner_id;
+            who.push(learner_id);
+            change.step(Step::ReleaseSeat {
+                learner_id,
+                pool: from,
+                op: given_by,
+                seat,
+                untouched_since: None,
+            });
+        }
+        let reason = Some(self.new.contract.contract_id.to_string());
+        change.move_seats(from, delta, Action::SeatReleased, &who, reason);
+        change
+    }
+
+    /// Carries the open invitations over, if the successor runs.
+    async fn invitations(&self, renewal: &mut Renewal) -> Result<(), StoreError> {
+        let client = &self.old.client_id;
+        let zone = self.new.client.time_zone.zone();
+        let runs = self.new.contract.status(self.clock.now(), zone) == ContractStatus::Active;
+        let mut page = PageRequest { limit: 100, cursor: None };
+        loop {
+            let found = self.ports.pending_invitations(client, &page).await?;
+            for invitation in found.items {
+                if invitation.contract_id != self.old.contract_id || invitation.redeems.is_some() {
+                    continue;
+                }
+                if self.clock.now() >= self.until {
+                    renewal.complete = false;
+                    return Ok(());
+                }
+                let target = target(self.ports, &self.new, invitation.sublicense_id).await?;
+                let (ports, clock, ids, keys) = (self.ports, self.clock, self.ids, self.keys);
+                let actor = &self.actor;
+                let went =
+                    runs && carry_one(ports, clock, ids, keys, actor, &target, &invitation).await?;
+                renewal.invitations_left += u64::from(!went);
+            }
+            match found.next {
+                None => return Ok(()),
+                next => page.cursor = next,
+            }
+        }
+    }
+}
+
+/// Who is told by mail that their seat opens, of the cohorts that were asked for.
+#[derive(Default)]
+struct Told(BTreeMap<Timestamp, BTreeSet<LearnerId>>);
+
+impl Told {
+    async fn has(
+        &mut self,
+        ports: &impl Outbox,
+        cohort: &CohortKey,
+        learner: LearnerId,
+        pool: PoolId,
+    ) -> Result<bool, StoreError> {
+        if let Some(known) = self.0.get(&cohort.instant) {
+            return Ok(known.contains(&learner));
+        }
+        let mut known = BTreeSet::new();
+        let mut page = PageRequest { limit: 100, cursor: None };
+        loop {
+            let found = ports.cohort_mails(cohort, &page).await?;
+            for place in found.items {
+                let Some(owed) = ports.owed(&place).await? else { continue };
+                known.extend(owed.intent.subjects.iter().filter_map(|subject| match subject {
+                    Subject::Seat { learner, pool: of, .. } if *of == pool => Some(*learner),
+                    _ => None,
+                }));
+            }
+            match found.next {
+                None => break,
+                next => page.cursor = next,
+            }
+        }
+        let has = known.contains(&learner);
+        self.0.insert(cohort.instant, known);
+        Ok(has)
+    }
+}
+
+/// Whether a learner's seat can be let go because the successor's is open, or opens no later.
+fn is_carried(learner: &Learner, from: PoolId, to: PoolId, now: Timestamp) -> bool {
+    let (Some(old), Some(new)) = (learner.live_seat(from), learner.live_seat(to)) else {
+        return false;
+    };
+    match (old.state, new.state) {
+        (_, SeatState::Active { .. }) => true,
+        (_, SeatState::Scheduled { opens_at: new }) if new <= now => true,
+        (SeatState::Scheduled { opens_at: old }, SeatState::Scheduled { opens_at: new }) => {
+            old > now && new <= old
+        }
+        _ => false,
+    }
+}
+
+fn has_active_seat(learner: &Learner, pool: PoolId) -> bool {
+    let seat = learner.live_seat(pool);
+    seat.is_some_and(|seat| matches!(seat.state, SeatState::Active { .. }))
+}
+
+/// Moves an open invitation to another contract's pool: same id, same link, and the seat it holds is
+/// held there. Whether it went; it stays if there is no seat for it, or if its address is invited or
+/// seated there already.
+async fn carry_one(
+    ports: &(impl Ledger + Catalog + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    keys: &Keys,
+    actor: &Actor,
+    target: &Ground,
+    invitation: &Invitation,
+) -> Result<bool, StoreError> {
+    let client = &target.client.client_id;
+    let op = Op { id: ids.uuid(), guard: None };
+    for _ in 0..ROUNDS {
+        let now = clock.now();
+        let Some(old) = invitation_of(ports, client, invitation.invitation_id).await? else {
+            return Ok(false);
+        };
+        // By this call, or by another.
+        if old.pool() == target.pool {
+            return Ok(true);
+        }
+        if old.status != InvitationStatus::Pending || old.version != invitation.version {
+            return Ok(false);
+        }
+        let asked_at = old.last_sent_at.unwrap_or(old.created_at);
+        let lasts = expires_at(target, &old.grant, asked_at).max(old.expires_at);
+        if lasts <= now {
+            return Ok(false);
+        }
+        let place = keys.invitation_id(client, target.pool, &old.email);
+        let over = ports.invitation(client, place).await?;
+        // A link is told by id and version; the mails of a place by its version, which only grows.
+        if over.as_ref().is_some_and(|over| over.is_live(now) || over.version >= old.version) {
+            return Ok(false);
+        }
+        let who = keys.learner_id(client, &old.email);
+        let mut change = Change::new(client, op, actor.clone(), now);
+        let new = Invitation {
+            moved_to: Some(place),
+            left: over.as_ref().map_or(0, |over| over.left),
+            held_since: old.holds_seat.then_some(now),
+            contract_id: target.contract.contract_id,
+            sublicense_id: target.sublicense_id,
+            expires_at: lasts,
+            op: op.id,
+            ..old.clone()
+        };
+        for (pool, delta) in [(old.pool(), Delta::let_go(1)), (target.pool, Delta::held(1))] {
+            let delta = if old.holds_seat { delta } else { Delta::default() };
+            let (action, reason) = (Action::InvitationCarried, Some(new.invitation_id.to_string()));
+            if old.holds_seat {
+                change.move_seats(pool, delta, action, &[who], reason);
+            } else {
+                change.audit(pool, delta, action, &[who], reason);
+            }
+        }
+        let from_home = u16::from(old.place() == old.invitation_id.home());
+        change.step(Step::MoveInvitation {
+            from: old.place(),
+            version: old.version,
+            status: old.status,
+            left: old.left.saturating_add(from_home),
+        });
+        change.step(Step::PointInvitation { invitation_id: new.invitation_id, place });
+        change.step(Step::NoLiveSeat { learner_id: who, pool: target.pool });
+        change.step(Step::PutInvitation {
+            invitation: Box::new(new),
+            replaces: over.map(|over| (over.version, over.status)),
+        });
+        match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+            Ok(()) | Err(Met::Repeated) => return Ok(true),
+            Err(Met::NoSeats) => return Ok(false),
+            Err(Met::Raced(place)) => {
+                // Whoever has a seat of the successor needs no invitation to it.
+                if matches!(change.steps.get(place), Some(Step::NoLiveSeat { .. })) {
+                    return Ok(false);
+                }
+            }
+            Err(Met::Failed(error)) => return Err(error),
+        }
+    }
+    Err(gave_up())
+}
+
+fn signed(seats: usize) -> i64 {
+    i64::try_from(seats).unwrap_or(i64::MAX)
+}
