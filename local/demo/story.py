@@ -546,7 +546,9 @@ class Story:
         aws = f"{keys} aws --endpoint-url {stack['aws_endpoint_url']} --region {stack['region']}"
         return [
             *sorted(self.pages.items(), reverse=True),
-            ("inbox", stack["inbox_url"]),
+            ("mails", "make mails"),
+            ("a mail in full", f"make mails TO={LEA}"),
+            ("inbox, as JSON", stack["inbox_url"]),
             ("API", f"{stack['api_url']}/v1/clients/{self.world.slug}"),
             ("a token for it", f"make -s token ROLE=client_admin CLIENT={self.world.slug}"),
             ("table", f"{aws} dynamodb scan --table-name {stack['table']}"),
