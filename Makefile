@@ -15,7 +15,7 @@ BENCH := .local/bench
 export PATH := $(CURDIR)/.local/cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser up down logs token clean-data build test screenshots fuzz bench fmt lint verify proofs sam-build deploy
+.PHONY: help demo browser up down logs mails token clean-data build test screenshots fuzz bench fmt lint verify proofs sam-build deploy
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ down: ## End the local stack, keeping its data
 
 logs: $(VENV)/.installed ## Print what the functions logged; FOLLOW=1 keeps printing
 	@$(PYTHON) local/stack.py logs $(if $(FOLLOW),--follow)
+
+mails: ## Print the newest mails with their links; TO=ada@acme.example prints hers whole, LAST=50 more of them
+	@python3 local/mails.py --to '$(TO)' $(if $(LAST),--last '$(LAST)')
 
 token: $(VENV)/.installed ## Print a caller's token: ROLE=client_admin CLIENT=acme [GROUPS=grp_a,grp_b]
 	@: $(if $(ROLE),,$(error ROLE is missing: make token ROLE=client_admin CLIENT=acme))

@@ -33,7 +33,9 @@ def drop(world: World) -> None:
     stage.say(f"import {run['status']}, {run['progress']['rows_done']} rows")
     _check_run(world, run, wanted)
     _check_rows(world, run["import_id"], wanted)
-    world.moved(world.main, run["stock"], used=len(wanted.today), held=len(wanted.later))
+    world.moved(
+        world.main, run["stock"], "imported", used=len(wanted.today), held=len(wanted.later)
+    )
     _check_report(world, run["import_id"], wanted)
     world.inbox.expect(
         *(Due(row.email, Letter.CHOOSE_PASSWORD, row.mail_language) for row in wanted.today)

@@ -61,8 +61,8 @@ def trail(world: World) -> None:
     stage.check("pools in the trail", sorted(known), sorted(records))
     for pool in world.pools:
         counter = sums[pool.contract_id]
-        stage.stock(pool.name, pool.stock, {name: counter[name] for name in ("total", *PARTS)})
-        stage.say(f"from {records[pool.contract_id]} records")
+        found = {name: counter[name] for name in ("total", *PARTS)}
+        stage.stock(pool.name, pool.stock, found, f"from {records[pool.contract_id]} records")
 
 
 def outbox(world: World) -> None:

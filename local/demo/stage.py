@@ -104,11 +104,12 @@ class Stage:
         self._differs(f"{what}: expected {_shown(expected)}, found {_shown(found)}")
         return False
 
-    def stock(self, pool: str, expected: Stock, found: dict[str, Any] | None) -> None:
-        """Prints a pool's stock after a movement and checks each counter."""
+    def stock(self, pool: str, expected: Stock, found: dict[str, Any] | None, after: str = "") -> None:
+        """Prints a pool's stock and what it follows, and checks each counter."""
         found = found or {}
         numbers = "  ".join(f"{name} {found.get(name, '?'):>3}" for name in expected.as_answer())
-        print(f"    {self._paint('2', 'stock')} {pool:<11} {numbers}", flush=True)
+        follows = f"  {self._paint('2', after)}" if after else ""
+        print(f"    {self._paint('2', 'stock')} {pool:<11} {numbers}{follows}", flush=True)
         self.checks += 1
         wrong = {
             name: (number, found.get(name))

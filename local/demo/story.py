@@ -107,7 +107,7 @@ class Story:
             key = world.admin.new_key()
             first = world.admin.call("POST", path, camille, expects=201, key=key)
             stage.say(f"{CAMILLE}: with a generated password")
-            world.seated(world.main, first, "active", used=1)
+            world.seated(world.main, first, "active", "Camille created", used=1)
 
             again = world.admin.call("POST", path, camille, expects=201, key=key)
             stage.say("the call again, with the same Idempotency-Key: the same answer")
@@ -117,12 +117,12 @@ class Story:
             stage.check(
                 "another body under that key", (422, "idempotency-key-reused"), outcome(other)
             )
-            world.moved(world.main, None)
+            world.moved(world.main, None, "sent again")
 
             paul = world.person(world.main, PAUL, "Paul", "Martin", "Région Nord", language="en")
             made = world.admin.call("POST", path, paul, expects=201)
             stage.say(f"{PAUL}: with a link to choose a password, in English")
-            world.seated(world.main, made, "active", used=1)
+            world.seated(world.main, made, "active", "Paul created", used=1)
             mails = world.inbox.expect(
                 Due(CAMILLE, Letter.PASSWORD), Due(PAUL, Letter.CHOOSE_PASSWORD, "en")
             )
@@ -175,7 +175,7 @@ class Story:
             body["start_on"] = local.date().isoformat()
             made = world.admin.call("POST", f"{world.path}/learners", body, expects=201)
             stage.say(f"{SAMI}: held until {local:%H:%M} in Paris")
-            world.seated(live, made, "scheduled", held=1)
+            world.seated(live, made, "scheduled", "Sami scheduled", held=1)
             world.scheduled(live, self.opens)
         with stage.step(f"{COHORT} more for the same moment; one is cancelled, and one moved"):
             self._cohort(live, local.date())
@@ -185,15 +185,15 @@ class Story:
         world, stage = self.world, self.stage
         run = imported.drop_cohort(world, live, COHORT, day)
         stage.check("scheduled", COHORT, run["totals"]["scheduled"])
-        world.moved(live, run["stock"], held=COHORT)
+        world.moved(live, run["stock"], f"{COHORT} imported", held=COHORT)
         cancelled, moved = (imported.of_cohort(number) for number in (0, 1))
         path = f"{world.path}/learners/{world.learner(cancelled)['learner_id']}/seats/{live.contract_id}/release"
-        world.moved(live, world.admin.call("POST", path)["stock"], held=-1)
+        world.moved(live, world.admin.call("POST", path)["stock"], "one cancelled", held=-1)
         path = f"{world.path}/learners/{world.learner(moved)['learner_id']}"
         later = {"start_on": (day + timedelta(days=1)).isoformat()}
         found = world.admin.call("PATCH", path, later)
         stage.check("the day it was moved to", later["start_on"], found["seats"][0]["starts_on"])
-        world.moved(live, None)
+        world.moved(live, None, "one moved to the next day")
 
     def _invitations(self) -> None:
         world, stage = self.world, self.stage
@@ -213,7 +213,7 @@ class Story:
             )
             for result in answer["results"]:
                 stage.say(f"{result['email']}: {result['outcome']}")
-            world.moved(world.main, answer["stock"], held=3)
+            world.moved(world.main, answer["stock"], "three invited", held=3)
             mails = world.inbox.expect(*(Due(to, Letter.INVITATION) for to in (LEA, HUGO, JADE)))
         with stage.step("One of them accepts through the link in her mail"):
             if len(mails) != 3:
@@ -229,7 +229,7 @@ class Story:
             stage.say("she fills the form and lands on the LMS, which exchanges her ticket once")
             again = send("GET", link, {"Accept": "application/json"})
             stage.check("the link again", (409, "already-accepted"), outcome(again))
-            world.moved(world.main, None, held=-1, used=1)
+            world.moved(world.main, None, "Léa accepted", held=-1, used=1)
 
     def _wrong_address(self) -> None:
         """Jade's address was mistyped: the seat stays, the link is a new one."""
@@ -246,7 +246,7 @@ class Story:
                 (found["invitation_id"], JADE_AT_HOME, "pending"),
                 values(changed, "invitation_id", "email", "status"),
             )
-            world.moved(world.main, changed["stock"])
+            world.moved(world.main, changed["stock"], "address changed")
             first = next(m for m in world.inbox.mails() if m.to == JADE).link("i")
             again = send("GET", first, {"Accept": "application/json"})
             stage.check("the first link", (410, "gone"), outcome(again))
@@ -269,7 +269,7 @@ class Story:
             body = {"contract_id": world.main.contract_id, "emails": list(three)}
             answer = world.admin.call("POST", path, body)
             ids = [result.get("invitation_id") for result in answer["results"]]
-            world.moved(world.main, answer["stock"], held=3)
+            world.moved(world.main, answer["stock"], "three invited", held=3)
             world.inbox.expect(*(Due(to, Letter.INVITATION) for to in three))
             for one, news in zip(ids, ("delivered", "bounced", "complained"), strict=True):
                 self._hear(f"{path}/{one}", news)
@@ -286,9 +286,9 @@ class Story:
             written = [mail.subject for mail in world.inbox.mails() if mail.to == COMPLAINS]
             stage.check("mails to who complained", 1, len(written))
             stage.say(f"{BOUNCES} becomes {MENDED}, and arrives; who complained gets no second mail")
-            for one in ids:
+            for number, one in enumerate(ids, 1):
                 answer = world.admin.call("DELETE", f"{path}/{one}")
-                world.moved(world.main, answer["stock"], held=-1)
+                world.moved(world.main, answer["stock"], f"cancelled: {number} of 3", held=-1)
 
     def _hear(self, invitation: str, news: str) -> None:
         """Waits until SES has told this of an invitation's mail."""
@@ -338,7 +338,7 @@ class Story:
             stage.check("registration codes", 1, len(made["codes"]))
             self.codes[NINA] = made
             stage.say(f"registration  {made['codes'][0]}, ten times")
-            world.moved(world.main, made["stock"])
+            world.moved(world.main, made["stock"], "registration code issued")
 
             body = {"contract_id": world.main.contract_id, "kind": "redemption"}
             body |= {"label": "Welcome cards", "count": 5}
@@ -347,7 +347,7 @@ class Story:
             self.codes[OMAR] = made
             for code in made["codes"]:
                 stage.say(f"redemption    {code}")
-            world.moved(world.main, made["stock"], held=5)
+            world.moved(world.main, made["stock"], "five cards issued", held=5)
             batch = made["batch"]["batch_id"]
             file = world.admin.request("GET", f"{path}/{batch}/download?format=csv")
             # As the French Excel expects it: a byte order mark, and semicolons.
@@ -360,9 +360,9 @@ class Story:
         with stage.step("One of each is redeemed on the landing page"):
             codes = {who: made["codes"][0] for who, made in self.codes.items()}
             self._redeem(NINA, "Nina", "Lopez", codes[NINA])
-            world.moved(world.main, None, used=1)
+            world.moved(world.main, None, "Nina registered", used=1)
             self._redeem(OMAR, "Omar", "Haddad", codes[OMAR])
-            world.moved(world.main, None, held=-1, used=1)
+            world.moved(world.main, None, "Omar's card redeemed", held=-1, used=1)
             world.inbox.expect(Due(NINA, Letter.REDEEMED), Due(OMAR, Letter.REDEEMED))
             for who, made in self.codes.items():
                 batch = f"{world.path}/codes/{made['batch']['batch_id']}"
@@ -398,7 +398,7 @@ class Story:
             stage.say(f"paused, refused like an unknown code; resumed, and good until {day}")
             more = world.admin.call("POST", f"{path}/codes", {"count": 2}, expects=201)
             stage.check("codes of the batch", 7, more["batch"]["count"])
-            world.moved(world.main, more["stock"], held=2)
+            world.moved(world.main, more["stock"], "two cards added", held=2)
             seconds = self.codes[NINA]["batch"]["batch_id"]
             raised = world.admin.call("PATCH", f"{world.path}/codes/{seconds}", {"max_redemptions": 12})
             stage.check("maximum of the registration code", 12, raised["max_redemptions"])
@@ -416,7 +416,7 @@ class Story:
         with stage.step("Cards that were lost are revoked"):
             revoked = world.admin.call("PATCH", path, {"state": "revoked"})
             stage.check("redeemed before", 1, revoked["redeemed"])
-            world.moved(world.main, revoked["stock"], held=-6)
+            world.moved(world.main, revoked["stock"], "cards revoked", held=-6)
             refused = self._fill(FIFTH, "Eva", "Morel", card)
             stage.check("status of a revoked card", 404, refused.status)
             trail = world.admin.items(f"{world.path}/audit")
@@ -448,7 +448,7 @@ class Story:
             made = world.admin.call("POST", f"{world.path}/learners", body, expects=201)
             stage.say(f"{ROSE}: held until {day}")
             stage.check("start of the seat", day.isoformat(), made["seat"]["starts_on"])
-            world.seated(world.main, made, "scheduled", held=1)
+            world.seated(world.main, made, "scheduled", "Rose scheduled", held=1)
             world.scheduled(world.main, midnight(day))
 
     def _order(self) -> None:
@@ -456,24 +456,24 @@ class Story:
         with self.stage.step("An order adds 50 seats; the same order again adds none"):
             path = f"{world.path}/contracts/{world.main.contract_id}/seats"
             order = {"add": 50, "order": "PO-2048"}
-            world.moved(world.main, world.vendor.call("POST", path, order)["stock"], total=50)
-            world.moved(world.main, world.vendor.call("POST", path, order)["stock"])
+            added = world.vendor.call("POST", path, order)
+            world.moved(world.main, added["stock"], "order PO-2048", total=50)
+            world.moved(world.main, world.vendor.call("POST", path, order)["stock"], "PO-2048 again")
 
     def _four_seats(self) -> None:
         world, stage = self.world, self.stage
         path = f"{world.path}/learners"
         with stage.step("A contract of 4 seats: four people, and a fifth"):
             four = world.make_contract("4", 4)
-            for email in FOUR:
+            for number, email in enumerate(FOUR, 1):
                 body = {"contract_id": four.contract_id, "email": email}
-                world.seated(
-                    four, world.admin.call("POST", path, body, expects=201), "active", used=1
-                )
+                made = world.admin.call("POST", path, body, expects=201)
+                world.seated(four, made, "active", f"created: {number} of 4", used=1)
             body = {"contract_id": four.contract_id, "email": FIFTH}
             fifth = world.admin.request("POST", path, body)
             stage.check("the fifth", (409, "no-seats-left"), outcome(fifth))
             stage.say(f"the fifth: {fifth.status} {fifth.code}")
-            world.moved(four, None)
+            world.moved(four, None, "the fifth refused")
             world.inbox.expect(
                 *(Due(to, Letter.ADDED if to == CAMILLE else Letter.CHOOSE_PASSWORD) for to in FOUR)
             )
@@ -504,7 +504,7 @@ class Story:
 
     def _check_opening(self, live: Pool) -> None:
         world, stage = self.world, self.stage
-        world.moved(live, None, held=-OPENED, used=OPENED)
+        world.moved(live, None, f"{OPENED} opened", held=-OPENED, used=OPENED)
         stage.say(f"{OPENED} seats at once; the one that was moved waits for its day")
         cancelled, moved, last = (imported.of_cohort(number) for number in (0, 1, COHORT - 1))
         for who, wanted in ((SAMI, "active"), (last, "active"), (cancelled, "released"), (moved, "scheduled")):
@@ -512,6 +512,7 @@ class Story:
             stage.check("seat", [wanted], states)
         for mail in world.inbox.expect(Due(SAMI, Letter.OPENED)):
             stage.check("mail before it opened", False, mail.sent_at < self.opens.timestamp())
+        stage.say(f"one mail, to Sami: the file said notify: no for the {OPENED - 1} others")
         trail = world.admin.items(f"{world.path}/audit")
         who = [record["actor"] for record in trail if record["action"] == "seats_opened"]
         stage.check("who opened it", ["system"], who)
@@ -546,7 +547,9 @@ class Story:
         aws = f"{keys} aws --endpoint-url {stack['aws_endpoint_url']} --region {stack['region']}"
         return [
             *sorted(self.pages.items(), reverse=True),
-            ("inbox", stack["inbox_url"]),
+            ("mails", "make mails"),
+            ("a mail in full", f"make mails TO={LEA}"),
+            ("inbox, as JSON", stack["inbox_url"]),
             ("API", f"{stack['api_url']}/v1/clients/{self.world.slug}"),
             ("a token for it", f"make -s token ROLE=client_admin CLIENT={self.world.slug}"),
             ("table", f"{aws} dynamodb scan --table-name {stack['table']}"),

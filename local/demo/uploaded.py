@@ -48,7 +48,7 @@ def upload(world: World) -> None:
         "the invalid row", [(4, ["invalid-email"])],
         [(row["line"], [error["code"] for error in row["errors"]]) for row in wrong],
     )
-    world.moved(world.main, checked["stock"])
+    world.moved(world.main, checked["stock"], "checked")
     stage.say("preview: 2 valid, 1 invalid (line 4: invalid-email), 2 mails in French, no seat moved")
     report = world.admin.request("GET", f"{path}/report")
     stage.check("status of the report", 303, report.status)
@@ -61,7 +61,7 @@ def upload(world: World) -> None:
     stage.check("state of the commit", "committing", committed["status"])
     done = reach(world, path, "completed", SECONDS_TO_COMMIT)
     stage.check("created and failed", (2, 1), values(done["totals"], "created", "failed"))
-    world.moved(world.main, done["stock"], used=2)
+    world.moved(world.main, done["stock"], "committed", used=2)
     noemie = world.learner(NOEMIE)
     stage.check("accents", ("Noémie", "Lefèvre"), values(noemie, "first_name", "last_name"))
     world.inbox.expect(
@@ -73,7 +73,7 @@ def upload(world: World) -> None:
     world.admin.call("POST", f"{path}/undo", {}, expects=202)
     undone = reach(world, path, "undone", SECONDS_TO_UNDO)
     stage.check("undone and kept", (2, 0), values(undone["undo"], "undone", "kept"))
-    world.moved(world.main, undone["stock"], used=-2)
+    world.moved(world.main, undone["stock"], "undone", used=-2)
     again = world.admin.request("POST", f"{path}/commit", {})
     stage.check("a commit now", (409, "import-not-ready"), outcome(again))
     stage.say("undone: both seats are free again")

@@ -103,7 +103,7 @@ class World:
         self.pools.append(pool)
         self.stage.check("modules", ["excel", "word"], sorted(made["modules"]))
         self.stage.say(f"contract {pool.name}: {seats} seats")
-        self.stage.stock(pool.name, pool.stock, made["stock"])
+        self.stage.stock(pool.name, pool.stock, made["stock"], "signed")
         return pool
 
     def make_group(self, name: str) -> None:
@@ -125,15 +125,16 @@ class World:
             **more,
         }
 
-    def seated(self, pool: Pool, made: Json, state: str, **deltas: int) -> None:
+    def seated(self, pool: Pool, made: Json, state: str, after: str = "", **deltas: int) -> None:
         """Checks a created learner's seat and the stock after it."""
         self.stage.check("seat", (pool.contract_id, state), values(made["seat"], "pool", "state"))
-        self.moved(pool, made["stock"], **deltas)
+        self.moved(pool, made["stock"], after, **deltas)
 
-    def moved(self, pool: Pool, found: Json | None, **deltas: int) -> None:
-        """Checks a pool's stock after a movement; asks for it when no answer told it."""
+    def moved(self, pool: Pool, found: Json | None, after: str = "", **deltas: int) -> None:
+        """Checks a pool's stock after an action; asks for it when no answer told it."""
         pool.stock = pool.stock.moved(**deltas)
-        self.stage.stock(pool.name, pool.stock, self.stock(pool) if found is None else found)
+        found = self.stock(pool) if found is None else found
+        self.stage.stock(pool.name, pool.stock, found, after)
 
     def stock(self, pool: Pool) -> Json:
         """A pool's stock as the API tells it."""
