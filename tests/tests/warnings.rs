@@ -13,16 +13,18 @@ use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
 use seatkeeper_domain::actions::add_client::replace_client;
 use seatkeeper_domain::actions::allocate_seats::add_sublicense;
+use seatkeeper_domain::actions::invite::{Invite, invite};
 use seatkeeper_domain::actions::open_contract::add_seats;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::client::AlertRecipient;
 use seatkeeper_domain::contract::{OnEnd, Policies, Sublicense};
 use seatkeeper_domain::dates::instant_of;
 use seatkeeper_domain::ids::SublicenseId;
+use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _};
 use seatkeeper_testkit::{Fault, When};
-use seatkeeper_tests::World;
+use seatkeeper_tests::{World, address};
 
 use crate::mailroom::{create, run_sweep};
 
@@ -193,4 +195,61 @@ async fn two_sweeps_at_once_tell_once() {
     assert_eq!(run_sweep(&world, 1).await.warnings_owed, 0);
     run_sweep(&world, 3).await;
     assert_eq!(warnings(&world).len(), 2);
+}
+
+/// The text of the last mail in English.
+fn last_in_english(world: &World) -> String {
+    let mails = world.cloud.sent_mails().into_iter();
+    let last = mails.rev().find(|mail| mail.to[0] == "bob@acme.example");
+    last.expect("a mail").text.replace('\u{a0}', " ")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mail_of_a_low_stock_says_when_the_rest_is_gone() {
+    let world = world(20, &[10]).await;
+    name_recipients(&world).await;
+    // Ten of twenty in ten days: the other ten take ten days more. Seats bought do not count.
+    for day in 0..10 {
+        world.clock.advance(SignedDuration::from_hours(24));
+        if day == 9 {
+            world.clock.advance(-SignedDuration::from_mins(61));
+        }
+        seat(&world, day..day + 1).await;
+    }
+    assert_eq!(an_hour_later(&world).await, 2);
+    let zone = jiff::tz::TimeZone::get("Europe/Paris").expect("a zone");
+    let today = world.clock.now().to_zoned(zone).date();
+    let day = today.saturating_add(jiff::Span::new().days(10));
+    let told = format!("the seats run out on {}.", day.strftime("%B %-d, %Y"));
+    let mail = last_in_english(&world);
+    assert!(mail.contains(&told), "{told}: {mail}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mail_of_an_end_names_what_still_waits() {
+    let world = World::with_policies(40, Policies::default()).await;
+    name_recipients(&world).await;
+    world.clock.set(midnight(&world, date(2028, 11, 30)));
+    an_hour_later(&world).await;
+    for number in 1..4 {
+        create(&world, number, Some(date(2028, 12, 24))).await;
+    }
+    let command = Invite {
+        client_id: world.client.clone(),
+        contract_id: world.contract.contract_id,
+        sublicense_id: None,
+        addresses: (4..6).map(|number| address(number).to_string()).collect(),
+        grant: Grant::default(),
+        message: None,
+        notify: true,
+        copy_to: None,
+    };
+    let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
+    let invited = invite(store, clock, keys, &world.administrator(), world.op(), &command).await;
+    invited.expect("seats");
+    world.clock.set(midnight(&world, date(2028, 12, 1)));
+    assert_eq!(an_hour_later(&world).await, 2);
+    let mail = last_in_english(&world);
+    let told = "Invitations still open: 2. Seats that open on a later date: 3.";
+    assert!(mail.contains(told), "{mail}");
 }

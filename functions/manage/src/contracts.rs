@@ -272,7 +272,11 @@ fn policies(fields: &mut Fields) -> Option<Policies> {
         ("first_login", ClockStart::FirstLogin),
         ("fixed", ClockStart::Fixed),
     ];
-    let ends = [("stop_new", OnEnd::StopNew), ("stop_access", OnEnd::StopAccess)];
+    let ends = [
+        ("stop_new", OnEnd::StopNew),
+        ("stop_access", OnEnd::StopAccess),
+        ("read_only", OnEnd::ReadOnly),
+    ];
     let privileged =
         [("vendor", PrivilegedRoles::Vendor), ("client_admin", PrivilegedRoles::ClientAdmin)];
     let bounces = [("keep", OnHardBounce::Keep), ("cancel", OnHardBounce::Cancel)];

@@ -149,7 +149,8 @@ impl Store {
                     .update(table, &keys::contract(client, *contract_id))
             }
             Step::NoteRenewal { contract_id, by } => {
-                due_or_not(Expression::new(), "contract", Some(change.at + LOOK_EVERY))
+                // Due at once: the sweep goes on where whoever asked for it does not come to the end.
+                due_or_not(Expression::new(), "contract", Some(change.at))
                     .set("renewed_by", s(by))
                     .set("op", s(op))
                     .add("version", n(1))

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::contract::{Contract, Sublicense};
 use seatkeeper_domain::ids::{ClientId, ContractId, LearnerId, PoolId};
-use seatkeeper_domain::invitation::Invitation;
+use seatkeeper_domain::invitation::{Invitation, InvitationStatus};
 use seatkeeper_domain::ports::Rounds;
 use seatkeeper_domain::records::{
     CohortStanding, Invitee, KeptRound, Recorded, RecordedHold, RecordedSeat, Round,
@@ -173,7 +173,11 @@ impl Rounds for Store {
         let mut recorded = Recorded { next: place.next(after), ..Recorded::default() };
         for item in answer.items.unwrap_or_default() {
             if place.invitations {
-                recorded.holds.extend(hold(item)?);
+                let (invitation, hold) = invited(item)?;
+                recorded.holds.extend(hold);
+                if invitation.status == InvitationStatus::Pending {
+                    recorded.open.push(invitation);
+                }
             } else {
                 let leaves = text(&item, "delete_on").and_then(|date| date.parse().ok());
                 let found = seats(item)?;
@@ -209,8 +213,8 @@ fn seats(item: Item) -> Result<Vec<RecordedSeat>, StoreError> {
     Ok(recorded)
 }
 
-/// What an invitation holds or held; `None` if it never did.
-fn hold(item: Item) -> Result<Option<RecordedHold>, StoreError> {
+/// An invitation, and what it holds or held, if it ever did.
+fn invited(item: Item) -> Result<(Invitation, Option<RecordedHold>), StoreError> {
     let closed_at: Option<Timestamp> =
         text(&item, "closed_at").and_then(|instant| instant.parse().ok());
     let erased: Option<LearnerId> = text(&item, "learner_id").and_then(|id| id.parse().ok());
@@ -219,13 +223,14 @@ fn hold(item: Item) -> Result<Option<RecordedHold>, StoreError> {
     let made = invitation.holds_seat.then_some(invitation.created_at);
     let since = invitation.held_since.or(made);
     let known = since.filter(|_| invitation.holds_seat || closed_at.is_some());
-    Ok(known.map(|since| RecordedHold {
+    let hold = known.map(|since| RecordedHold {
         pool: invitation.pool(),
         since,
         until: closed_at.filter(|_| !invitation.holds_seat),
         first: invitation.version == 1,
-        invitee: erased.map_or(Invitee::Address(invitation.email), Invitee::Erased),
-    }))
+        invitee: erased.map_or_else(|| Invitee::Address(invitation.email.clone()), Invitee::Erased),
+    });
+    Ok((invitation, hold))
 }
 
 fn cohort(item: &Item) -> Result<CohortStanding, StoreError> {

@@ -123,8 +123,10 @@ pub enum OnEnd {
     /// No new seats are given.
     #[default]
     StopNew,
-    /// Access ends too.
+    /// Access ends too, after the grace.
     StopAccess,
+    /// During the grace learners can look but not go on; then access ends.
+    ReadOnly,
 }
 
 /// What a hard bounce does to an invitation.
@@ -346,8 +348,16 @@ impl Contract {
         let grace = jiff::Span::new().days(i64::from(self.policies.grace_days));
         match self.policies.on_end {
             OnEnd::StopNew => None,
-            OnEnd::StopAccess => self.ends_on.map(|last| last.saturating_add(grace)),
+            OnEnd::StopAccess | OnEnd::ReadOnly => {
+                self.ends_on.map(|last| last.saturating_add(grace))
+            }
         }
+    }
+
+    /// Whether its learners can only look: it has ended, and its grace runs.
+    pub fn is_read_only(&self, now: Timestamp, zone: &TimeZone) -> bool {
+        let ended = self.status(now, zone) == ContractStatus::Ended;
+        self.policies.on_end == OnEnd::ReadOnly && ended
     }
 
     /// When the access that the contract gives ends; `None` if it outlasts the contract.

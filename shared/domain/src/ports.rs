@@ -464,6 +464,8 @@ pub enum About<'a> {
         contract: &'a Contract,
         /// What is left of it.
         left: SeatsLeft,
+        /// The day on which nothing is left at the present rate, if that is near.
+        empty_on: Option<Date>,
         /// Who looks after it.
         to: &'a AlertRecipient,
     },
@@ -473,6 +475,8 @@ pub enum About<'a> {
         contract: &'a Contract,
         /// What is left of it.
         left: SeatsLeft,
+        /// What still waits in it.
+        open: StillOpen,
         /// Who looks after it.
         to: &'a AlertRecipient,
     },
@@ -494,6 +498,15 @@ pub struct SeatsLeft {
     pub available: u64,
     /// Seats in use.
     pub used: u64,
+}
+
+/// What waits in a contract, its sublicenses included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StillOpen {
+    /// Invitations without an answer.
+    pub invitations: u64,
+    /// Seats that open on a later date.
+    pub scheduled: u64,
 }
 
 /// Who reads a mail.

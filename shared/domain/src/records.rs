@@ -15,6 +15,7 @@ use crate::audit::Action;
 use crate::cohort::CohortState;
 use crate::email::EmailAddress;
 use crate::ids::{LearnerId, PoolId};
+use crate::invitation::Invitation;
 use crate::learner::{Seat, SeatState};
 use crate::stock::Delta;
 
@@ -30,6 +31,8 @@ pub struct Recorded {
     pub leaving: Vec<(LearnerId, Date)>,
     /// Invitations that hold a seat, or did.
     pub holds: Vec<RecordedHold>,
+    /// Invitations that wait for an answer.
+    pub open: Vec<Invitation>,
     /// Where the next reading begins; `None` at the end.
     pub next: Option<String>,
 }

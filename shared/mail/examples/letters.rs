@@ -56,7 +56,15 @@ fn letters() -> Vec<(&'static str, LetterKind<'static>)> {
             },
         ),
         ("import-finished", LetterKind::ImportFinished(import)),
-        ("stock-low", LetterKind::StockLow { contract, available: 12, total: 1500 }),
+        (
+            "stock-low",
+            LetterKind::StockLow {
+                contract,
+                available: 12,
+                total: 1500,
+                empty_on: Some(date(2027, 2, 14)),
+            },
+        ),
         (
             "contract-ending",
             LetterKind::ContractEnding {
@@ -66,6 +74,8 @@ fn letters() -> Vec<(&'static str, LetterKind<'static>)> {
                 access_until: Some(date(2027, 4, 14)),
                 used: 1488,
                 total: 1500,
+                invitations: 5,
+                scheduled: 120,
             },
         ),
         ("erasure", LetterKind::Erasure { on: ends_on }),

@@ -198,23 +198,26 @@ impl Writer for LetterWriter {
             About::Reminder(invitation) => self.to_invited(client, invitation, reader, true),
             About::Import { run, to } => to_uploader(client, run, to.as_str(), reader),
             About::Code { batch, code, to } => self.with_code(client, batch, code, to, reader),
-            About::StockLow { contract, left, to } => {
+            About::StockLow { contract, left, empty_on, to } => {
                 let kind = LetterKind::StockLow {
                     contract: &contract.reference,
                     available: left.available,
                     total: left.total,
+                    empty_on,
                 };
                 warning(client, kind, to, reader)
             }
-            About::ContractEnding { contract, left, to } => {
+            About::ContractEnding { contract, left, open, to } => {
                 let ends_on = contract.ends_on.ok_or_else(|| Unwritable("no last day".into()))?;
                 let kind = LetterKind::ContractEnding {
                     contract: &contract.reference,
                     ends_on,
-                    stops_access: contract.policies.on_end == OnEnd::StopAccess,
+                    stops_access: contract.policies.on_end != OnEnd::StopNew,
                     access_until: contract.access_ends_on().filter(|last| *last > ends_on),
                     used: left.used,
                     total: left.total,
+                    invitations: open.invitations,
+                    scheduled: open.scheduled,
                 };
                 warning(client, kind, to, reader)
             }

@@ -105,6 +105,8 @@ pub enum LetterKind<'a> {
         available: u64,
         /// Seats bought.
         total: u64,
+        /// The day on which none is left at the present rate.
+        empty_on: Option<Date>,
     },
     /// A contract comes to its end. It goes to those who look after it.
     ContractEnding {
@@ -120,6 +122,10 @@ pub enum LetterKind<'a> {
         used: u64,
         /// Seats bought.
         total: u64,
+        /// Invitations without an answer.
+        invitations: u64,
+        /// Seats that open on a later date.
+        scheduled: u64,
     },
     /// Accounts will be erased. It goes to those who look after the client's contracts.
     Erasure {

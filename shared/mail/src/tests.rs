@@ -60,7 +60,9 @@ fn import(ending: ImportEnding) -> LetterKind<'static> {
 }
 
 fn stock_low(available: u64) -> LetterKind<'static> {
-    LetterKind::StockLow { contract: "2027-001", available, total: 1500 }
+    // The rate of four weeks says when the last is taken; of none, nothing is to be said.
+    let empty_on = (available > 1).then(|| date(2027, 2, 14));
+    LetterKind::StockLow { contract: "2027-001", available, total: 1500, empty_on }
 }
 
 fn contract_ending(stops_access: bool, access_until: Option<Date>) -> LetterKind<'static> {
@@ -71,6 +73,8 @@ fn contract_ending(stops_access: bool, access_until: Option<Date>) -> LetterKind
         access_until,
         used: 1488,
         total: 1500,
+        invitations: if stops_access { 5 } else { 0 },
+        scheduled: if stops_access { 1200 } else { 0 },
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) struct StockView {
     pub(crate) left: u64,
     pub(crate) available: String,
     pub(crate) total: String,
+    /// The day on which none is left at the present rate.
+    pub(crate) empty_on: Option<String>,
 }
 
 /// How a contract ends.
@@ -76,6 +78,10 @@ pub(crate) struct EndingView {
     pub(crate) access_until: Option<String>,
     pub(crate) used: String,
     pub(crate) total: String,
+    /// Invitations without an answer, if there are any.
+    pub(crate) invitations: Option<String>,
+    /// Seats that open on a later date, if there are any.
+    pub(crate) scheduled: Option<String>,
 }
 
 /// The client's color and what is readable with it.
@@ -169,6 +175,7 @@ struct Facts {
 impl Facts {
     fn of(kind: &LetterKind<'_>, language: MailLanguage) -> Self {
         let contract = |reference: &str| clean::line(reference, clean::NAME_MAX);
+        let some = |count: u64| (count > 0).then(|| language.number(count));
         match *kind {
             LetterKind::CodeSent { code, redeem_until, .. } => Self {
                 code: Some(clean::line(code, clean::NAME_MAX)),
@@ -178,12 +185,13 @@ impl Facts {
             LetterKind::ImportFinished(news) => {
                 Self { import: ImportView::of(&news, language), ..Self::default() }
             }
-            LetterKind::StockLow { contract: reference, available, total } => Self {
+            LetterKind::StockLow { contract: reference, available, total, empty_on } => Self {
                 contract: contract(reference),
                 stock: StockView {
                     left: available,
                     available: language.number(available),
                     total: language.number(total),
+                    empty_on: empty_on.map(|date| language.date(date)),
                 },
                 ..Self::default()
             },
@@ -194,6 +202,8 @@ impl Facts {
                 access_until,
                 used,
                 total,
+                invitations,
+                scheduled,
             } => Self {
                 contract: contract(reference),
                 ending: EndingView {
@@ -202,6 +212,8 @@ impl Facts {
                     access_until: access_until.map(|date| language.date(date)),
                     used: language.number(used),
                     total: language.number(total),
+                    invitations: some(invitations),
+                    scheduled: some(scheduled),
                 },
                 ..Self::default()
             },

@@ -322,6 +322,7 @@ tests! {
     a_seat_that_waits_is_handed_over_once: TransferWaiting,
     a_seat_is_given_another_day_once: Reschedule,
     a_contract_is_opened_once: OpenContract,
+    a_contract_is_renewed_once: RenewContract,
     seats_are_added_once: TopUp,
     a_sublicense_is_made_once: AddSublicense,
     seats_are_allocated_once: Allocate,

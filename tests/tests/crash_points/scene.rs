@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::SignedDuration;
-use jiff::civil::date;
+use jiff::civil::{date, time};
 use seatkeeper_domain::actions::accept_invitation::{
     AcceptInvitation, AcceptInvitationError, accept_invitation,
 };
@@ -37,6 +37,7 @@ use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redee
 use seatkeeper_domain::actions::release_batch::release_batch;
 use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, end_seat, release_seat};
 use seatkeeper_domain::actions::remind_invitations::{RemindError, remind_invitations};
+use seatkeeper_domain::actions::renew_contract::{RenewContractError, renew_contract};
 use seatkeeper_domain::actions::request_password::{RequestPasswordError, request_password};
 use seatkeeper_domain::actions::resend_invitation::{ResendInvitationError, resend_invitation};
 use seatkeeper_domain::actions::run_import::{ImportEnd, RowDefaults, RunImportError};
@@ -123,6 +124,7 @@ workflows! {
     TransferWaiting = "transfer-waiting",
     Reschedule = "reschedule",
     OpenContract = "open-contract",
+    RenewContract = "renew-contract",
     TopUp = "top-up",
     AddSublicense = "add-sublicense",
     Allocate = "allocate",
@@ -230,7 +232,14 @@ impl Workflow {
 
     /// Whether one run of it takes long.
     pub(crate) fn is_long(self) -> bool {
-        matches!(self, Self::InviteSeveral | Self::ImportChunks | Self::IssueCodes)
+        matches!(
+            self,
+            Self::InviteSeveral
+                | Self::ImportChunks
+                | Self::IssueCodes
+                | Self::RenewContract
+                | Self::TellOfErasure
+        )
     }
 
     /// Whether it is one change: it happens whole or not at all.
@@ -284,6 +293,7 @@ pub(crate) struct Scene {
     object: Option<StoredObject>,
     import: Option<ImportId>,
     sublicense: Option<Sublicense>,
+    successor: Option<ContractId>,
     moment: Option<Moment>,
     turns: AtomicU64,
 }
@@ -302,6 +312,7 @@ impl Scene {
             object: None,
             import: None,
             sublicense: None,
+            successor: None,
             moment: None,
             turns: AtomicU64::new(0),
         };
@@ -361,6 +372,7 @@ impl Scene {
                 mailroom::create(world, 1, None).await;
             }
             Workflow::EndSeat | Workflow::Erase | Workflow::ComeIn => scene.begin_life().await,
+            Workflow::RenewContract => scene.begin_renewal().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
                 scene.sublicense = Some(scene.open_lyon().await);
@@ -409,6 +421,7 @@ impl Scene {
             object: None,
             import: None,
             sublicense: None,
+            successor: None,
             moment: None,
             turns: AtomicU64::new(0),
         };
@@ -730,6 +743,7 @@ impl Scene {
             Workflow::Transfer | Workflow::TransferWaiting => self.transfer(op).await,
             Workflow::Reschedule => self.reschedule(op).await,
             Workflow::OpenContract => self.open_contract(op).await,
+            Workflow::RenewContract => self.renew_contract(op).await,
             Workflow::PauseCodes => self.steer(op, |c| c.state = Some(Target::Paused)).await,
             Workflow::RaiseMaximum => self.steer(op, |c| c.max_redemptions = Amend::Set(40)).await,
             Workflow::RevokeCodes => self.steer(op, |c| c.state = Some(Target::Revoked)).await,
@@ -1212,6 +1226,33 @@ impl Scene {
         opened
             .map(|()| "opened".to_owned())
             .map_err(|error| failure(matches!(error, OpenContractError::Store(_)), error))
+    }
+
+    /// Somebody with a seat, somebody whose seat waits and somebody invited; and a contract that runs
+    /// already, whose seats open at another hour.
+    async fn begin_renewal(&mut self) {
+        self.invite(self.world().op(), 3..4).await.expect("free seats");
+        let world = self.world();
+        mailroom::create(world, 1, None).await;
+        mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
+        let policies = Policies { opens_at: time(8, 0, 0, 0), ..Policies::default() };
+        let successor = world.another_contract("2027-001", policies);
+        let opened = open_contract(&world.store, Actor::System, world.op(), &successor, 9).await;
+        opened.expect("a new contract");
+        self.successor = Some(successor.contract_id);
+    }
+
+    async fn renew_contract(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+        let until = clock.now() + SignedDuration::from_mins(1);
+        let to = self.successor.expect("a successor");
+        let place = (&world.client, world.contract.contract_id, to);
+        let renewed = renew_contract(store, clock, ids, keys, Actor::System, op, place, until);
+        match renewed.await {
+            Ok(renewal) => Ok(format!("{renewal:?}")),
+            Err(error) => Err(failure(matches!(error, RenewContractError::Store(_)), error)),
+        }
     }
 
     async fn add_sublicense(&self, op: Op) -> Result<String, Failure> {

@@ -86,7 +86,7 @@ async fn a_contract_shows_its_terms_and_its_stock() {
     let made = house.post(&vendor, &path, order.clone()).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let mut expected = json!({
-        "contract_id": "con 1", "client_id": "globex", "reference": "2026-G2",
+        "contract_id": "con 1", "client_id": "globex", "reference": "2026-G2", "renewed_by": null,
         "starts_on": "2026-01-01", "ends_on": "2099-12-31", "modules": ["privacy", "safety"],
         "policies": {
             "hold_on": "accept", "invite_ttl_days": 14, "stock_kind": "consumable",
@@ -129,7 +129,7 @@ async fn a_contract_that_names_little_has_the_documented_terms() {
     assert_eq!(
         house.plain(&shown.json()),
         json!({
-            "contract_id": "con 1", "client_id": "globex", "reference": "2026-G1",
+            "contract_id": "con 1", "client_id": "globex", "reference": "2026-G1", "renewed_by": null,
             "starts_on": null, "ends_on": null, "modules": [],
             "policies": {
                 "hold_on": "invite", "invite_ttl_days": 14, "stock_kind": "reusable",

@@ -1,15 +1,16 @@
 //! How learners come in: the page on which they set a password, signing in, tickets.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use seatkeeper_domain::actions::tickets::issue_ticket;
 use seatkeeper_domain::ids::LearnerId;
 use seatkeeper_domain::link::Link;
 use seatkeeper_domain::ports::People as _;
-use seatkeeper_testkit::VirtualClock;
+use seatkeeper_testkit::{Cloud, VirtualClock};
 use seatkeeper_tests::http::{Call, House, PAGES, Person, now};
 use serde_json::{Value, json};
 
-use crate::{GLOBEX, admin, globex, group, text};
+use crate::{GLOBEX, admin, contract, globex, group, text};
 
 const PASSWORD: &str = "correct horse battery";
 const LAUNCH: &str = "https://lms.globex.example/start?ticket=";
@@ -174,7 +175,8 @@ async fn a_ticket_is_exchanged_once_by_the_clients_lms_for_who_has_come() {
     let one = fresh().await;
     let arrived = exchange(&house, &Person::lms("globex"), &one).await;
     assert_eq!(arrived.status, 200, "{}", arrived.text);
-    let learner = house.get(&admin(), &text_path(&made)).await.json();
+    let mut learner = house.get(&admin(), &text_path(&made)).await.json();
+    learner["seats"][0]["access"] = json!("full");
     assert_eq!(
         arrived.json(),
         json!({
@@ -205,6 +207,40 @@ async fn a_ticket_is_exchanged_once_by_the_clients_lms_for_who_has_come() {
 
 fn text_path(made: &Value) -> String {
     format!("{GLOBEX}/learners/{}", text(&made["learner"]["learner_id"]))
+}
+
+#[tokio::test]
+async fn a_ticket_says_whose_learners_can_only_look() {
+    let terms = json!({"on_end": "read_only", "grace_days": 30});
+    let order =
+        json!({"reference": "2026-G2", "seats": 2, "ends_on": "2099-12-31", "policies": terms});
+    let (house, _) = globex(5).await;
+    let contract = contract(&house, order).await;
+    let made = create(&house, &contract, "lea@globex.example", &json!({})).await;
+    let learner: LearnerId = text(&made["learner"]["learner_id"]).parse().expect("an id");
+    let world = &house.world;
+    let access = async || {
+        let clock = VirtualClock::new(now());
+        let (store, ids, keys) = (&world.store, &world.ids, &world.keys);
+        let ticket = issue_ticket(store, &clock, ids, keys, &world.client, learner).await;
+        let told = exchange(&house, &Person::lms("globex"), &ticket.expect("a ticket")).await;
+        assert_eq!(told.status, 200, "{}", told.text);
+        told.json()["seats"][0]["access"].clone()
+    };
+    assert_eq!(access().await, "full");
+    // It ended yesterday.
+    let items = world.cloud.dump();
+    let item =
+        items.iter().find(|item| item["kind"] == "contract" && item["contract_id"] == contract);
+    let item = item.expect("the contract");
+    let key = |name: &str| AttributeValue::S(text(&item[name]));
+    let yesterday = now().to_zoned(jiff::tz::TimeZone::UTC).date().yesterday().expect("a day");
+    let call = world.cloud.dynamodb().update_item().table_name(Cloud::TABLE);
+    let call = call.key("pk", key("pk")).key("sk", key("sk"));
+    let call = call.update_expression("SET ends_on = :day");
+    let call = call.expression_attribute_values(":day", AttributeValue::S(yesterday.to_string()));
+    call.send().await.expect("written");
+    assert_eq!(access().await, "read_only");
 }
 
 #[tokio::test]

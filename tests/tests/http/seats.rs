@@ -3,7 +3,7 @@
 use seatkeeper_tests::http::{House, Person, Reply};
 use serde_json::json;
 
-use crate::{GLOBEX, admin, globex, stock};
+use crate::{GLOBEX, admin, contract, globex, stock};
 
 async fn order(house: &House, contract: &str, add: i64, order: &str) -> Reply {
     let path = format!("{GLOBEX}/contracts/{contract}/seats");
@@ -63,5 +63,39 @@ async fn inviting_more_than_there_are_seats_serves_the_first_and_names_the_rest(
     let known = house.post(&admin(), &path, order).await.json();
     assert_eq!(known["results"][0]["outcome"], "already_invited");
     assert_eq!(known["stock"], stock([2, 0, 2, 0, 0, 0]));
+    house.world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn a_renewed_contract_hands_its_people_over_to_its_successor() {
+    let (house, old) = globex(3).await;
+    let next = contract(&house, json!({"reference": "2027-G1", "seats": 2})).await;
+    let learner = json!({"contract_id": old, "email": "lea@globex.example"});
+    let made = house.post(&admin(), &format!("{GLOBEX}/learners"), learner).await.json();
+    let invited = json!({"contract_id": old, "emails": ["max@globex.example"]});
+    assert_eq!(house.post(&admin(), &format!("{GLOBEX}/invitations"), invited).await.status, 200);
+    let path = format!("{GLOBEX}/contracts/{old}/renewal");
+    let renewal = json!({"to_contract_id": next});
+    let refused = house.post(&admin(), &path, renewal.clone()).await;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "forbidden"));
+    let itself = house.post(&Person::vendor(), &path, json!({"to_contract_id": old})).await;
+    assert_eq!(itself.status, 422);
+    assert!(itself.text.contains("/to_contract_id"), "{}", itself.text);
+
+    let renewed = house.post(&Person::vendor(), &path, renewal.clone()).await;
+    assert_eq!(renewed.status, 200, "{}", renewed.text);
+    let expected = json!({
+        "contract_id": old, "renewed_by": next, "seats_left": 0, "seats_missing": 0,
+        "invitations_left": 0, "complete": true, "stock": stock([2, 0, 1, 1, 0, 0]),
+    });
+    assert_eq!(renewed.json(), expected);
+    assert_eq!(house.post(&Person::vendor(), &path, renewal).await.json(), expected, "again");
+    let shown = house.get(&admin(), &format!("{GLOBEX}/contracts/{old}")).await.json();
+    assert_eq!((&shown["renewed_by"], &shown["stock"]), (&json!(next), &stock([3, 0, 0, 0, 0, 3])));
+    let id = made["learner"]["learner_id"].as_str().expect("an id");
+    let known = house.get(&admin(), &format!("{GLOBEX}/learners/{id}")).await.json();
+    let seats = known["seats"].as_array().expect("seats").iter();
+    let live: Vec<_> = seats.filter(|seat| seat["state"] == "active").collect();
+    assert_eq!((live.len(), &live[0]["pool"]), (1, &json!(next)));
     house.world.assert_seats_are_conserved().await;
 }

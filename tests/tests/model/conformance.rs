@@ -21,7 +21,7 @@ use seatkeeper_domain::code::{
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::contract::Warned;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
-use seatkeeper_domain::ids::{BatchId, GroupId, ImportId, LearnerId, SublicenseId};
+use seatkeeper_domain::ids::{BatchId, ContractId, GroupId, ImportId, LearnerId, SublicenseId};
 use seatkeeper_domain::invitation::{Delivery, Grant, Invitation, InvitationStatus};
 use seatkeeper_domain::learner::{
     Credential, Learner, Profile, ProfileChange, Seat, SeatState, Source, SourceKind,
@@ -91,6 +91,7 @@ enum Bit {
     Group(u8),
     GroupName(u8),
     Modules(u8),
+    Renewal(u8),
     Reference(u8),
     Listing(u8),
     Mail(u8),
@@ -159,6 +160,7 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (0..2_u8).prop_map(Bit::Group),
         1 => (0..2_u8).prop_map(Bit::GroupName),
         1 => (0..2_u8).prop_map(Bit::Modules),
+        1 => (0..2_u8).prop_map(Bit::Renewal),
         1 => (0..2_u8).prop_map(Bit::Reference),
     ];
     let third = prop_oneof![
@@ -572,6 +574,10 @@ impl Both {
             Bit::Modules(number) => Step::AddModules {
                 contract_id: world.contract.contract_id,
                 modules: (0..=number).map(|module| format!("m{module}")).collect(),
+            },
+            Bit::Renewal(number) => Step::NoteRenewal {
+                contract_id: world.contract.contract_id,
+                by: ContractId::from_bits(u128::from(number)),
             },
             Bit::Reference(number) => Step::TakeReference {
                 reference: format!("2026-00{number}"),

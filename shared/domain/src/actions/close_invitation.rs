@@ -121,10 +121,11 @@ pub async fn expire_invitation(
     if !overdue {
         return Ok(false);
     }
-    if invitation.redeems.is_none()
-        && carry_invitation(ports, clock, ids, keys, client, &invitation).await?
-    {
-        return Ok(false);
+    if invitation.redeems.is_none() {
+        let carried = carry_invitation(ports, clock, ids, keys, client, &invitation);
+        if Box::pin(carried).await? {
+            return Ok(false);
+        }
     }
     end(ports, clock, keys, Actor::System, op, client, &invitation, InvitationStatus::Expired).await
 }

@@ -26,6 +26,7 @@ pub mod issue_codes;
 pub mod open_cohort;
 pub mod open_contract;
 pub mod open_import;
+mod outlook;
 pub mod pick_contract;
 pub mod prove_pool;
 pub mod prove_records;

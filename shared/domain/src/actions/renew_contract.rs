@@ -28,9 +28,7 @@ use crate::ids::{ClientId, ContractId, LearnerId, PoolId, SublicenseId};
 use crate::invitation::{Invitation, InvitationStatus};
 use crate::learner::{Learner, Profile, Seat, SeatState, SeatStatus};
 use crate::outbox::{Letter, Subject};
-use crate::ports::{
-    Catalog, Clock, IdSource, Ledger, Outbox, PageRequest, PendingInvitations, People, Rounds,
-};
+use crate::ports::{Catalog, Clock, IdSource, Ledger, Outbox, PageRequest, People, Rounds};
 use crate::secrets::Keys;
 use crate::stock::Delta;
 
@@ -72,8 +70,8 @@ pub enum RenewContractError {
 }
 
 /// What renewing needs of the store.
-pub trait RenewPorts: Ledger + Catalog + People + PendingInvitations + Rounds + Outbox {}
-impl<P: Ledger + Catalog + People + PendingInvitations + Rounds + Outbox> RenewPorts for P {}
+pub trait RenewPorts: Ledger + Catalog + People + Rounds + Outbox {}
+impl<P: Ledger + Catalog + People + Rounds + Outbox> RenewPorts for P {}
 
 /// Has a contract be renewed by `to`, and carries over whom it can, until `until` at most.
 #[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
@@ -251,13 +249,35 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
                     renewal.missing += missing;
                 }
             }
+            for invitation in &found.open {
+                let ours = invitation.contract_id == self.old.contract_id;
+                // A code that is held belongs to its batch.
+                let Some(target) = targets.get(&invitation.pool()).filter(|_| ours) else {
+                    continue;
+                };
+                if invitation.redeems.is_some() {
+                    continue;
+                }
+                if self.clock.now() >= self.until {
+                    return Ok(Renewal { complete: false, ..renewal });
+                }
+                renewal.invitations_left += u64::from(!self.carry(target, invitation).await?);
+            }
             match found.next {
-                None => break,
+                None => return Ok(renewal),
                 next => cursor = next,
             }
         }
-        self.invitations(&mut renewal).await?;
-        Ok(renewal)
+    }
+
+    /// Carries an open invitation over, if the successor runs; whether it went.
+    async fn carry(&self, target: &Ground, invitation: &Invitation) -> Result<bool, StoreError> {
+        let zone = target.client.time_zone.zone();
+        if target.contract.status(self.clock.now(), zone) != ContractStatus::Active {
+            return Ok(false);
+        }
+        let (ports, clock, ids, keys) = (self.ports, self.clock, self.ids, self.keys);
+        carry_one(ports, clock, ids, keys, &self.actor, target, invitation).await
     }
 
     /// Carries some learners; how many are left without a seat of the successor, and for how many of
@@ -477,36 +497,6 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
         let reason = Some(self.new.contract.contract_id.to_string());
         change.move_seats(from, delta, Action::SeatReleased, &who, reason);
         change
-    }
-
-    /// Carries the open invitations over, if the successor runs.
-    async fn invitations(&self, renewal: &mut Renewal) -> Result<(), StoreError> {
-        let client = &self.old.client_id;
-        let zone = self.new.client.time_zone.zone();
-        let runs = self.new.contract.status(self.clock.now(), zone) == ContractStatus::Active;
-        let mut page = PageRequest { limit: 100, cursor: None };
-        loop {
-            let found = self.ports.pending_invitations(client, &page).await?;
-            for invitation in found.items {
-                if invitation.contract_id != self.old.contract_id || invitation.redeems.is_some() {
-                    continue;
-                }
-                if self.clock.now() >= self.until {
-                    renewal.complete = false;
-                    return Ok(());
-                }
-                let target = target(self.ports, &self.new, invitation.sublicense_id).await?;
-                let (ports, clock, ids, keys) = (self.ports, self.clock, self.ids, self.keys);
-                let actor = &self.actor;
-                let went =
-                    runs && carry_one(ports, clock, ids, keys, actor, &target, &invitation).await?;
-                renewal.invitations_left += u64::from(!went);
-            }
-            match found.next {
-                None => return Ok(()),
-                next => page.cursor = next,
-            }
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use crate::actions::hear_of_mail::{tell_invitation, tell_learner, told_learner};
 use crate::actions::invitations::invitation_of;
+use crate::actions::outlook::{empty_on, still_open};
 use crate::actions::send_codes::mailed_code;
 use crate::actions::warn_client::looked_at;
 use crate::change::StoreError;
@@ -23,8 +24,8 @@ use crate::outbox::{LEASE, Letter, MailPlace, Owed, Settlement, Subject, TRIES};
 use crate::pace::Turns;
 use crate::ports::{
     About, Catalog, Clock, CodeBook, Deliveries, Handover, IdSource, ImportLog, Ledger, MailTag,
-    Mailer, Outbox, PaceBook, People, Reader, Refusal, SeatsLeft, Suppressions, Writer,
-    WrittenMail,
+    Mailer, Outbox, PaceBook, PendingInvitations, People, Proofs, Reader, Refusal, Rounds,
+    SeatsLeft, StillOpen, Suppressions, Writer, WrittenMail,
 };
 use crate::secrets::Keys;
 
@@ -33,7 +34,18 @@ const ROUNDS: u32 = 12;
 
 /// What sending needs of the store.
 pub trait SendPorts:
-    Outbox + Deliveries + Suppressions + PaceBook + Catalog + People + ImportLog + CodeBook + Ledger
+    Outbox
+    + Deliveries
+    + Suppressions
+    + PaceBook
+    + Catalog
+    + People
+    + PendingInvitations
+    + ImportLog
+    + CodeBook
+    + Ledger
+    + Proofs
+    + Rounds
 {
 }
 impl<P> SendPorts for P where
@@ -43,9 +55,12 @@ impl<P> SendPorts for P where
         + PaceBook
         + Catalog
         + People
+        + PendingInvitations
         + ImportLog
         + CodeBook
         + Ledger
+        + Proofs
+        + Rounds
 {
 }
 
@@ -117,8 +132,8 @@ enum Found {
     Reminder(Box<Invitation>),
     Import(Box<ImportRun>),
     Code(Box<(Batch, Code, EmailAddress)>),
-    StockLow(Box<(Contract, SeatsLeft, AlertRecipient)>),
-    ContractEnding(Box<(Contract, SeatsLeft, AlertRecipient)>),
+    StockLow(Box<(Contract, SeatsLeft, Option<Date>, AlertRecipient)>),
+    ContractEnding(Box<(Contract, SeatsLeft, StillOpen, AlertRecipient)>),
     Erasure(Date, Box<AlertRecipient>),
 }
 
@@ -280,7 +295,10 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
             Some(Subject::StockLow { contract, at, to }) => {
                 let found = looked_at(&self.store, client, *contract).await?;
                 let low = found.filter(|(_, left)| left.available <= *at);
-                low.map(|(contract, left)| Found::StockLow(Box::new((contract, left, to.clone()))))
+                let owner = self.store.client(client).await?;
+                let Some(((contract, left), owner)) = low.zip(owner) else { return Ok(None) };
+                let day = empty_on(&self.store, &owner, &contract, left, now).await?;
+                Some(Found::StockLow(Box::new((contract, left, day, to.clone()))))
             }
             Some(Subject::Erasure { on, to }) => Some(Found::Erasure(*on, Box::new(to.clone()))),
             Some(Subject::ContractEnding { contract, to, .. }) => {
@@ -291,9 +309,9 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                     zone.is_some_and(|zone| contract.status(now, zone) != ContractStatus::Ended)
                 };
                 let ending = found.filter(|(contract, _)| ends(contract));
-                ending.map(|(contract, left)| {
-                    Found::ContractEnding(Box::new((contract, left, to.clone())))
-                })
+                let Some((contract, left)) = ending else { return Ok(None) };
+                let open = still_open(&self.store, client, contract.contract_id).await?;
+                Some(Found::ContractEnding(Box::new((contract, left, open, to.clone()))))
             }
         })
     }
@@ -352,12 +370,12 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                 (About::Code { batch, code, to }, None)
             }
             Found::StockLow(low) => {
-                let (contract, left, to) = low.as_ref();
-                (About::StockLow { contract, left: *left, to }, None)
+                let (contract, left, day, to) = low.as_ref();
+                (About::StockLow { contract, left: *left, empty_on: *day, to }, None)
             }
             Found::ContractEnding(ending) => {
-                let (contract, left, to) = ending.as_ref();
-                (About::ContractEnding { contract, left: *left, to }, None)
+                let (contract, left, open, to) = ending.as_ref();
+                (About::ContractEnding { contract, left: *left, open: *open, to }, None)
             }
             Found::Erasure(on, to) => (About::Erasure { on: *on, to }, None),
         };
@@ -531,7 +549,8 @@ fn addressee<'a>(owed: &'a Owed, found: &'a Found) -> Option<&'a EmailAddress> {
         Found::Account(learner, _) => Some(&learner.email),
         Found::Invitation(invitation) | Found::Reminder(invitation) => Some(&invitation.email),
         Found::Code(code) => Some(&code.2),
-        Found::StockLow(warning) | Found::ContractEnding(warning) => Some(&warning.2.email),
+        Found::StockLow(warning) => Some(&warning.3.email),
+        Found::ContractEnding(warning) => Some(&warning.3.email),
         Found::Erasure(_, to) => Some(&to.email),
         Found::Import(_) => None,
     })

@@ -22,8 +22,8 @@ use crate::change::StoreError;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, PoolId};
 use crate::ports::{
-    Clock, CodeBook, Due, IdSource, ImportLog, Ledger, Mailer, PendingInvitations, Proofs, Refusal,
-    Rounds, Schedules, Writer,
+    Clock, CodeBook, Due, IdSource, ImportLog, Ledger, Mailer, Proofs, Refusal, Rounds, Schedules,
+    Writer,
 };
 use crate::secrets::Keys;
 
@@ -91,14 +91,8 @@ pub struct Trouble {
 }
 
 /// What a sweep needs of the store.
-pub trait SweepPorts:
-    SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds + PendingInvitations
-{
-}
-impl<P> SweepPorts for P where
-    P: SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds + PendingInvitations
-{
-}
+pub trait SweepPorts: SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds {}
+impl<P> SweepPorts for P where P: SendPorts + Ledger + CodeBook + ImportLog + Due + Proofs + Rounds {}
 
 impl Swept {
     fn trouble(&mut self, at: &'static str, record: impl fmt::Display, error: StoreError) {
