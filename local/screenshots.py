@@ -25,6 +25,7 @@ LETTERS = {
     "invitation": "fr", "reminder": "de", "account-created-link": "es", "account-created-password": "fr",
     "account-created": "en", "added": "de", "access-opened": "fr", "redeemed": "es", "password-reset": "fr",
     "code-sent": "es", "import-finished": "en", "stock-low": "de", "contract-ending": "en", "address-proof": "fr", "erasure": "en",
+    "seat-unused": "de",
 }
 DARK = {("fr-invitation", 360), ("de-stock-low", 360), ("es-code-sent", 1280)}
 

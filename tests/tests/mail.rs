@@ -718,6 +718,7 @@ fn seating(pool: PoolId, learner_id: LearnerId, email: &str, op: uuid::Uuid) -> 
             starts_on: None,
             held_at: None,
             ends_at: None,
+            reclaim: None,
             source: Source { kind: SourceKind::Import, id: None },
             op,
         },

@@ -15,6 +15,7 @@ mod passwords;
 mod sign_in;
 mod sublicenses;
 mod tickets;
+mod unused;
 mod utilization;
 
 use axum::Router;
@@ -30,6 +31,7 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/contracts/{contract}/seats", post(contracts::add_seats))
         .route("/contracts/{contract}/modules", post(contracts::add_modules))
         .route("/contracts/{contract}/renewal", post(contracts::renew))
+        .route("/contracts/{contract}/reclaim", post(unused::reclaim))
         .route("/contracts/{contract}/sublicenses", get(sublicenses::list).post(sublicenses::add))
         .route("/contracts/{contract}/sublicenses/{sublicense}/seats", post(sublicenses::add_seats))
         .route("/groups", get(groups::list).post(groups::add))

@@ -34,13 +34,14 @@ const ID_BYTES: usize = 16;
 const NO_MAIL: char = '-';
 
 /// The marks of letters that seats are announced by.
-const MARKS: [(char, Letter); 6] = [
+const MARKS: [(char, Letter); 7] = [
     ('n', Letter::AccountCreated),
     ('p', Letter::AccountCreatedWithPassword),
     ('o', Letter::AccountCreatedToldOtherwise),
     ('a', Letter::Added),
     ('d', Letter::AccessOpened),
     ('r', Letter::Redeemed),
+    ('u', Letter::SeatUnused),
 ];
 
 /// A record of the trail as its item.

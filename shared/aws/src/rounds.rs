@@ -204,11 +204,17 @@ impl Rounds for Store {
 fn seats(item: Item) -> Result<Vec<RecordedSeat>, StoreError> {
     let id = text(&item, "learner_id").and_then(|id| id.parse().ok());
     let learner_id = id.ok_or_else(|| StoreError::Broken("a learner without id".to_owned()))?;
-    let of = |created_at| move |(pool, seat)| RecordedSeat { learner_id, created_at, pool, seat };
+    let of = |created_at| {
+        move |(pool, seat)| RecordedSeat { learner_id, created_at, pool, seat, reclaimed_at: None }
+    };
     let gone = records::gone_seats(&item)?.into_iter().map(of(Timestamp::MIN));
     let mut recorded: Vec<RecordedSeat> = gone.collect();
     if let Some(learner) = records::learner(item)? {
-        recorded.extend(learner.seats.into_iter().map(of(learner.created_at)));
+        let seats = learner.seats.clone().into_iter().map(of(learner.created_at));
+        recorded.extend(seats.map(|one| {
+            let reclaimed_at = learner.reclaimed_at(&one.seat);
+            RecordedSeat { reclaimed_at, ..one }
+        }));
     }
     Ok(recorded)
 }

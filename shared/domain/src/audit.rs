@@ -96,6 +96,10 @@ pub enum Action {
     SeatReleased,
     /// A seat's last day was over.
     SeatEnded,
+    /// Nobody uses a seat, and its learner was warned that it goes back.
+    SeatUnused,
+    /// A seat that nobody used went back.
+    SeatReclaimed,
     /// A learner came in for the first time, and the duration of their seat began.
     ClockStarted,
     /// A person who has a seat here was kept out.

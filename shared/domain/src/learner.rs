@@ -168,6 +168,18 @@ pub struct Seat {
     pub source: Source,
     /// The operation that gave it; tells a repeated write from a second one.
     pub op: Uuid,
+    /// That it goes back unless its learner comes in, if they were warned of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim: Option<Reclaim>,
+}
+
+/// A warning that a seat goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reclaim {
+    /// When its learner was warned.
+    pub warned_at: Timestamp,
+    /// From when on it goes back.
+    pub at: Timestamp,
 }
 
 /// Where a seat stands, as it is stored.
@@ -257,6 +269,14 @@ impl Seat {
 }
 
 impl Learner {
+    /// When a seat goes back that nobody uses; `None`: it does not, or its learner came in, or the
+    /// account was changed, after the warning.
+    pub fn reclaimed_at(&self, seat: &Seat) -> Option<Timestamp> {
+        let Reclaim { warned_at, at } = seat.reclaim?;
+        let touched = [self.entered_at, self.changed_at].into_iter().flatten();
+        (touched.max().is_none_or(|touched| touched <= warned_at)).then_some(at)
+    }
+
     /// The live seat in this pool.
     pub fn live_seat(&self, pool: PoolId) -> Option<&Seat> {
         self.seats.get(&pool).filter(|seat| seat.is_live())

@@ -45,11 +45,16 @@ pub enum Link {
 impl Link {
     /// The link by which a learner sets a password from now on; it dies with the next password.
     pub fn password(client: &ClientId, learner: &Learner, now: Timestamp) -> Self {
+        Self::password_until(client, learner, now + PASSWORD_LINK_LIFETIME)
+    }
+
+    /// The same, until an instant.
+    pub fn password_until(client: &ClientId, learner: &Learner, expires_at: Timestamp) -> Self {
         Self::Password {
             client: client.clone(),
             learner: learner.learner_id,
             serial: u32::try_from(learner.password_serial).unwrap_or(u32::MAX),
-            expires_at: now + PASSWORD_LINK_LIFETIME,
+            expires_at,
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Letter {
     AccessOpened,
     /// You redeemed a code.
     Redeemed,
+    /// You do not use your seat: it goes back.
+    SeatUnused,
     /// Set a new password.
     PasswordReset,
 }

@@ -48,6 +48,8 @@ pub struct RecordedSeat {
     pub pool: PoolId,
     /// The seat.
     pub seat: Seat,
+    /// When it goes back because nobody uses it.
+    pub reclaimed_at: Option<Timestamp>,
 }
 
 /// Whom an invitation was made for.
@@ -256,7 +258,10 @@ impl LetsGo {
     /// What this action does.
     pub fn by(action: Action) -> Self {
         match action {
-            Action::SeatReleased | Action::SeatEnded | Action::SeatRescheduled => Self::Seat,
+            Action::SeatReleased
+            | Action::SeatEnded
+            | Action::SeatReclaimed
+            | Action::SeatRescheduled => Self::Seat,
             Action::ImportUndone | Action::SeatTransferred => Self::Either,
             Action::InvitationAccepted
             | Action::InvitationDeclined
@@ -278,6 +283,7 @@ impl LetsGo {
             | Action::Reinvited
             | Action::InvitationReaddressed
             | Action::SeatsOpened
+            | Action::SeatUnused
             | Action::ClockStarted
             | Action::LearnerSuspended
             | Action::LearnerResumed
@@ -310,6 +316,7 @@ mod tests {
             starts_on: None,
             held_at: held_at.map(at),
             ends_at: None,
+            reclaim: None,
             source: Source { kind: SourceKind::Create, id: None },
             op: Uuid::nil(),
         }

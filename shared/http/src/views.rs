@@ -94,11 +94,15 @@ fn roles(roles: &BTreeSet<Role>) -> Vec<Role> {
 pub fn seat(learner: &Learner, pool: PoolId, now: Timestamp) -> Option<Value> {
     let seat = learner.seats.get(&pool)?;
     let used_at = seat.used_at(now);
-    Some(json!({
+    let mut shown = json!({
         "pool": pool, "state": learner.seat_status(seat, now), "starts_on": seat.starts_on,
         "held_at": seat.held_at, "used_at": used_at, "billable_from": used_at,
         "ends_at": seat.ends_at, "source": seat.source,
-    }))
+    });
+    if let Some(at) = learner.reclaimed_at(seat).filter(|_| seat.is_live()) {
+        shown["reclaimed_at"] = json!(at);
+    }
+    Some(shown)
 }
 
 /// A record of the trail.

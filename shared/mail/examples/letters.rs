@@ -79,6 +79,7 @@ fn letters() -> Vec<(&'static str, LetterKind<'static>)> {
             },
         ),
         ("erasure", LetterKind::Erasure { on: ends_on }),
+        ("seat-unused", LetterKind::SeatUnused { until: ends_on, link: None }),
     ]
 }
 

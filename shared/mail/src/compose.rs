@@ -51,15 +51,21 @@ impl LetterWriter {
         format!("{}{}", self.page_base_url, link.path(&self.keys))
     }
 
-    fn password_link(&self, client: &Client, learner: &Learner, now: Timestamp) -> (String, Date) {
-        let link = PersonalLink::password(&client.client_id, learner, now);
-        (self.url(&link), last_day(now + PASSWORD_LINK_LIFETIME, client))
+    fn password_link(
+        &self,
+        client: &Client,
+        learner: &Learner,
+        until: Timestamp,
+    ) -> (String, Date) {
+        let link = PersonalLink::password_until(&client.client_id, learner, until);
+        (self.url(&link), last_day(until, client))
     }
 
-    fn way_in(&self, client: &Client, learner: &Learner, now: Timestamp) -> WayIn {
+    /// How a learner signs in; whoever has no password chooses one by a link that lives until then.
+    fn way_in(&self, client: &Client, learner: &Learner, until: Timestamp) -> WayIn {
         match &learner.credential {
             None => {
-                let (url, until) = self.password_link(client, learner, now);
+                let (url, until) = self.password_link(client, learner, until);
                 WayIn::Link(url, until)
             }
             Some(credential) if credential.must_change => {
@@ -81,12 +87,16 @@ impl LetterWriter {
         now: Timestamp,
     ) -> Result<Rendered, Unwritable> {
         let ends_at = seat.and_then(|seat| seat.ends_at);
+        let goes_back = seat.and_then(|seat| seat.reclaim).map(|reclaim| reclaim.at);
+        let until = goes_back
+            .filter(|_| says == Saying::SeatUnused)
+            .map_or(now + PASSWORD_LINK_LIFETIME, |at| at.max(now + PASSWORD_LINK_LIFETIME));
         let way_in = match says {
             Saying::PasswordReset => {
-                let (url, until) = self.password_link(client, learner, now);
+                let (url, until) = self.password_link(client, learner, until);
                 WayIn::Link(url, until)
             }
-            _ => self.way_in(client, learner, now),
+            _ => self.way_in(client, learner, until),
         };
         let way_in = match way_in {
             // A generated password is mailed once: with the seat that made the account.
@@ -112,6 +122,14 @@ impl LetterWriter {
             }
             (Saying::AccessOpened, WayIn::Own) => LetterKind::AccessOpened(FirstSignIn::AsUsual),
             (Saying::Redeemed, _) => LetterKind::Redeemed,
+            (Saying::SeatUnused, way_in) => {
+                let at = goes_back.ok_or_else(|| Unwritable("no warning".into()))?;
+                let link = match way_in {
+                    WayIn::Link(url, until) => Some(link(url, *until)),
+                    WayIn::Password(_) | WayIn::Own => None,
+                };
+                LetterKind::SeatUnused { until: last_day(at, client), link }
+            }
             (Saying::AccountCreatedToldOtherwise, _) => LetterKind::AccountCreated,
             (Saying::AccountCreatedWithPassword, WayIn::Password(password)) => {
                 LetterKind::AccountCreatedPassword { password: password.reveal() }

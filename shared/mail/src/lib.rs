@@ -79,6 +79,13 @@ pub enum LetterKind<'a> {
     Redeemed,
     /// Someone asked for a new password.
     PasswordReset(Link<'a>),
+    /// A seat that nobody uses goes back.
+    SeatUnused {
+        /// The last day on which coming in keeps it.
+        until: Date,
+        /// Where a password is chosen, if there is none yet.
+        link: Option<Link<'a>>,
+    },
     /// An invitation still waits for its answer.
     Reminder {
         /// Where it is answered.
@@ -249,6 +256,7 @@ impl LetterKind<'_> {
             Self::AddressProof(_) => Template::AddressProof,
             Self::Redeemed => Template::Redeemed,
             Self::PasswordReset(_) => Template::PasswordReset,
+            Self::SeatUnused { .. } => Template::SeatUnused,
             Self::Reminder { .. } => Template::Reminder,
             Self::CodeSent { .. } => Template::CodeSent,
             Self::ImportFinished(_) => Template::ImportFinished,

@@ -111,6 +111,14 @@ fn all() -> Vec<(&'static str, Letter<'static>)> {
         ("access_opened_as_usual", opened(FirstSignIn::AsUsual)),
         ("redeemed", Letter { inviter: None, ..letter(LetterKind::Redeemed) }),
         ("password_reset", Letter { inviter: None, ..letter(LetterKind::PasswordReset(link())) }),
+        (
+            "seat_unused",
+            nobody_known(LetterKind::SeatUnused { until: date(2027, 3, 31), link: None }),
+        ),
+        (
+            "seat_unused_link",
+            nobody_known(LetterKind::SeatUnused { until: date(2027, 3, 31), link: Some(link()) }),
+        ),
         ("address_proof", nobody_known(LetterKind::AddressProof(link()))),
         ("reminder", letter(reminder())),
         ("code_sent", letter(code_sent())),
@@ -208,6 +216,7 @@ fn a_mail_names_its_language_and_link_in_both_parts() {
                 | LetterKind::Added(Some(link))
                 | LetterKind::AccessOpened(FirstSignIn::Link(link))
                 | LetterKind::PasswordReset(link)
+                | LetterKind::SeatUnused { link: Some(link), .. }
                 | LetterKind::AddressProof(link)
                 | LetterKind::Reminder { link, .. } => (Some(link.url), None),
                 LetterKind::AccountCreatedPassword { password }

@@ -38,6 +38,8 @@ pub(crate) struct View {
     pub(crate) stock: StockView,
     pub(crate) ending: EndingView,
     /// The day on which accounts are erased.
+    /// The last day on which coming in keeps a seat that nobody uses.
+    pub(crate) unused_until: String,
     pub(crate) erased_on: String,
     /// Whether this is the administrator's copy.
     pub(crate) copy: bool,
@@ -152,6 +154,7 @@ impl View {
             stock: facts.stock,
             ending: facts.ending,
             erased_on: facts.erased_on,
+            unused_until: facts.unused_until,
             copy,
         }
     }
@@ -170,6 +173,7 @@ struct Facts {
     stock: StockView,
     ending: EndingView,
     erased_on: String,
+    unused_until: String,
 }
 
 impl Facts {
@@ -217,6 +221,9 @@ impl Facts {
                 },
                 ..Self::default()
             },
+            LetterKind::SeatUnused { until, .. } => {
+                Self { unused_until: language.date(until), ..Self::default() }
+            }
             LetterKind::Erasure { on } => Self { erased_on: language.date(on), ..Self::default() },
             _ => Self::default(),
         }
@@ -251,6 +258,7 @@ fn secrets<'a>(kind: &LetterKind<'a>) -> (Option<Link<'a>>, Option<&'a str>) {
         | LetterKind::Added(Some(link))
         | LetterKind::AccessOpened(FirstSignIn::Link(link))
         | LetterKind::PasswordReset(link)
+        | LetterKind::SeatUnused { link: Some(link), .. }
         | LetterKind::Reminder { link, .. } => (Some(link), None),
         LetterKind::AccountCreatedPassword { password }
         | LetterKind::AccessOpened(FirstSignIn::Password(password)) => (None, Some(password)),
@@ -258,6 +266,7 @@ fn secrets<'a>(kind: &LetterKind<'a>) -> (Option<Link<'a>>, Option<&'a str>) {
         | LetterKind::Added(None)
         | LetterKind::AccessOpened(FirstSignIn::AsUsual)
         | LetterKind::Redeemed
+        | LetterKind::SeatUnused { link: None, .. }
         | LetterKind::CodeSent { .. }
         | LetterKind::ImportFinished(_)
         | LetterKind::StockLow { .. }

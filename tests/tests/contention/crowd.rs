@@ -159,6 +159,7 @@ impl Crowd {
                     starts_on: None,
                     held_at: None,
                     ends_at: None,
+                    reclaim: None,
                     source: Source { kind: SourceKind::Create, id: None },
                     op: op.id,
                 },

@@ -314,6 +314,8 @@ tests! {
     a_seat_in_use_is_released_once: ReleaseUsed,
     a_seat_out_of_an_open_block_is_released_once: ReleaseGuaranteed,
     a_seat_that_is_over_ends_once: EndSeat,
+    who_uses_no_seat_is_warned_once: WarnUnused,
+    a_seat_that_nobody_uses_is_taken_back_once: TakeBackUnused,
     a_person_is_erased_once: Erase,
     somebody_is_suspended_once: Suspend,
     those_who_look_after_a_client_are_told_of_an_erasure_once: TellOfErasure,

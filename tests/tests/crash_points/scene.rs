@@ -1,5 +1,6 @@
 //! The workflows: what each needs, and what it does.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -33,9 +34,12 @@ use seatkeeper_domain::actions::open_contract::{
     AddSeatsError, OpenContractError, add_seats, open_contract,
 };
 use seatkeeper_domain::actions::prove_records::prove_records;
+use seatkeeper_domain::actions::reclaim_seats::{ReclaimSeats, reclaim_seats};
 use seatkeeper_domain::actions::redeem_code::{RedeemCode, RedeemCodeError, redeem_code};
 use seatkeeper_domain::actions::release_batch::release_batch;
-use seatkeeper_domain::actions::release_seat::{ReleaseSeatError, end_seat, release_seat};
+use seatkeeper_domain::actions::release_seat::{
+    ReleaseSeatError, end_seat, release_seat, take_back_unused,
+};
 use seatkeeper_domain::actions::remind_invitations::{RemindError, remind_invitations};
 use seatkeeper_domain::actions::renew_contract::{RenewContractError, renew_contract};
 use seatkeeper_domain::actions::request_password::{RequestPasswordError, request_password};
@@ -116,6 +120,8 @@ workflows! {
     ReleaseUsed = "release-used",
     ReleaseGuaranteed = "release-guaranteed",
     EndSeat = "end-seat",
+    WarnUnused = "warn-unused",
+    TakeBackUnused = "take-back-unused",
     Erase = "erase",
     Suspend = "suspend",
     TellOfErasure = "tell-of-erasure",
@@ -196,6 +202,7 @@ impl Workflow {
             | Self::ReturnHeldCode
             | Self::TellOfErasure
             | Self::ComeIn
+            | Self::TakeBackUnused
             | Self::EndSeat => Trigger::Event,
             _ => Trigger::Request,
         }
@@ -238,6 +245,7 @@ impl Workflow {
                 | Self::ImportChunks
                 | Self::IssueCodes
                 | Self::RenewContract
+                | Self::WarnUnused
                 | Self::TellOfErasure
         )
     }
@@ -371,7 +379,11 @@ impl Scene {
             | Workflow::RequestPassword => {
                 mailroom::create(world, 1, None).await;
             }
-            Workflow::EndSeat | Workflow::Erase | Workflow::ComeIn => scene.begin_life().await,
+            Workflow::EndSeat
+            | Workflow::Erase
+            | Workflow::ComeIn
+            | Workflow::WarnUnused
+            | Workflow::TakeBackUnused => scene.begin_life().await,
             Workflow::RenewContract => scene.begin_renewal().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
@@ -544,8 +556,56 @@ impl Scene {
         match self.workflow {
             Workflow::Erase => self.begin_to_erase().await,
             Workflow::ComeIn => self.begin_to_come_in().await,
+            Workflow::WarnUnused | Workflow::TakeBackUnused => self.begin_to_idle().await,
             _ => self.begin_to_end().await,
         }
+    }
+
+    /// Two who never came in, of whom one is left alone; and the warning, if it was given before.
+    async fn begin_to_idle(&self) {
+        let world = self.world();
+        mailroom::create(world, 1, None).await;
+        mailroom::create(world, 2, None).await;
+        mailroom::drain(world).await;
+        world.clock.advance(SignedDuration::from_hours(24 * 91));
+        if self.workflow == Workflow::TakeBackUnused {
+            self.warn_unused().await.expect("somebody to warn");
+            mailroom::drain(world).await;
+            world.clock.advance(SignedDuration::from_hours(24 * 15));
+        }
+    }
+
+    /// The first person, who has not come in for three months, is warned.
+    async fn warn_unused(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let command = ReclaimSeats {
+            unused_days: 90,
+            notice_days: 14,
+            except: [world.keys.learner_id(&world.client, &address(2))].into(),
+            except_labels: BTreeSet::new(),
+            except_groups: BTreeSet::new(),
+            preview: false,
+        };
+        let owner = world.store.client(&world.client).await;
+        let owner = owner.map_err(|error| failure(true, error))?.expect("a client");
+        let ids = SeededIds::new(800 + self.turn(), &world.clock);
+        let (store, clock, actor) = (&world.store, &world.clock, Actor::System);
+        let until = clock.now() + SignedDuration::from_mins(1);
+        let place = (&owner, &world.contract);
+        let done = reclaim_seats(store, clock, &ids, actor, place, &command, until).await;
+        done.map(|done| format!("{} warned, complete {}", done.warned, done.complete))
+            .map_err(|error| failure(true, error))
+    }
+
+    /// The seat of the first person goes back.
+    async fn take_back_unused(&self) -> Result<String, Failure> {
+        let world = self.world();
+        let learner = world.keys.learner_id(&world.client, &address(1));
+        let place = (&world.client, &world.contract);
+        let ids = SeededIds::new(900 + self.turn(), &world.clock);
+        let (store, clock) = (&world.store, &world.clock);
+        let gone = take_back_unused(store, clock, &ids, place, learner, world.pool()).await;
+        gone.map(|_| "back".to_owned()).map_err(|error| failure(true, error))
     }
 
     /// Gives a seat whose last day comes.
@@ -733,6 +793,8 @@ impl Scene {
                 self.release(op).await
             }
             Workflow::EndSeat => self.end_seat().await,
+            Workflow::WarnUnused => self.warn_unused().await,
+            Workflow::TakeBackUnused => self.take_back_unused().await,
             Workflow::Erase => self.erase().await,
             Workflow::TellOfErasure => self.prove().await,
             Workflow::ComeIn => self.come_in().await,

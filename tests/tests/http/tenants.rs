@@ -51,7 +51,7 @@ const fn call(
 }
 
 /// All of them, in an order in which one after the other can be called.
-const ROUTES: [Route; 63] = [
+const ROUTES: [Route; 64] = [
     get("", READS, 200),
     call("PATCH", "", r#"{"name": "Globex {n}"}"#, VENDOR, 200),
     get("/contracts", READS, 200),
@@ -59,6 +59,13 @@ const ROUTES: [Route; 63] = [
     call("POST", "/contracts", r#"{"reference": "{n}", "seats": 3}"#, VENDOR, 201),
     call("POST", "/contracts/{contract}/seats", r#"{"add": 1, "order": "{n}"}"#, VENDOR, 200),
     call("POST", "/contracts/{contract}/modules", r#"{"add": ["{n}"]}"#, VENDOR, 200),
+    call(
+        "POST",
+        "/contracts/{contract}/reclaim",
+        r#"{"unused_days": 90, "preview": true}"#,
+        ADMINISTRATION,
+        200,
+    ),
     // Its own successor it cannot be.
     call(
         "POST",

@@ -197,6 +197,7 @@ async fn give_seat_beside_the_invitation(world: &World, number: usize) {
             starts_on: None,
             held_at: None,
             ends_at: None,
+            reclaim: None,
             source: Source { kind: SourceKind::Import, id: None },
             op: op.id,
         },

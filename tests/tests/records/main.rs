@@ -7,6 +7,7 @@ mod leaving;
 mod mailroom;
 mod renewing;
 mod scene;
+mod unused;
 mod windows;
 
 use std::sync::Arc;

@@ -30,6 +30,7 @@ mod outlook;
 pub mod pick_contract;
 pub mod prove_pool;
 pub mod prove_records;
+pub mod reclaim_seats;
 pub mod redeem_code;
 pub mod release_batch;
 pub mod release_seat;

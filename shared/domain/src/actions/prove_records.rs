@@ -5,8 +5,8 @@
 //! each pool with its trail as both were at the round's cut (see [`crate::records`]). What a round
 //! finds has to be found again by the next one, at another cut, before it is told.
 //!
-//! Since a round comes by every seat once a day, it also ends those whose last day is over, and erases
-//! people whose deletion date has come.
+//! Since a round comes by every seat once a day, it also ends those whose last day is over, takes back
+//! those that nobody uses, and erases people whose deletion date has come.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,7 +19,7 @@ use crate::actions::deletion_day::deletion_day;
 use crate::actions::erase_learner::{EraseLearnerError, erase_learner};
 use crate::actions::ground::contract_of;
 use crate::actions::prove_pool::{AddedUp, Look, SETTLED_AFTER, look};
-use crate::actions::release_seat::end_seat;
+use crate::actions::release_seat::{end_seat, take_back_unused};
 use crate::audit::Actor;
 use crate::change::StoreError;
 use crate::cohort::CohortState;
@@ -62,6 +62,8 @@ pub struct RecordsProven {
     pub pools_busy: u32,
     /// Seats let go because their last day was over.
     pub seats_ended: u32,
+    /// Seats taken back because nobody used them.
+    pub seats_reclaimed: u32,
     /// People erased because their deletion date had come.
     pub learners_erased: u32,
     /// Mails owed of deletion dates that come.
@@ -180,7 +182,7 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         self.finish(proven, &kept, round, busy, &pools).await
     }
 
-    /// One reading, of which every seat that is over was ended; `None` if there was no time for that.
+    /// One reading, of which every seat that is over, or that nobody uses, was let go; `None` if there was no time for that.
     async fn read(
         &self,
         proven: &mut RecordsProven,
@@ -192,7 +194,7 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         let found = self.ports.recorded(self.client, cursor).await?;
         let now = self.clock.now();
         let is_over =
-            |one: &&RecordedSeat| one.seat.is_live() && one.seat.status(now) == SeatStatus::Ended;
+            |one: &&RecordedSeat| one.seat.is_live() && (ends(one, now) || is_unused(one, now));
         let mut contracts: BTreeMap<PoolId, Option<Contract>> = BTreeMap::new();
         for over in found.seats.iter().filter(is_over) {
             if self.clock.now() >= self.until {
@@ -207,9 +209,16 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             let Some(contract) = contract else { continue };
             let place = (self.client, &*contract);
             let (ports, clock, ids) = (self.ports, self.clock, self.ids);
-            match end_seat(ports, clock, ids, place, over.learner_id, over.pool).await {
-                Ok(ended) => proven.seats_ended += u32::from(ended),
-                Err(error) => proven.troubles.push((Some(self.client.clone()), error)),
+            let (who, pool) = (over.learner_id, over.pool);
+            let gone = if ends(over, now) {
+                let ended = end_seat(ports, clock, ids, place, who, pool).await;
+                ended.map(|ended| proven.seats_ended += u32::from(ended))
+            } else {
+                let back = take_back_unused(ports, clock, ids, place, who, pool).await;
+                back.map(|back| proven.seats_reclaimed += u32::from(back))
+            };
+            if let Err(error) = gone {
+                proven.troubles.push((Some(self.client.clone()), error));
             }
         }
         if self.leave(proven, &found.leaving).await? { Ok(Some(found)) } else { Ok(None) }
@@ -416,6 +425,16 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         }
         Ok(())
     }
+}
+
+/// Whether a seat's last day is over.
+fn ends(one: &RecordedSeat, now: Timestamp) -> bool {
+    one.seat.status(now) == SeatStatus::Ended
+}
+
+/// Whether a seat goes back because nobody uses it.
+fn is_unused(one: &RecordedSeat, now: Timestamp) -> bool {
+    one.reclaimed_at.is_some_and(|at| at <= now)
 }
 
 /// Of the seats that were given with a date: how many waited at the cut, and how many were open.

@@ -38,6 +38,8 @@ enum Why {
     Asked,
     /// Its last day is over.
     Ended,
+    /// Nobody uses it, and its learner was warned.
+    Unused,
 }
 
 impl From<OpenCohortError> for ReleaseSeatError {
@@ -66,19 +68,42 @@ pub async fn release_seat(
     let_go(ports, clock, ids, actor, op, (client, contract), whose, Why::Asked).await
 }
 
+/// Takes back a seat that nobody uses, if its learner was warned and has not come in since. For the sweep.
+/// Says whether there was one.
+pub async fn take_back_unused(
+    ports: &(impl Ledger + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    place: (&ClientId, &Contract),
+    learner_id: LearnerId,
+    pool: PoolId,
+) -> Result<bool, StoreError> {
+    by_itself(ports, clock, ids, place, (learner_id, pool), Why::Unused).await
+}
+
 /// Lets go of a learner's seat whose last day is over: it returns, or is spent, by the contract's kind
 /// of stock. For the sweep. Says whether there was one.
 pub async fn end_seat(
     ports: &(impl Ledger + People),
     clock: &impl Clock,
     ids: &impl IdSource,
-    (client, contract): (&ClientId, &Contract),
+    place: (&ClientId, &Contract),
     learner_id: LearnerId,
     pool: PoolId,
 ) -> Result<bool, StoreError> {
+    by_itself(ports, clock, ids, place, (learner_id, pool), Why::Ended).await
+}
+
+async fn by_itself(
+    ports: &(impl Ledger + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    place: (&ClientId, &Contract),
+    whose: (LearnerId, PoolId),
+    why: Why,
+) -> Result<bool, StoreError> {
     let (actor, op) = (Actor::System, Op { id: ids.uuid(), guard: None });
-    let whose = (learner_id, pool);
-    let ended = let_go(ports, clock, ids, actor, op, (client, contract), whose, Why::Ended).await;
+    let ended = let_go(ports, clock, ids, actor, op, place, whose, why).await;
     match ended {
         Ok(_) | Err(ReleaseSeatError::Erased) => Ok(true),
         // Somebody has released it meanwhile, or moved its end.
@@ -111,7 +136,12 @@ async fn let_go(
             let mine = learner.seats.get(&pool).is_some_and(|seat| seat.op == op.id);
             return if mine { Ok(learner) } else { Err(ReleaseSeatError::NoSeat) };
         };
-        if why == Why::Ended && seat.status(now) != SeatStatus::Ended {
+        let due = match why {
+            Why::Asked => true,
+            Why::Ended => seat.status(now) == SeatStatus::Ended,
+            Why::Unused => learner.reclaimed_at(seat).is_some_and(|at| at <= now),
+        };
+        if !due {
             return Err(ReleaseSeatError::NoSeat);
         }
         let mut change = Change::new(client, op, actor.clone(), now);
@@ -151,6 +181,7 @@ fn plan(
     let (delta, gone, given_by) = released(change, contract, seat);
     let (action, delta) = match (why, contract.policies.stock_kind) {
         (Why::Asked, _) => (Action::SeatReleased, delta),
+        (Why::Unused, _) => (Action::SeatReclaimed, delta),
         (Why::Ended, StockKind::Reusable) => (Action::SeatEnded, Delta::returned(1)),
         (Why::Ended, StockKind::Consumable) => (Action::SeatEnded, Delta::spent(1)),
     };
@@ -162,7 +193,10 @@ fn plan(
         pool,
         op: given_by,
         seat: gone,
-        untouched_since: None,
+        untouched_since: (why == Why::Unused)
+            .then_some(seat.reclaim)
+            .flatten()
+            .map(|one| one.warned_at),
     });
     match seat.state {
         SeatState::Scheduled { opens_at } => {

@@ -176,7 +176,7 @@ pub fn new_seat(change: &Change, term: &Term, source: Source) -> Seat {
         }
     };
     let Term { starts_on, ends_at, .. } = *term;
-    Seat { state, starts_on, held_at, ends_at, source, op: change.op.id }
+    Seat { state, starts_on, held_at, ends_at, source, op: change.op.id, reclaim: None }
 }
 
 /// What the seat does to the pool and to the invitation or block it comes from.

@@ -260,7 +260,10 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                     // Nobody is told that access has opened who is kept out.
                     let kept_out =
                         learner.suspended_at.is_some() && *letter == Letter::AccessOpened;
-                    if kept_out {
+                    // Who came in since keeps the seat.
+                    let used =
+                        *letter == Letter::SeatUnused && learner.reclaimed_at(&seat).is_none();
+                    if kept_out || used {
                         return None;
                     }
                     Some(Found::Seat(Box::new((learner, seat)), *letter))

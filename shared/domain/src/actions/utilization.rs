@@ -78,6 +78,8 @@ impl Origin {
             | Action::SeatScheduled
             | Action::SeatReleased
             | Action::SeatEnded
+            | Action::SeatUnused
+            | Action::SeatReclaimed
             | Action::SeatsReserved
             | Action::ReserveReturned
             | Action::ClockStarted
