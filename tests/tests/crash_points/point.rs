@@ -23,6 +23,9 @@ use crate::state::{State, assert_invariants, state};
 /// How long a function may run before it is ended.
 const DEADLINE: Duration = Duration::from_secs(29);
 
+/// Reads of one kind in a row that make a walk: the records of a client take a hundred and more.
+const WALK: usize = 16;
+
 macro_rules! named {
     ($(#[$meta:meta])* $kind:ident { $($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -143,6 +146,40 @@ impl Mode {
         self.may_befall(attempt) && !(writes_only && reads(&attempt.operation))
     }
 
+    /// The attempts, of some that follow one another, at which it is worth a run. Of a walk, which reads
+    /// the same way again and again and writes nothing in between, the first two and the last stand
+    /// for all where a read that is tried again, or never made, is as good as the next one.
+    fn worth(self, attempts: &[Attempt], writes_only: bool) -> Vec<u64> {
+        let like = |one: &Attempt, other: &Attempt| {
+            reads(&one.operation) && one.operation == other.operation
+        };
+        let mut worth = Vec::new();
+        for walk in attempts.chunk_by(like) {
+            let many = walk.len() > WALK && self.is_same_anywhere();
+            let chosen = walk
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| !many || *place < 2 || *place + 1 == walk.len());
+            let chosen = chosen.filter(|(_, attempt)| self.is_worth(attempt, writes_only));
+            worth.extend(chosen.map(|(_, attempt)| attempt.number));
+        }
+        worth
+    }
+
+    /// Whether it does the same at every read of a walk: the read is tried again, or the worker ends.
+    fn is_same_anywhere(self) -> bool {
+        matches!(
+            self,
+            Self::FailBefore
+                | Self::LoseReply
+                | Self::ErrorAfter
+                | Self::Throttle
+                | Self::KillBefore
+                | Self::KillAfter
+                | Self::Hang
+        )
+    }
+
     /// Whether it can befall such an attempt.
     fn may_befall(self, attempt: &Attempt) -> bool {
         let operation = attempt.operation.as_str();
@@ -238,8 +275,8 @@ pub(crate) struct Ran {
 impl Ran {
     /// The attempts behind number `k` at which a mode is worth a run.
     pub(crate) fn points_behind(&self, k: u64, mode: Mode, writes_only: bool) -> Vec<u64> {
-        let behind = self.attempts.iter().filter(|attempt| attempt.number > k);
-        behind.filter(|attempt| mode.is_worth(attempt, writes_only)).map(|a| a.number).collect()
+        let behind = self.attempts.partition_point(|attempt| attempt.number <= k);
+        mode.worth(self.attempts.get(behind..).unwrap_or_default(), writes_only)
     }
 
     /// Counts what fired.
@@ -293,9 +330,7 @@ impl References {
 
     /// The attempts at which a mode is worth a run.
     pub(crate) fn points(&self, driver: Driver, mode: Mode, writes_only: bool) -> Vec<u64> {
-        let attempts = self.attempts_under(driver);
-        let worth = attempts.iter().filter(|attempt| mode.is_worth(attempt, writes_only));
-        worth.map(|attempt| attempt.number).collect()
+        mode.worth(&self.attempts_under(driver), writes_only)
     }
 
     /// The number of the first attempt that there is not.
