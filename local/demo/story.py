@@ -60,6 +60,7 @@ class Story:
         self.opens = world.started
         self.pages: dict[str, str] = {}
         self.codes: dict[str, Json] = {}
+        self.four: Pool | None = None
 
     def play(self) -> bool:
         """Plays everything. Returns whether every number was as it should be."""
@@ -80,6 +81,7 @@ class Story:
             self._order()
             self._four_seats()
             self._opened()
+            self._renewed()
             self._proof()
         except Abandoned as error:
             self.stage.check("the story", "told to its end", str(error))
@@ -464,7 +466,7 @@ class Story:
         world, stage = self.world, self.stage
         path = f"{world.path}/learners"
         with stage.step("A contract of 4 seats: four people, and a fifth"):
-            four = world.make_contract("4", 4)
+            four = self.four = world.make_contract("4", 4)
             for number, email in enumerate(FOUR, 1):
                 body = {"contract_id": four.contract_id, "email": email}
                 made = world.admin.call("POST", path, body, expects=201)
@@ -524,6 +526,22 @@ class Story:
         ended = stage.wait("the schedule's end", gone, SECONDS_FOR_A_SCHEDULE_TO_END)
         if stage.check("schedule that fired is gone", True, ended):
             stage.say("its schedule has fired and is gone")
+
+    def _renewed(self) -> None:
+        world, stage = self.world, self.stage
+        with stage.step("The contract of 4 seats is renewed: its people go over, and nobody is written to"):
+            if self.four is None:
+                raise Unexpected("there is no contract of 4 seats")
+            following = world.make_contract("4-NEXT", 4)
+            path = f"{world.path}/contracts/{self.four.contract_id}/renewal"
+            renewed = world.vendor.call("POST", path, {"to_contract_id": following.contract_id})
+            left = (renewed["seats_left"], renewed["invitations_left"], renewed["complete"])
+            stage.check("left behind", (0, 0, True), left)
+            world.moved(following, renewed["stock"], "carried over", used=4)
+            world.moved(self.four, None, "let go", used=-4)
+            states = {seat["pool"]: seat["state"] for seat in world.learner(FOUR[1]).get("seats", [])}
+            expected = {self.four.contract_id: "released", following.contract_id: "active"}
+            stage.check("seats of one of them", expected, states)
 
     def _proof(self) -> None:
         world, stage = self.world, self.stage
