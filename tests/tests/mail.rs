@@ -719,6 +719,7 @@ fn seating(pool: PoolId, learner_id: LearnerId, email: &str, op: uuid::Uuid) -> 
             held_at: None,
             ends_at: None,
             reclaim: None,
+            carried_from: None,
             source: Source { kind: SourceKind::Import, id: None },
             op,
         },

@@ -362,7 +362,8 @@ async fn report(
     let client = signed_in.admitted(&client, READS)?;
     let run = import_of(&app, &client, &import).await?;
     let Some(key) = &run.report_key else {
-        let detail = "There is no report yet: it is written when the file was read. Look at the import.";
+        let detail =
+            "There is no report yet: it is written when the file was read. Look at the import.";
         return Err(Problem::new(ProblemCode::ImportNotReady, detail));
     };
     Ok(Answer::see_other(files.report_link(key, LINK_LIFETIME).await?))

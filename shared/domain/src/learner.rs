@@ -171,6 +171,10 @@ pub struct Seat {
     /// That it goes back unless its learner comes in, if they were warned of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reclaim: Option<Reclaim>,
+    /// The operation that gave the seat of the contract before, if this one was carried over from it:
+    /// mails of that one that are still to go out tell of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_from: Option<Uuid>,
 }
 
 /// A warning that a seat goes back.
@@ -280,6 +284,14 @@ impl Learner {
     /// The live seat in this pool.
     pub fn live_seat(&self, pool: PoolId) -> Option<&Seat> {
         self.seats.get(&pool).filter(|seat| seat.is_live())
+    }
+
+    /// The live seat that a mail is about: the one that `op` gave in this pool, or the one that it was
+    /// carried over to.
+    pub fn seat_told_of(&self, pool: PoolId, op: Uuid) -> Option<&Seat> {
+        let given = self.live_seat(pool).filter(|seat| seat.op == op);
+        let carried = |seat: &&Seat| seat.is_live() && seat.carried_from == Some(op);
+        given.or_else(|| self.seats.values().find(carried))
     }
 
     /// The password serial of whoever comes after this person was erased: every link is dead then.

@@ -39,7 +39,7 @@ pub enum Letter {
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum Subject {
     /// A learner, because of the seat that the operation `op` gave; the mail lapses when that
-    /// seat is gone.
+    /// seat is gone, unless it was carried over to the contract that succeeds its own.
     Seat {
         /// Who.
         learner: LearnerId,

@@ -317,6 +317,7 @@ mod tests {
             held_at: held_at.map(at),
             ends_at: None,
             reclaim: None,
+            carried_from: None,
             source: Source { kind: SourceKind::Create, id: None },
             op: Uuid::nil(),
         }

@@ -160,6 +160,7 @@ impl Crowd {
                     held_at: None,
                     ends_at: None,
                     reclaim: None,
+                    carried_from: None,
                     source: Source { kind: SourceKind::Create, id: None },
                     op: op.id,
                 },

@@ -198,6 +198,7 @@ async fn give_seat_beside_the_invitation(world: &World, number: usize) {
             held_at: None,
             ends_at: None,
             reclaim: None,
+            carried_from: None,
             source: Source { kind: SourceKind::Import, id: None },
             op: op.id,
         },

@@ -725,7 +725,16 @@ fn profile(number: u32, op: Uuid) -> Profile {
 
 fn seat(state: SeatState, op: Uuid) -> Seat {
     let source = Source { kind: SourceKind::Create, id: None };
-    Seat { state, starts_on: None, held_at: None, ends_at: None, source, op, reclaim: None }
+    Seat {
+        state,
+        starts_on: None,
+        held_at: None,
+        ends_at: None,
+        source,
+        op,
+        reclaim: None,
+        carried_from: None,
+    }
 }
 
 /// A result without what is told about a broken store.

@@ -262,3 +262,19 @@ async fn a_contract_is_renewed_by_one_other_and_not_in_a_circle() {
     let known = world.store.contract(&world.client, old).await.expect("readable");
     assert_eq!(known.and_then(|known| known.renewed_by), Some(next.contract_id));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_was_not_told_yet_is_told_of_the_new_seat_once() {
+    let world = late_in_the_contract().await;
+    let next = successor(&world, date(2028, 12, 1), 3).await;
+    // Nobody has looked at the outbox when the contract is renewed.
+    create(&world, 1, TermRequest::default(), true).await;
+    create(&world, 2, starting(date(2028, 12, 30)), true).await;
+    assert!(renew(&world, next.contract_id).await.expect("renewed").is_done());
+    drain(&world).await;
+    assert_eq!(world.cloud.sent_mails().len(), 1, "the first has an account");
+    world.clock.set(at(date(2028, 12, 30), 0, 5));
+    run_sweep(&world, 1).await;
+    drain(&world).await;
+    assert_eq!(world.cloud.sent_mails().len(), 2, "the second's seat is open");
+}

@@ -403,7 +403,10 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
                     cohorts.entry(instant).or_insert((start_on, 0)).1 += 1;
                 }
             }
-            let seat = new_seat(&change, term, source.source.clone());
+            // What is owed anew is told once; what is not yet sent of the old seat is told of this one.
+            let before = source.carried_from.unwrap_or(source.op);
+            let carried_from = letter.is_none().then_some(before);
+            let seat = Seat { carried_from, ..new_seat(&change, term, source.source.clone()) };
             change.step(Step::SeatLearner(Box::new(SeatLearner {
                 learner_id,
                 email: learner.email.clone(),

@@ -176,7 +176,16 @@ pub fn new_seat(change: &Change, term: &Term, source: Source) -> Seat {
         }
     };
     let Term { starts_on, ends_at, .. } = *term;
-    Seat { state, starts_on, held_at, ends_at, source, op: change.op.id, reclaim: None }
+    Seat {
+        state,
+        starts_on,
+        held_at,
+        ends_at,
+        source,
+        op: change.op.id,
+        reclaim: None,
+        carried_from: None,
+    }
 }
 
 /// What the seat does to the pool and to the invitation or block it comes from.

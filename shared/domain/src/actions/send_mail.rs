@@ -256,7 +256,7 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
             Some(Subject::Seat { learner, pool, op, letter }) => {
                 let learner = self.store.learner(client, *learner).await?;
                 learner.and_then(|learner| {
-                    let seat = learner.live_seat(*pool).filter(|seat| seat.op == *op)?.clone();
+                    let seat = learner.seat_told_of(*pool, *op)?.clone();
                     // Nobody is told that access has opened who is kept out.
                     let kept_out =
                         learner.suspended_at.is_some() && *letter == Letter::AccessOpened;
