@@ -707,6 +707,7 @@ async fn chunk(world: &World) -> Vec<LearnerId> {
 fn seating(pool: PoolId, learner_id: LearnerId, email: &str, op: uuid::Uuid) -> Step {
     let at = "2026-11-23T09:00:00Z".parse().unwrap();
     Step::SeatLearner(Box::new(SeatLearner {
+        beside: None,
         learner_id,
         email: email.parse().unwrap(),
         profile: Profile::default(),

@@ -202,7 +202,7 @@ pub(crate) async fn renew(
         let renewal = renew_contract(ports, clock, ids, keys, actor, op, place, until).await?;
         Ok(Answer::ok(&json!({
             "contract_id": from, "renewed_by": to, "seats_left": renewal.seats_left,
-            "seats_missing": renewal.missing, "invitations_left": renewal.invitations_left,
+            "seats_missing": renewal.missing, "seats_waiting": renewal.waiting, "invitations_left": renewal.invitations_left,
             "complete": renewal.complete,
             "stock": views::stock(stock(app, client, PoolId::Contract(to)).await?),
         })))

@@ -7,13 +7,13 @@ use seatkeeper_domain::actions::reclaim_seats::{
     ReclaimSeats, Reclaimed, UnusedSeat, reclaim_seats,
 };
 use seatkeeper_domain::audit::Actor;
-use seatkeeper_domain::ids::PoolId;
-use seatkeeper_domain::ports::Clock as _;
+use seatkeeper_domain::ids::{ClientId, PoolId};
+use seatkeeper_domain::ports::{Catalog as _, Clock as _, People as _};
 use seatkeeper_http::body::{Fields, Payload, flag, integer, parsed, text};
 use seatkeeper_http::caller::ADMINISTRATION;
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::request::Path;
-use seatkeeper_http::{Answer, Problem, Shared, SignedIn, views};
+use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, views};
 use serde_json::{Value, json};
 
 use crate::{clients, contracts};
@@ -57,6 +57,7 @@ pub(crate) async fn reclaim(
         except_groups: groups.unwrap_or_default().into_iter().collect(),
         preview,
     };
+    must_exist(app, client, command).await?;
     let owner = &clients::known(app, client).await?;
     let contract = &contracts::known(app, client, &contract).await?;
     let subject = &signed_in.subject;
@@ -75,6 +76,25 @@ pub(crate) async fn reclaim(
         Ok(Answer::ok(&answer))
     };
     app.once().answer(subject, &request, &payload, work).await
+}
+
+/// A person or group that is to be left alone, and is not there, is a slip that somebody would pay for.
+async fn must_exist(
+    app: &App<Store>,
+    client: &ClientId,
+    command: &ReclaimSeats,
+) -> Result<(), Problem> {
+    let people: Vec<_> = command.except.iter().copied().collect();
+    if app.store.learners(client, &people).await?.len() < people.len() {
+        let detail = "Name learners of this client; list them to find their ids.";
+        return Err(Problem::invalid_field("/except_learner_ids", "unknown-learner", detail));
+    }
+    let groups = &command.except_groups;
+    if app.store.groups_by_id(client, groups).await?.len() < groups.len() {
+        let detail = "Name groups of this client; list them to find their ids.";
+        return Err(Problem::invalid_field("/except_group_ids", "unknown-group", detail));
+    }
+    Ok(())
 }
 
 fn named(done: &Reclaimed) -> Value {

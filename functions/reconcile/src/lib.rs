@@ -57,6 +57,7 @@ fn counts(swept: &Swept, proven: &RecordsProven) -> Value {
         "imports_cancelled": swept.imports_cancelled,
         "warnings_owed": swept.warnings_owed,
         "seats_ended": proven.seats_ended,
+        "seats_reclaimed": proven.seats_reclaimed,
         "learners_erased": proven.learners_erased,
         "notices_owed": proven.notices_owed,
         "pools": {

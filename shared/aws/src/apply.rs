@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteItem};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use seatkeeper_domain::actions::warn_client::LOOK_EVERY;
 use seatkeeper_domain::amend::Amend;
@@ -15,10 +16,12 @@ use seatkeeper_domain::change::{
 };
 use seatkeeper_domain::code::{Batch, Steering};
 use seatkeeper_domain::cohort::CohortKey;
+use seatkeeper_domain::ids::PoolId;
 use seatkeeper_domain::invitation::InvitationStatus;
 use seatkeeper_domain::learner::{Profile, ProfileChange, SeatState};
 use seatkeeper_domain::outbox::MailIntent;
 use seatkeeper_domain::stock::Delta;
+use uuid::Uuid;
 
 use crate::bulk;
 use crate::erasing::{ERASED_BY, erased_invitation, erased_learner};
@@ -142,14 +145,18 @@ impl Store {
                 due(&mut item, "contract", change.at + LOOK_EVERY);
                 new().put(table, &keys::contract(client, record.contract_id), item)
             }
-            Step::NoteWarned { contract_id, seen, warned, again_at } => {
-                due_or_not(Expression::new(), "contract", *again_at)
+            Step::NoteWarned { contract_id, seen, renewed_by, warned, again_at } => {
+                let expression = due_or_not(Expression::new(), "contract", *again_at)
                     .set("warned", to_value(warned)?)
-                    .if_equal("warned.version", n(seen))
-                    .update(table, &keys::contract(client, *contract_id))
+                    .if_equal("warned.version", n(seen));
+                match renewed_by {
+                    None => expression.if_absent("renewed_by"),
+                    Some(by) => expression.if_equal("renewed_by", s(by)),
+                }
+                .update(table, &keys::contract(client, *contract_id))
             }
             Step::NoteRenewal { contract_id, by } => {
-                // Due at once: the sweep goes on where whoever asked for it does not come to the end.
+                // Due at once: where the successor runs, the sweep goes on for who does not come to the end.
                 due_or_not(Expression::new(), "contract", Some(change.at))
                     .set("renewed_by", s(by))
                     .set("op", s(op))
@@ -257,22 +264,27 @@ impl Store {
                     }
                 }
             }
-            Step::ReleaseSeat { learner_id, pool, op: given_by, seat, untouched_since } => {
+            Step::ReleaseSeat { learner_id, pool, op: given_by, seat, untouched_since, beside } => {
                 let attribute = seat_attribute(*pool);
-                let expression = Expression::new()
-                    .set(&attribute, to_value(seat)?)
-                    .if_equal(&format!("{attribute}.op"), s(given_by))
-                    .compare(&format!("{attribute}.state.is"), "<>", s("released"));
+                let expression = Expression::new().set(&attribute, to_value(seat)?);
+                let expression = if_live(expression, Some((*pool, *given_by)));
+                let expression = if_live(expression, *beside);
                 let expression = match untouched_since {
                     None => expression,
-                    Some(since) => {
-                        [ENTERED_AT, CHANGED_AT].into_iter().fold(expression, |expression, name| {
-                            let since = s(keys::sortable(*since));
-                            expression.if_absent_or(name, name, "<=", since)
-                        })
-                    }
+                    Some(since) => if_untouched(expression, *since),
                 };
                 expression.update(table, &keys::learner(client, *learner_id))
+            }
+            Step::MarkUnused { learner_id, pool, op: given_by, seen, reclaim } => {
+                let mark = format!("{}.reclaim", seat_attribute(*pool));
+                let expression = Expression::new().set(&mark, to_value(reclaim)?);
+                let expression = if_live(expression, Some((*pool, *given_by)));
+                let expression = match seen {
+                    None => expression.if_absent(&mark),
+                    Some(at) => expression.if_equal(&format!("{mark}.warned_at"), to_value(at)?),
+                };
+                if_untouched(expression, change.at)
+                    .update(table, &keys::learner(client, *learner_id))
             }
             Step::NoLiveSeat { learner_id, pool } => Expression::new()
                 .if_absent_or(
@@ -333,7 +345,9 @@ impl Store {
             Step::PutInvitation { invitation, replaces } => {
                 let mut item = to_item("invitation", invitation)?;
                 item.insert("client_id".to_owned(), s(client));
-                due(&mut item, "invitation", invitation.expires_at);
+                // One whose mail came back for good may be given up before it expires.
+                let due_at = invitation.gives_up_at.unwrap_or(invitation.expires_at);
+                due(&mut item, "invitation", due_at);
                 let expression = match replaces {
                     None => new(),
                     Some((version, status)) => Expression::new()
@@ -701,6 +715,24 @@ fn members<T: ToString>(set: Option<&BTreeSet<T>>) -> Amend<AttributeValue> {
     }
 }
 
+/// A person's seat must be live, and the one that this operation gave.
+fn if_live(expression: Expression, seat: Option<(PoolId, Uuid)>) -> Expression {
+    let Some((pool, op)) = seat else { return expression };
+    let attribute = seat_attribute(pool);
+    expression.if_equal(&format!("{attribute}.op"), s(op)).compare(
+        &format!("{attribute}.state.is"),
+        "<>",
+        s("released"),
+    )
+}
+
+/// Nobody may have used or changed the account after this instant.
+fn if_untouched(expression: Expression, since: Timestamp) -> Expression {
+    [ENTERED_AT, CHANGED_AT].into_iter().fold(expression, |expression, name| {
+        expression.if_absent_or(name, name, "<=", s(keys::sortable(since)))
+    })
+}
+
 fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreError> {
     let seat = seat_attribute(seating.pool);
     let mut expression = profiled(Expression::new(), &seating.profile, true)
@@ -719,7 +751,9 @@ fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreErr
         Presence::New | Presence::Unseen => expression.if_absent(EMAIL),
         Presence::Existing => expression.if_present(EMAIL),
     };
-    Ok(expression.if_absent_or(&seat, &format!("{seat}.state.is"), "=", s("released")))
+    let expression =
+        expression.if_absent_or(&seat, &format!("{seat}.state.is"), "=", s("released"));
+    Ok(if_live(expression, seating.beside))
 }
 
 /// The account that [`seated`] would make where there is nothing, as an item: written whole, it needs

@@ -24,7 +24,7 @@ use crate::ids::{
 };
 use crate::import_run::ImportRun;
 use crate::invitation::{Invitation, InvitationStatus};
-use crate::learner::{Credential, Profile, ProfileChange, Seat};
+use crate::learner::{Credential, Profile, ProfileChange, Reclaim, Seat};
 use crate::outbox::MailIntent;
 use crate::row_book::Marks;
 use crate::stock::{Delta, Stock};
@@ -119,6 +119,8 @@ pub struct SeatLearner {
     pub pool: PoolId,
     /// The seat. Refused if there is a live one in this pool.
     pub seat: Seat,
+    /// A seat of the same person that must be live, and the one that this operation gave.
+    pub beside: Option<(PoolId, Uuid)>,
 }
 
 /// What becomes of a live seat.
@@ -154,6 +156,8 @@ pub enum Step {
         contract_id: ContractId,
         /// The version seen.
         seen: u32,
+        /// The contract that succeeds it, as seen.
+        renewed_by: Option<ContractId>,
         /// What it was warned of.
         warned: Warned,
         /// When the contract is looked at again; `None`: it has ended.
@@ -291,6 +295,22 @@ pub enum Step {
         seat: Seat,
         /// Nobody may have used or changed the account after this instant.
         untouched_since: Option<Timestamp>,
+        /// Another seat of the same person that must be live, and the one that this operation gave.
+        beside: Option<(PoolId, Uuid)>,
+    },
+    /// Marks a live seat as one that goes back unless its learner comes in: it must be the one that `op`
+    /// gave, with the mark that was seen, and nobody may have used or changed the account meanwhile.
+    MarkUnused {
+        /// Whose.
+        learner_id: LearnerId,
+        /// Where.
+        pool: PoolId,
+        /// The operation that gave it.
+        op: Uuid,
+        /// When its learner was warned before, as seen.
+        seen: Option<Timestamp>,
+        /// The mark.
+        reclaim: Reclaim,
     },
     /// The learner must have no live seat in this pool (or not exist).
     NoLiveSeat {

@@ -102,7 +102,7 @@ impl LetterWriter {
             // A generated password is mailed once: with the seat that made the account.
             WayIn::Password(_)
                 if says == Saying::AccessOpened
-                    && seat.is_some_and(|seat| seat.held_at != Some(learner.created_at)) =>
+                    && seat.is_some_and(|seat| !made_account(seat, learner)) =>
             {
                 WayIn::Own
             }
@@ -287,6 +287,13 @@ fn to_uploader(
 }
 
 /// The last local day before an instant at which something ends.
+/// Whether an account was made with this seat, as far as its mails tell: one that was carried over from a
+/// contract before is the first that anybody was told of, if no mail went out yet.
+fn made_account(seat: &Seat, learner: &Learner) -> bool {
+    let first = seat.carried_from.is_some() && learner.delivery.is_none();
+    first || seat.held_at == Some(learner.created_at)
+}
+
 fn last_day(ends_at: Timestamp, client: &Client) -> Date {
     local_date(ends_at - SignedDuration::from_secs(1), client.time_zone.zone())
 }

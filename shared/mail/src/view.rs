@@ -37,9 +37,9 @@ pub(crate) struct View {
     pub(crate) import: ImportView,
     pub(crate) stock: StockView,
     pub(crate) ending: EndingView,
-    /// The day on which accounts are erased.
     /// The last day on which coming in keeps a seat that nobody uses.
     pub(crate) unused_until: String,
+    /// The day on which accounts are erased.
     pub(crate) erased_on: String,
     /// Whether this is the administrator's copy.
     pub(crate) copy: bool,

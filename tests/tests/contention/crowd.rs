@@ -148,6 +148,7 @@ impl Crowd {
         let hash = serde_json::from_value::<PasswordHash>(HASHED.into()).expect("a hash");
         for number in numbers {
             change.step(Step::SeatLearner(Box::new(SeatLearner {
+                beside: None,
                 learner_id: self.setting.learner(*number),
                 email: Setting::email(*number),
                 profile: Profile::default(),

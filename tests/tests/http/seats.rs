@@ -85,7 +85,7 @@ async fn a_renewed_contract_hands_its_people_over_to_its_successor() {
     let renewed = house.post(&Person::vendor(), &path, renewal.clone()).await;
     assert_eq!(renewed.status, 200, "{}", renewed.text);
     let expected = json!({
-        "contract_id": old, "renewed_by": next, "seats_left": 0, "seats_missing": 0,
+        "contract_id": old, "renewed_by": next, "seats_left": 0, "seats_missing": 0, "seats_waiting": 0,
         "invitations_left": 0, "complete": true, "stock": stock([2, 0, 1, 1, 0, 0]),
     });
     assert_eq!(renewed.json(), expected);

@@ -186,6 +186,7 @@ async fn give_seat_beside_the_invitation(world: &World, number: usize) {
     let mut change = Change::new(&world.client, op, Actor::System, now);
     change.move_seats(world.pool(), Delta::used(1), Action::SeatGiven, &[learner_id], None);
     change.step(Step::SeatLearner(Box::new(SeatLearner {
+        beside: None,
         learner_id,
         email: address(number),
         profile: Profile::default(),

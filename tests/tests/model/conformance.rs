@@ -24,7 +24,7 @@ use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
 use seatkeeper_domain::ids::{BatchId, ContractId, GroupId, ImportId, LearnerId, SublicenseId};
 use seatkeeper_domain::invitation::{Delivery, Grant, Invitation, InvitationStatus};
 use seatkeeper_domain::learner::{
-    Credential, Learner, Profile, ProfileChange, Seat, SeatState, Source, SourceKind,
+    Credential, Learner, Profile, ProfileChange, Reclaim, Seat, SeatState, Source, SourceKind,
 };
 use seatkeeper_domain::outbox::{Letter, MailIntent, Subject};
 use seatkeeper_domain::password::PasswordHash;
@@ -57,6 +57,7 @@ enum Bit {
     Password(u32, u64),
     Erase(u32, bool),
     StartClock(u32, bool),
+    MarkUnused(u32, bool),
     EraseInvitation(u32, u32, u8),
     Invite(u32, u32, Option<(u32, u8)>),
     CloseInvitation(u32, u32, u8),
@@ -135,6 +136,8 @@ fn any_bit() -> impl Strategy<Value = Bit> {
             .prop_map(|(learner, seen)| Bit::Erase(learner, seen)),
         1 => (learner.clone(), proptest::bool::weighted(0.7))
             .prop_map(|(learner, seen)| Bit::StartClock(learner, seen)),
+        1 => (learner.clone(), proptest::bool::weighted(0.7))
+            .prop_map(|(learner, seen)| Bit::MarkUnused(learner, seen)),
     ];
     let second = prop_oneof![
         2 => (learner.clone(), 1..3_u32, proptest::option::of((1..3_u32, 0..6_u8)))
@@ -363,6 +366,7 @@ impl Both {
                     Some(cohort) => SeatState::Scheduled { opens_at: self.cohort(cohort).instant },
                 };
                 Step::SeatLearner(Box::new(SeatLearner {
+                    beside: None,
                     learner_id: self.learner(number),
                     email: Setting::email(number),
                     profile: profile(number, op),
@@ -385,7 +389,7 @@ impl Both {
                 let seat = seat(state, op);
                 let untouched_since =
                     since.map(|seconds| change.at - jiff::SignedDuration::from_secs(seconds));
-                Step::ReleaseSeat { learner_id, pool, op: by, seat, untouched_since }
+                Step::ReleaseSeat { learner_id, pool, op: by, seat, untouched_since, beside: None }
             }
             Bit::NoLiveSeat(number) => Step::NoLiveSeat { learner_id: self.learner(number), pool },
             Bit::Profile(number, fill_only) => {
@@ -427,6 +431,20 @@ impl Both {
                 let serial = known.as_ref().map_or(0, Learner::next_serials);
                 let seats = known.map(|known| known.seats).unwrap_or_default();
                 Step::EraseLearner { learner_id, given, serial, seats }
+            }
+            Bit::MarkUnused(number, seen) => {
+                let learner_id = self.learner(number);
+                let known = self.model.learner(&world.client, learner_id).await.expect("readable");
+                let seat = known.and_then(|known| known.seats.get(&pool).cloned());
+                let by = seat.as_ref().map(|seat| seat.op).filter(|_| seen);
+                let mark = seat.and_then(|seat| seat.reclaim).map(|mark| mark.warned_at);
+                Step::MarkUnused {
+                    learner_id,
+                    pool,
+                    op: by.unwrap_or(Uuid::from_u128(99)),
+                    seen: mark,
+                    reclaim: Reclaim { warned_at: change.at, at: change.at },
+                }
             }
             Bit::StartClock(number, seen) => {
                 let learner_id = self.learner(number);
@@ -516,6 +534,7 @@ impl Both {
             Bit::Warned(seen, low) => Step::NoteWarned {
                 contract_id: world.contract.contract_id,
                 seen: u32::from(seen),
+                renewed_by: None,
                 warned: Warned {
                     version: u32::from(seen) + 1,
                     low: low.map(u64::from),

@@ -137,7 +137,8 @@ async fn everybody_goes_over_on_the_first_day_and_nobody_waits_at_the_door() {
     let pool = PoolId::Contract(next.contract_id);
 
     let renewal = renew(&world, next.contract_id).await.expect("renewed");
-    let expected = Renewal { seats_left: 1, missing: 0, invitations_left: 1, complete: true };
+    let expected =
+        Renewal { seats_left: 1, missing: 0, waiting: 2, invitations_left: 1, complete: true };
     assert_eq!(renewal, expected, "one has a last day of their own before");
     assert_eq!((stock(&world, pool).await.held, stock(&world, pool).await.used), (2, 0));
     assert_eq!(stands(&world, 1, world.pool()).await, Some(SeatStatus::Active));

@@ -123,3 +123,18 @@ async fn who_comes_in_before_the_mail_goes_out_gets_none() {
     world.clock.advance(DAY * 15);
     assert_eq!(a_round(&world).await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_who_warn_at_once_warn_once() {
+    let world = World::with_seats(9).await;
+    create(&world, 1, None).await;
+    create(&world, 2, None).await;
+    drain(&world).await;
+    world.clock.advance(DAY * 91);
+    let mails = world.cloud.sent_mails().len();
+    let command = unused(&world, &[], false);
+    let (one, other) = tokio::join!(reclaim(&world, &command), reclaim(&world, &command));
+    assert_eq!((one.warned, other.warned), (2, 2));
+    drain(&world).await;
+    assert_eq!(world.cloud.sent_mails().len(), mails + 2);
+}

@@ -120,12 +120,24 @@ pub async fn change_learner(
         check(ports, caller, client, command, &standing).await?;
         let mut change = Change::new(client, op, Actor::Caller(caller.subject.clone()), now);
         let mut seats = Vec::new();
+        // Who goes from one contract to the next has a seat of either, and no day lies in both.
+        let goes_over = standing.iter().any(|one| one.seat.carried_from.is_some());
+        let mut misfit = None;
         for one in &standing {
-            let last = last_instant(command, one, now)?;
+            let last = match last_instant(command, one, now) {
+                Err(error) if goes_over => {
+                    misfit = Some(error);
+                    continue;
+                }
+                last => last?,
+            };
             if !last.keeps() {
                 let seat = Seat { ends_at: last.of(one.seat.ends_at), ..one.seat.clone() };
                 seats.push(SeatChange { pool: one.pool, op: one.seat.op, seat });
             }
+        }
+        if let Some(error) = misfit.filter(|_| seats.is_empty()) {
+            return Err(error);
         }
         let moved = match command.start_on {
             None => None,

@@ -530,6 +530,7 @@ impl<P: Ledger + Catalog + People, C: Clock> Inviting<'_, P, C> {
         let source = Source { kind: SourceKind::Invite, id: None };
         let seat = new_seat(&draft.change, &draft.term, source);
         draft.change.step(Step::SeatLearner(Box::new(SeatLearner {
+            beside: None,
             learner_id,
             email: email.clone(),
             profile: profile(&self.command.grant),

@@ -76,7 +76,11 @@ async fn rate(
     let (mut taken, mut until) = (0, now);
     for turn in 1..=PAGES {
         let found = ports.trail(client, pool, Some(since), &page).await?;
-        let moved = found.items.iter().filter(|record| Origin::of(record) != Origin::Contract);
+        // Who comes over from a contract before came at once, and no others will.
+        let moved = found
+            .items
+            .iter()
+            .filter(|record| !matches!(Origin::of(record), Origin::Contract | Origin::Renewal));
         taken -= moved.map(|record| record.delta.available).sum::<i64>();
         match found.next {
             None => break,

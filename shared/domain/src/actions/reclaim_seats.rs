@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
-use crate::change::{Change, SeatChange, Step, StoreError};
+use crate::change::{Change, Step, StoreError};
 use crate::client::Client;
 use crate::contract::Contract;
 use crate::dates::{end_of, local_date};
@@ -200,15 +200,14 @@ impl<P: ReclaimPorts, C: Clock, I: IdSource> Reclaiming<'_, P, C, I> {
         let at = end_of(local_date(now, zone).saturating_add(days), zone);
         for (learner, seat) in unused {
             let learner_id = learner.learner_id;
-            let marked = Seat { reclaim: Some(Reclaim { warned_at: now, at }), ..(*seat).clone() };
-            change.step(Step::ChangeLearner {
-                learner_id,
-                profile: Box::default(),
-                seats: vec![SeatChange { pool, op: seat.op, seat: marked }],
-            });
+            let seen = seat.reclaim.map(|reclaim| reclaim.warned_at);
+            let reclaim = Reclaim { warned_at: now, at };
+            change.step(Step::MarkUnused { learner_id, pool, op: seat.op, seen, reclaim });
+            let before = seen.map_or_else(|| "-".to_owned(), |seen| seen.to_string());
             change.step(Step::Mail(MailIntent {
                 client_id: client.clone(),
-                key: format!("unused#{learner_id}#{pool}#{}", op.id.simple()),
+                // By what was seen: of two who warn at once, one does.
+                key: format!("unused#{learner_id}#{pool}#{}#{before}", seat.op.simple()),
                 cohort: None,
                 due_at: now,
                 subjects: vec![Subject::Seat {

@@ -159,6 +159,7 @@ impl<P: Ledger + People, C: Clock, I: IdSource> Release<'_, P, C, I> {
                 op: given_by,
                 seat,
                 untouched_since: None,
+                beside: None,
             });
         }
         let who: Vec<LearnerId> = learners.iter().map(|learner| learner.learner_id).collect();

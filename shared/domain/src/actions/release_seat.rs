@@ -193,6 +193,7 @@ fn plan(
         pool,
         op: given_by,
         seat: gone,
+        beside: None,
         untouched_since: (why == Why::Unused)
             .then_some(seat.reclaim)
             .flatten()

@@ -14,8 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::ground::{Ground, GroundError, ground};
 use crate::actions::invitations::{expires_at, invitation_of};
+use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::release_seat::{ReleaseSeatError, release_seat, released};
-use crate::actions::seating::{Term, cohort_key, new_seat, seat_mail};
+use crate::actions::seating::{Term, TermRequest, cohort_key, new_seat, term};
 use crate::actions::settle_blocks::settle_blocks;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
@@ -27,8 +28,7 @@ use crate::idempotency::Op;
 use crate::ids::{ClientId, ContractId, LearnerId, PoolId, SublicenseId};
 use crate::invitation::{Invitation, InvitationStatus};
 use crate::learner::{Learner, Profile, Seat, SeatState, SeatStatus};
-use crate::outbox::{Letter, Subject};
-use crate::ports::{Catalog, Clock, IdSource, Ledger, Outbox, PageRequest, People, Rounds};
+use crate::ports::{Catalog, Clock, IdSource, Ledger, People, Rounds};
 use crate::secrets::Keys;
 use crate::stock::Delta;
 
@@ -46,6 +46,8 @@ pub struct Renewal {
     pub seats_left: u64,
     /// Of those, the ones that the successor has no seat for.
     pub missing: u64,
+    /// Live seats of the old contract whose learner waits for the successor's to open.
+    pub waiting: u64,
     /// Open invitations to the old contract.
     pub invitations_left: u64,
     /// Whether everything was looked at; else time ran out, and the next call goes on.
@@ -70,8 +72,8 @@ pub enum RenewContractError {
 }
 
 /// What renewing needs of the store.
-pub trait RenewPorts: Ledger + Catalog + People + Rounds + Outbox {}
-impl<P: Ledger + Catalog + People + Rounds + Outbox> RenewPorts for P {}
+pub trait RenewPorts: Ledger + Catalog + People + Rounds {}
+impl<P: Ledger + Catalog + People + Rounds> RenewPorts for P {}
 
 /// Has a contract be renewed by `to`, and carries over whom it can, until `until` at most.
 #[expect(clippy::too_many_arguments, reason = "the ports an action needs, each its own")]
@@ -95,7 +97,8 @@ pub async fn renew_contract(
         })?;
     for _ in 0..ROUNDS {
         let old = ports.contract(client, from).await?.ok_or(GroundError::UnknownContract)?;
-        if place.contract.renewed_by == Some(from) || old.renewed_by.is_some_and(|by| by != to) {
+        let otherwise = old.renewed_by.is_some_and(|by| by != to);
+        if otherwise || leads_to(ports, client, place.contract.renewed_by, from).await? {
             return Err(RenewContractError::RenewedOtherwise);
         }
         if old.renewed_by.is_some() {
@@ -119,12 +122,12 @@ pub async fn renew_contract(
 impl Renewal {
     /// Whether everybody has gone over.
     pub fn is_done(&self) -> bool {
-        self.complete && self.seats_left == 0 && self.invitations_left == 0
+        self.complete && self.seats_left + self.waiting + self.invitations_left == 0
     }
 }
 
-/// Goes on with a renewal whose successor runs, or will within a day. For the sweep. A contract that is
-/// not renewed is done.
+/// Goes on with a renewal whose successor runs, or will within a day. For the sweep. `None`: the contract
+/// is not renewed.
 pub async fn go_on_renewing(
     ports: &impl RenewPorts,
     clock: &impl Clock,
@@ -133,21 +136,21 @@ pub async fn go_on_renewing(
     client: &ClientId,
     contract: ContractId,
     until: Timestamp,
-) -> Result<Renewal, StoreError> {
+) -> Result<Option<Renewal>, StoreError> {
     let done = Renewal { complete: true, ..Renewal::default() };
-    let Some(old) = ports.contract(client, contract).await? else { return Ok(done) };
-    let Some(by) = old.renewed_by else { return Ok(done) };
+    let Some(old) = ports.contract(client, contract).await? else { return Ok(None) };
+    let Some(by) = old.renewed_by else { return Ok(None) };
     let new = match ground(ports, client, by, None, clock.now()).await {
         Ok(new) => new,
         Err(GroundError::Store(error)) => return Err(error),
         // The successor has ended itself: nothing goes there any more.
-        Err(_) => return Ok(done),
+        Err(_) => return Ok(Some(done)),
     };
     if begins(&new).is_some_and(|begins| begins > clock.now() + AHEAD) {
-        return Ok(Renewal::default());
+        return Ok(Some(Renewal::default()));
     }
     let carry = Carry { ports, clock, ids, keys, actor: Actor::System, old, new, until };
-    carry.all().await
+    carry.all().await.map(Some)
 }
 
 /// Carries an open invitation to the contract that renews its own; whether it did. For one whose time
@@ -164,13 +167,36 @@ pub async fn carry_invitation(
         return Ok(false);
     };
     let Some(by) = old.renewed_by else { return Ok(false) };
-    let new = match ground(ports, client, by, None, clock.now()).await {
+    let now = clock.now();
+    let new = match ground(ports, client, by, None, now).await {
         Ok(new) => new,
         Err(GroundError::Store(error)) => return Err(error),
         Err(_) => return Ok(false),
     };
+    let zone = new.client.time_zone.zone();
+    let with_contract = old.ends_on.map(|last| end_of(last, zone)) == Some(invitation.expires_at);
+    if !with_contract || new.contract.status(now, zone) != ContractStatus::Active {
+        return Ok(false);
+    }
     let target = target(ports, &new, invitation.sublicense_id).await?;
     carry_one(ports, clock, ids, keys, &Actor::System, &target, invitation).await
+}
+
+/// Whether contracts that succeed one another come to this one.
+async fn leads_to(
+    ports: &impl Catalog,
+    client: &ClientId,
+    mut by: Option<ContractId>,
+    to: ContractId,
+) -> Result<bool, StoreError> {
+    let mut seen = BTreeSet::new();
+    while let Some(next) = by.filter(|next| seen.insert(*next)) {
+        if next == to {
+            return Ok(true);
+        }
+        by = ports.contract(client, next).await?.and_then(|known| known.renewed_by);
+    }
+    Ok(false)
 }
 
 /// When a contract's first day begins; `None`: it has none.
@@ -210,12 +236,11 @@ struct Carry<'a, P, C, I> {
     until: Timestamp,
 }
 
-/// A seat to be given, and the mail that tells of it.
+/// A seat to be given.
 struct Given<'a> {
     learner: &'a Learner,
     term: Term,
     source: &'a Seat,
-    letter: Option<Letter>,
 }
 
 impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
@@ -244,9 +269,10 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
                     if self.clock.now() >= self.until {
                         return Ok(Renewal { complete: false, ..renewal });
                     }
-                    let (left, missing) = self.chunk(*pool, target, chunk).await?;
+                    let (left, missing) = self.give(*pool, target, chunk).await?;
                     renewal.seats_left += left;
                     renewal.missing += missing;
+                    renewal.waiting += self.let_go(*pool, target, chunk).await?;
                 }
             }
             for invitation in &found.open {
@@ -280,19 +306,8 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
         carry_one(ports, clock, ids, keys, &self.actor, target, invitation).await
     }
 
-    /// Carries some learners; how many are left without a seat of the successor, and for how many of
-    /// them there is none.
-    async fn chunk(
-        &self,
-        from: PoolId,
-        target: &Ground,
-        people: &[LearnerId],
-    ) -> Result<(u64, u64), StoreError> {
-        let left = self.give(from, target, people).await?;
-        self.let_go(from, target, people).await?;
-        Ok(left)
-    }
-
+    /// Gives some learners seats of the successor; how many are left without, and for how many of them
+    /// there is none.
     async fn give(
         &self,
         from: PoolId,
@@ -304,7 +319,6 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
             let now = self.clock.now();
             let mut learners = self.ports.learners(client, people).await?;
             learners.sort_by_key(|learner| learner.learner_id);
-            let mut told = Told::default();
             let mut given = Vec::new();
             let mut left = 0;
             for learner in &learners {
@@ -317,22 +331,7 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
                     left += 1;
                     continue;
                 };
-                let waits = match (seat.state, term.opening) {
-                    // Its own mail would lapse with it; one that opens before keeps it.
-                    (SeatState::Scheduled { opens_at }, Opening::Later { instant, .. }) => {
-                        (opens_at > now && instant <= opens_at).then_some(opens_at)
-                    }
-                    _ => None,
-                };
-                let letter = match waits {
-                    Some(instant) => {
-                        let key = CohortKey { client_id: client.clone(), pool: from, instant };
-                        let is_told = told.has(self.ports, &key, learner.learner_id, from).await?;
-                        is_told.then_some(Letter::AccessOpened)
-                    }
-                    None => None,
-                };
-                given.push(Given { learner, term, source: seat, letter });
+                given.push(Given { learner, term, source: seat });
             }
             let stock = self.ports.stock(client, target.pool).await?;
             let available = stock.map_or(0, |stock| stock.available);
@@ -342,7 +341,7 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
             if given.is_empty() {
                 return Ok((left + missing, missing));
             }
-            let change = self.plan(target, &given, now);
+            let change = self.plan(from, target, &given, now);
             match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
                 Ok(()) | Err(Met::Repeated) => return Ok((left + missing, missing)),
                 // Somebody took seats, or a learner was carried, released or erased meanwhile.
@@ -389,12 +388,12 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
         Some(Term { starts_on, opening, ends_at })
     }
 
-    fn plan(&self, target: &Ground, given: &[Given<'_>], now: Timestamp) -> Change {
+    fn plan(&self, from: PoolId, target: &Ground, given: &[Given<'_>], now: Timestamp) -> Change {
         let op = Op { id: self.ids.uuid(), guard: None };
         let mut change = Change::new(&self.old.client_id, op, self.actor.clone(), now);
         let (mut open, mut waiting) = (Vec::new(), Vec::new());
         let mut cohorts: BTreeMap<Timestamp, (jiff::civil::Date, u64)> = BTreeMap::new();
-        for Given { learner, term, source, letter } in given {
+        for Given { learner, term, source } in given {
             let learner_id = learner.learner_id;
             match term.opening {
                 Opening::Now => open.push(learner_id),
@@ -403,10 +402,10 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
                     cohorts.entry(instant).or_insert((start_on, 0)).1 += 1;
                 }
             }
-            // What is owed anew is told once; what is not yet sent of the old seat is told of this one.
-            let before = source.carried_from.unwrap_or(source.op);
-            let carried_from = letter.is_none().then_some(before);
-            let seat = Seat { carried_from, ..new_seat(&change, term, source.source.clone()) };
+            // What is not yet sent of the old seat tells of this one.
+            let carried_from = Some(source.carried_from.unwrap_or(source.op));
+            let seat = new_seat(&change, term, source.source.clone());
+            let seat = Seat { carried_from, reclaim: source.reclaim, ..seat };
             change.step(Step::SeatLearner(Box::new(SeatLearner {
                 learner_id,
                 email: learner.email.clone(),
@@ -415,11 +414,8 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
                 presence: Presence::Existing,
                 pool: target.pool,
                 seat,
+                beside: Some((from, source.op)),
             })));
-            if let Some(letter) = letter {
-                let mail = seat_mail(&change, target, learner_id, *letter, term.opening);
-                change.step(Step::Mail(mail));
-            }
         }
         for (instant, (start_on, count)) in cohorts {
             let key = cohort_key(target, instant);
@@ -436,38 +432,46 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
         change
     }
 
-    /// Lets the old seats go of those whose new one is open, or will be no later.
+    /// Lets the old seats go of those whose new one is open, or will be no later; how many old ones wait
+    /// until it is.
     async fn let_go(
         &self,
         from: PoolId,
         target: &Ground,
         people: &[LearnerId],
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let client = &self.old.client_id;
         for _ in 0..ROUNDS {
             let now = self.clock.now();
             let mut learners = self.ports.learners(client, people).await?;
             learners.sort_by_key(|learner| learner.learner_id);
-            let carried = |learner: &&Learner| is_carried(learner, from, target.pool, now);
-            let (open, waiting): (Vec<&Learner>, Vec<&Learner>) =
-                learners.iter().filter(carried).partition(|learner| has_active_seat(learner, from));
-            // A seat that waits for its day leaves its cohort: each by itself, and there are few.
-            for learner in waiting {
+            let both = learners.iter().filter_map(|learner| {
+                let seats = (learner.live_seat(from)?, learner.live_seat(target.pool)?);
+                Some((learner.learner_id, seats))
+            });
+            let ends = |seat: &Seat| seat.status(now) == SeatStatus::Ended;
+            let both: Vec<_> = both.filter(|(_, (old, _))| !ends(old)).collect();
+            let (done, waits): (Vec<_>, Vec<_>) =
+                both.into_iter().partition(|(_, (old, new))| is_carried(old, new, now));
+            let (open, alone): (Vec<_>, Vec<_>) =
+                done.into_iter().partition(|(_, (old, _))| old.used_at(now).is_some());
+            // A seat that waits for its day leaves its cohort: each by itself.
+            for (who, _) in alone {
                 let op = Op { id: self.ids.uuid(), guard: None };
                 let (ports, clock, ids) = (self.ports, self.clock, self.ids);
-                let (place, who) = ((client, &self.old), learner.learner_id);
-                let actor = self.actor.clone();
+                let (place, actor) = ((client, &self.old), self.actor.clone());
                 match release_seat(ports, clock, ids, actor, op, place, who, from).await {
                     Ok(_) | Err(ReleaseSeatError::NoSeat | ReleaseSeatError::Erased) => {}
                     Err(ReleaseSeatError::Store(error)) => return Err(error),
                 }
             }
+            let waiting = waits.len() as u64;
             if open.is_empty() {
-                return Ok(());
+                return Ok(waiting);
             }
-            let change = self.plan_release(from, &open, now);
+            let change = self.plan_release((from, target.pool), &open, now).await?;
             match self.ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
-                Ok(()) | Err(Met::Repeated) => return Ok(()),
+                Ok(()) | Err(Met::Repeated) => return Ok(waiting),
                 Err(Met::NoSeats) => {}
                 Err(Met::Raced(place)) => {
                     settle_blocks(self.ports, self.clock, self.ids, &change, place).await?;
@@ -478,73 +482,49 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
         Err(gave_up())
     }
 
-    fn plan_release(&self, from: PoolId, learners: &[&Learner], now: Timestamp) -> Change {
+    async fn plan_release(
+        &self,
+        (from, to): (PoolId, PoolId),
+        people: &[(LearnerId, (&Seat, &Seat))],
+        now: Timestamp,
+    ) -> Result<Change, StoreError> {
         let op = Op { id: self.ids.uuid(), guard: None };
         let mut change = Change::new(&self.old.client_id, op, self.actor.clone(), now);
         let mut delta = Delta::default();
-        let mut who = Vec::new();
-        for learner in learners {
-            let Some(seat) = learner.live_seat(from) else { continue };
-            let (moved, seat, given_by) = released(&change, &self.old, seat);
+        let mut opened = BTreeSet::new();
+        for (learner_id, (old, new)) in people {
+            if let SeatState::Scheduled { opens_at } = old.state {
+                opened.insert(opens_at);
+            }
+            let (moved, seat, given_by) = released(&change, &self.old, old);
             delta = delta.and(moved);
-            let learner_id = learner.learner_id;
-            who.push(learner_id);
             change.step(Step::ReleaseSeat {
-                learner_id,
+                learner_id: *learner_id,
                 pool: from,
                 op: given_by,
                 seat,
                 untouched_since: None,
+                beside: Some((to, new.op)),
             });
         }
+        for instant in opened {
+            let client_id = self.old.client_id.clone();
+            let key = CohortKey { client_id, pool: from, instant };
+            match open_cohort(self.ports, self.clock, self.ids, &key).await {
+                Ok(_) | Err(OpenCohortError::TooEarly | OpenCohortError::UnknownCohort) => {}
+                Err(OpenCohortError::Store(error)) => return Err(error),
+            }
+            change.step(Step::CohortHasOpened { key });
+        }
+        let who: Vec<LearnerId> = people.iter().map(|(learner_id, _)| *learner_id).collect();
         let reason = Some(self.new.contract.contract_id.to_string());
         change.move_seats(from, delta, Action::SeatReleased, &who, reason);
-        change
+        Ok(change)
     }
 }
 
-/// Who is told by mail that their seat opens, of the cohorts that were asked for.
-#[derive(Default)]
-struct Told(BTreeMap<Timestamp, BTreeSet<LearnerId>>);
-
-impl Told {
-    async fn has(
-        &mut self,
-        ports: &impl Outbox,
-        cohort: &CohortKey,
-        learner: LearnerId,
-        pool: PoolId,
-    ) -> Result<bool, StoreError> {
-        if let Some(known) = self.0.get(&cohort.instant) {
-            return Ok(known.contains(&learner));
-        }
-        let mut known = BTreeSet::new();
-        let mut page = PageRequest { limit: 100, cursor: None };
-        loop {
-            let found = ports.cohort_mails(cohort, &page).await?;
-            for place in found.items {
-                let Some(owed) = ports.owed(&place).await? else { continue };
-                known.extend(owed.intent.subjects.iter().filter_map(|subject| match subject {
-                    Subject::Seat { learner, pool: of, .. } if *of == pool => Some(*learner),
-                    _ => None,
-                }));
-            }
-            match found.next {
-                None => break,
-                next => page.cursor = next,
-            }
-        }
-        let has = known.contains(&learner);
-        self.0.insert(cohort.instant, known);
-        Ok(has)
-    }
-}
-
-/// Whether a learner's seat can be let go because the successor's is open, or opens no later.
-fn is_carried(learner: &Learner, from: PoolId, to: PoolId, now: Timestamp) -> bool {
-    let (Some(old), Some(new)) = (learner.live_seat(from), learner.live_seat(to)) else {
-        return false;
-    };
+/// Whether an old seat can be let go because the new one is open, or opens no later.
+fn is_carried(old: &Seat, new: &Seat, now: Timestamp) -> bool {
     match (old.state, new.state) {
         (_, SeatState::Active { .. }) => true,
         (_, SeatState::Scheduled { opens_at: new }) if new <= now => true,
@@ -553,11 +533,6 @@ fn is_carried(learner: &Learner, from: PoolId, to: PoolId, now: Timestamp) -> bo
         }
         _ => false,
     }
-}
-
-fn has_active_seat(learner: &Learner, pool: PoolId) -> bool {
-    let seat = learner.live_seat(pool);
-    seat.is_some_and(|seat| matches!(seat.state, SeatState::Active { .. }))
 }
 
 /// Moves an open invitation to another contract's pool: same id, same link, and the seat it holds is
@@ -586,15 +561,25 @@ async fn carry_one(
         if old.status != InvitationStatus::Pending || old.version != invitation.version {
             return Ok(false);
         }
+        let asked = TermRequest {
+            start_on: old.grant.start_on,
+            end_on: old.grant.end_on,
+            delete_on: old.grant.delete_on,
+            ..TermRequest::default()
+        };
         let asked_at = old.last_sent_at.unwrap_or(old.created_at);
         let lasts = expires_at(target, &old.grant, asked_at).max(old.expires_at);
-        if lasts <= now {
+        // There must be something to accept.
+        if lasts <= now || term(target, &asked, now).is_err() {
             return Ok(false);
         }
         let place = keys.invitation_id(client, target.pool, &old.email);
         let over = ports.invitation(client, place).await?;
         // A link is told by id and version; the mails of a place by its version, which only grows.
-        if over.as_ref().is_some_and(|over| over.is_live(now) || over.version >= old.version) {
+        let in_the_way = |over: &Invitation| {
+            over.status == InvitationStatus::Pending || over.version >= old.version
+        };
+        if over.as_ref().is_some_and(in_the_way) {
             return Ok(false);
         }
         let who = keys.learner_id(client, &old.email);

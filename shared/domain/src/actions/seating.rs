@@ -145,6 +145,7 @@ pub fn give_seat(change: &mut Change, ground: &Ground, seating: Seating<'_>) {
     let seat = new_seat(change, &seating.term, seating.source);
     let learner_id = seating.learner_id;
     change.step(Step::SeatLearner(Box::new(SeatLearner {
+        beside: None,
         learner_id,
         email: seating.email,
         profile: seating.profile,

@@ -14,7 +14,7 @@ use crate::actions::close_invitation::{expire_invitation, give_up_invitation};
 use crate::actions::issue_codes::tend_batch;
 use crate::actions::open_cohort::{OpenCohortError, Opened, open_cohort};
 use crate::actions::prove_pool::{Mismatch, PROVEN_FOR, Proven, SETTLED_AFTER, prove};
-use crate::actions::renew_contract::{Renewal, go_on_renewing};
+use crate::actions::renew_contract::go_on_renewing;
 use crate::actions::return_blocks::return_forgotten_blocks;
 use crate::actions::send_mail::{MailRoom, Posted, SendPorts, Standing};
 use crate::actions::warn_client::warn_client;
@@ -303,7 +303,7 @@ where
             Ok(renewal) => renewal,
             Err(error) => {
                 swept.trouble("renewal", id, error);
-                Renewal::default()
+                None
             }
         };
         match warn_client(store, clock, ids, (&client, id), renewal).await {

@@ -251,6 +251,7 @@ fn hand_over(change: &mut Change, command: &TransferSeat, found: &Found<'_>, to_
         op: given_by,
         seat: released_seat,
         untouched_since: None,
+        beside: None,
     });
     let starts_on = matches!(opening, Opening::Later { .. }).then_some(seat.starts_on).flatten();
     let term = Term { starts_on, opening, ends_at: seat.ends_at };
@@ -264,6 +265,7 @@ fn hand_over(change: &mut Change, command: &TransferSeat, found: &Found<'_>, to_
     };
     let new = found.to.is_none();
     change.step(Step::SeatLearner(Box::new(SeatLearner {
+        beside: None,
         learner_id: to_id,
         email: command.to.clone(),
         profile,

@@ -47,7 +47,7 @@ pub async fn warn_client(
     clock: &impl Clock,
     ids: &impl IdSource,
     (client, contract): (&ClientId, ContractId),
-    renewal: Renewal,
+    renewal: Option<Renewal>,
 ) -> Result<u32, StoreError> {
     let op = Op { id: ids.uuid(), guard: None };
     for _ in 0..ROUNDS {
@@ -70,7 +70,7 @@ fn plan(
     op: Op,
     owner: &Client,
     contract: &Contract,
-    (left, renewal): (SeatsLeft, Renewal),
+    (left, renewal): (SeatsLeft, Option<Renewal>),
     now: Timestamp,
 ) -> (Change, u32) {
     let mut change = Change::new(&owner.client_id, op, Actor::System, now);
@@ -100,8 +100,13 @@ fn plan(
             }));
         }
     }
-    let again_at = (!ended || !renewal.is_done()).then_some(now + LOOK_EVERY);
-    change.step(Step::NoteWarned { contract_id, seen, warned, again_at });
+    // What was begun before its last day was over may still give seats for a moment.
+    let over = |at: Timestamp| contract.status(at, zone) == ContractStatus::Ended;
+    let renewed_by = contract.renewed_by;
+    let went = over(now - LOOK_EVERY * 2) && renewal.is_some_and(|renewal| renewal.is_done());
+    let again = !ended || (renewed_by.is_some() && !went);
+    let again_at = again.then_some(now + LOOK_EVERY);
+    change.step(Step::NoteWarned { contract_id, seen, renewed_by, warned, again_at });
     let count = u32::try_from(owed.len()).unwrap_or(u32::MAX);
     for (place, (what, subject)) in owed.into_iter().enumerate() {
         change.step(Step::Mail(MailIntent {

@@ -55,6 +55,7 @@ fn target(place: usize, step: &Step) -> String {
         | Step::UpdateProfile { learner_id, .. }
         | Step::ChangeLearner { learner_id, .. }
         | Step::StartClock { learner_id, .. }
+        | Step::MarkUnused { learner_id, .. }
         | Step::EraseLearner { learner_id, .. }
         | Step::SetPassword { learner_id, .. } => format!("learner {learner_id}"),
         Step::PutInvitation { invitation, .. } => {
@@ -100,6 +101,12 @@ fn target(place: usize, step: &Step) -> String {
     }
 }
 
+/// Whether somebody has this live seat; nothing is asked of `None`.
+fn has_live(known: Option<&Learner>, seat: Option<(PoolId, Uuid)>) -> bool {
+    let Some((pool, op)) = seat else { return true };
+    known.and_then(|known| known.live_seat(pool)).is_some_and(|seat| seat.op == op)
+}
+
 impl Model {
     /// Whether what a step demands is so.
     #[expect(clippy::too_many_lines, reason = "one arm a step, nothing shared between them")]
@@ -116,9 +123,11 @@ impl Model {
                 let known = of.contracts.get(contract_id).map(|known| &known.value);
                 known.is_some_and(|known| known.renewed_by.is_none())
             }
-            Step::NoteWarned { contract_id, seen, .. } => {
+            Step::NoteWarned { contract_id, seen, renewed_by, .. } => {
                 let known = of.contracts.get(contract_id).map(|known| &known.value);
-                known.is_some_and(|known| known.warned.version == *seen)
+                known.is_some_and(|known| {
+                    known.warned.version == *seen && known.renewed_by == *renewed_by
+                })
             }
             Step::AddSublicense(record) => !of.sublicenses.contains_key(&record.sublicense_id),
             Step::AddGroup(group) => !of.groups.contains_key(&group.group_id),
@@ -173,15 +182,26 @@ impl Model {
                     Presence::Existing => known.is_some(),
                 };
                 let live = known.is_some_and(|known| known.live_seat(seating.pool).is_some());
-                expected && (!live || left_out(Rule::LiveSeat))
+                let beside = has_live(known, seating.beside);
+                expected && beside && (!live || left_out(Rule::LiveSeat))
             }
-            Step::ReleaseSeat { learner_id, pool, op, untouched_since, .. } => {
+            Step::MarkUnused { learner_id, pool, op, seen, .. } => {
+                let known = of.learners.get(learner_id);
+                let touched = known.and_then(|known| known.entered_at.max(known.changed_at));
+                let mark = known.and_then(|known| known.seats.get(pool)?.reclaim);
+                has_live(known, Some((*pool, *op)))
+                    && touched <= Some(change.at)
+                    && mark.map(|mark| mark.warned_at) == *seen
+            }
+            Step::ReleaseSeat { learner_id, pool, op, untouched_since, beside, .. } => {
                 let known = of.learners.get(learner_id);
                 let seat = known.and_then(|known| known.seats.get(pool));
                 let touched = known.and_then(|known| known.entered_at.max(known.changed_at));
                 let untouched = untouched_since.is_none() || touched <= *untouched_since;
+                let beside = has_live(known, *beside);
                 seat.is_some_and(|seat| {
-                    (seat.is_live() && seat.op == *op && untouched) || left_out(Rule::SeatAsSeen)
+                    (seat.is_live() && seat.op == *op && untouched && beside)
+                        || left_out(Rule::SeatAsSeen)
                 })
             }
             Step::NoLiveSeat { learner_id, pool } => {
@@ -418,6 +438,7 @@ impl Model {
             Step::NoLiveSeat { .. }
             | Step::UpdateProfile { .. }
             | Step::StartClock { .. }
+            | Step::MarkUnused { .. }
             | Step::SetPassword { .. }
             | Step::LotIsOpen { .. }
             | Step::BarLot { .. }
@@ -594,6 +615,12 @@ impl Tenant {
                     for change in seats {
                         known.seats.insert(change.pool, change.seat.clone());
                     }
+                }
+            }
+            Step::MarkUnused { learner_id, pool, reclaim, .. } => {
+                let known = self.learners.get_mut(learner_id);
+                if let Some(seat) = known.and_then(|known| known.seats.get_mut(pool)) {
+                    seat.reclaim = Some(*reclaim);
                 }
             }
             Step::StartClock { learner_id, pool, ends_at, .. } => {

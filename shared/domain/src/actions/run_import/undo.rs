@@ -293,6 +293,7 @@ fn undo_seat(work: &Work, draft: &mut Draft, now: &Now, learner: &Learner) -> Un
         op: given_by,
         seat: gone,
         untouched_since: Some(given_at),
+        beside: None,
     });
     Undo::Undone
 }

@@ -393,6 +393,7 @@ where
             letter,
         };
         draft.change.step(Step::SeatLearner(Box::new(SeatLearner {
+            beside: None,
             learner_id,
             email: (*email).clone(),
             profile: profile(values, &defaults),
