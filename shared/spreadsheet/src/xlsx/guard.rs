@@ -245,9 +245,10 @@ impl<'g> Walk<'g> {
         Some(Rest { from, hidden: self.hidden, unknown_errors: self.unknown_errors })
     }
 
-    /// What is read here ends before this row.
+    /// What is read here ends before this row; between two rows, before the next one.
     fn leave_to_calamine(&mut self) {
-        self.not_plain.get_or_insert(self.row.line);
+        let first = self.row.line + u32::from(!self.row_is_open);
+        self.not_plain.get_or_insert(first);
     }
 
     fn is_plain(&self) -> bool {
