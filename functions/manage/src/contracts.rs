@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use http::Uri;
-use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::open_contract::{
     AddSeatsError, OpenContractError, SEATS_MAX, add_modules as add_modules_to,
@@ -31,12 +30,10 @@ use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, views};
 use serde_json::{Value, json};
 
-use crate::clients;
+use crate::{WORKS_FOR, clients};
 
 /// Most characters of a reference, an order or a module.
 const TEXT_MAX: usize = 200;
-/// How long one call carries people over: the gateway waits 30 seconds for an answer.
-const RENEWING_FOR: SignedDuration = SignedDuration::from_secs(20);
 /// Most modules of one call.
 const MODULES_MAX: usize = 1_000;
 
@@ -197,13 +194,13 @@ pub(crate) async fn renew(
     let subject = &signed_in.subject;
     let work = |op: Op| async move {
         let (ports, clock, ids, keys) = (&app.store, &app.clock, &app.ids, &app.edge.keys);
-        let (actor, until) = (Actor::Caller(subject.clone()), clock.now() + RENEWING_FOR);
+        let (actor, until) = (Actor::Caller(subject.clone()), clock.now() + WORKS_FOR);
         let place = (client, from, to);
         let renewal = renew_contract(ports, clock, ids, keys, actor, op, place, until).await?;
         Ok(Answer::ok(&json!({
-            "contract_id": from, "renewed_by": to, "seats_left": renewal.seats_left,
-            "seats_missing": renewal.missing, "seats_waiting": renewal.waiting, "invitations_left": renewal.invitations_left,
-            "complete": renewal.complete,
+            "contract_id": from, "renewed_by": to, "complete": renewal.complete,
+            "seats_left": renewal.seats_left, "seats_missing": renewal.missing,
+            "seats_waiting": renewal.waiting, "invitations_left": renewal.invitations_left,
             "stock": views::stock(stock(app, client, PoolId::Contract(to)).await?),
         })))
     };

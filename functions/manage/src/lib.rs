@@ -20,8 +20,12 @@ mod utilization;
 
 use axum::Router;
 use axum::routing::{get, post};
+use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_http::Shared;
+
+/// How long a call works at many people before it answers how far it came: the gateway waits 30 seconds.
+const WORKS_FOR: SignedDuration = SignedDuration::from_secs(20);
 
 /// The routes of this function.
 pub fn routes(app: Shared<Store>) -> Router {

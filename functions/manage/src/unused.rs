@@ -1,7 +1,6 @@
 //! Seats that nobody uses: who has them, and taking them back after a warning.
 
 use axum::extract::State;
-use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::reclaim_seats::{
     ReclaimSeats, Reclaimed, UnusedSeat, reclaim_seats,
@@ -16,10 +15,8 @@ use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, views};
 use serde_json::{Value, json};
 
-use crate::{clients, contracts};
+use crate::{WORKS_FOR, clients, contracts};
 
-/// How long one call looks at people: the gateway waits 30 seconds for an answer.
-const LOOKING_FOR: SignedDuration = SignedDuration::from_secs(20);
 /// Days of notice where none are named.
 const NOTICE_DAYS: u32 = 14;
 /// Most exceptions of each kind.
@@ -63,7 +60,7 @@ pub(crate) async fn reclaim(
     let subject = &signed_in.subject;
     let work = |_| async move {
         let (ports, clock, ids) = (&app.store, &app.clock, &app.ids);
-        let (actor, until) = (Actor::Caller(subject.clone()), clock.now() + LOOKING_FOR);
+        let (actor, until) = (Actor::Caller(subject.clone()), clock.now() + WORKS_FOR);
         let place = (owner, contract);
         let done = reclaim_seats(ports, clock, ids, actor, place, command, until).await?;
         let stock = contracts::stock(app, client, PoolId::Contract(contract.contract_id)).await?;

@@ -286,7 +286,6 @@ fn to_uploader(
     rendered(&letter, Some(run.language.as_str()), client)
 }
 
-/// The last local day before an instant at which something ends.
 /// Whether an account was made with this seat, as far as its mails tell: one that was carried over from a
 /// contract before is the first that anybody was told of, if no mail went out yet.
 fn made_account(seat: &Seat, learner: &Learner) -> bool {
@@ -294,6 +293,7 @@ fn made_account(seat: &Seat, learner: &Learner) -> bool {
     first || seat.held_at == Some(learner.created_at)
 }
 
+/// The last local day before an instant at which something ends.
 fn last_day(ends_at: Timestamp, client: &Client) -> Date {
     local_date(ends_at - SignedDuration::from_secs(1), client.time_zone.zone())
 }

@@ -3,17 +3,16 @@
 use jiff::civil::{Date, Time, date};
 use jiff::{SignedDuration, Timestamp};
 use seatkeeper_domain::actions::accept_invitation::{AcceptInvitation, accept_invitation};
-use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
 use seatkeeper_domain::actions::open_contract::{add_seats, open_contract};
 use seatkeeper_domain::actions::release_seat::release_seat;
 use seatkeeper_domain::actions::renew_contract::{RenewContractError, Renewal, renew_contract};
 use seatkeeper_domain::actions::seating::TermRequest;
-use seatkeeper_domain::actions::sign_in::{SignIn, sign_in};
+use seatkeeper_domain::actions::sign_in::SignIn;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::contract::{Contract, OnEnd, Policies};
 use seatkeeper_domain::dates::instant_of;
 use seatkeeper_domain::ids::{ContractId, PoolId};
-use seatkeeper_domain::learner::{Learner, Profile, SeatStatus};
+use seatkeeper_domain::learner::{Learner, SeatStatus};
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, Ledger as _, People as _};
 use seatkeeper_domain::stock::Stock;
@@ -21,8 +20,7 @@ use seatkeeper_tests::{World, address};
 
 use crate::mailroom::{drain, run_sweep};
 use crate::scene::{invited, prove};
-
-const PASSWORD: &str = "correct horse battery";
+use crate::windows::{PASSWORD, seated, signs_in};
 
 fn at(day: Date, hour: i8, minute: i8) -> Timestamp {
     let zone = jiff::tz::TimeZone::get("Europe/Paris").expect("a zone");
@@ -68,21 +66,7 @@ async fn renew_by(
 }
 
 async fn create(world: &World, number: usize, term: TermRequest, notify: bool) {
-    let password = PasswordPolicy::default().check(PASSWORD).expect("a good one");
-    let command = CreateLearner {
-        client_id: world.client.clone(),
-        contract_id: world.contract.contract_id,
-        sublicense_id: None,
-        email: address(number),
-        profile: Profile::default(),
-        password: PasswordChoice::Typed(password.hash(&world.ids)),
-        term,
-        notify,
-        copy_to: None,
-    };
-    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
-    let caller = world.administrator();
-    create_learner(store, clock, ids, keys, &caller, world.op(), &command).await.expect("a seat");
+    seated(world, number, term, notify).await.expect("a seat");
 }
 
 async fn learner(world: &World, number: usize) -> Learner {
@@ -96,10 +80,7 @@ async fn stands(world: &World, number: usize, pool: PoolId) -> Option<SeatStatus
 }
 
 async fn comes_in(world: &World, number: usize) -> bool {
-    let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
-    let typed = (&address(number), PASSWORD);
-    let answer = sign_in(store, clock, keys, &world.client, typed, "203.0.113.24").await;
-    matches!(answer, Ok(SignIn::Welcome(_)))
+    matches!(signs_in(world, number).await, SignIn::Welcome(_))
 }
 
 /// Follows the link that was mailed first.

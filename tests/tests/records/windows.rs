@@ -22,7 +22,8 @@ use seatkeeper_tests::{World, address};
 use crate::mailroom::{items, run_sweep};
 use crate::scene::prove;
 
-const PASSWORD: &str = "correct horse battery";
+/// What everybody signs in with.
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 fn paris() -> jiff::tz::TimeZone {
     jiff::tz::TimeZone::get("Europe/Paris").expect("a zone")
@@ -38,6 +39,16 @@ async fn create(
     number: usize,
     term: TermRequest,
 ) -> Result<Seat, CreateLearnerError> {
+    seated(world, number, term, false).await
+}
+
+/// Gives somebody a seat of the world's contract, and a mail that tells of it, if `notify`.
+pub(crate) async fn seated(
+    world: &World,
+    number: usize,
+    term: TermRequest,
+    notify: bool,
+) -> Result<Seat, CreateLearnerError> {
     let password = PasswordPolicy::default().check(PASSWORD).expect("a good one");
     let command = CreateLearner {
         client_id: world.client.clone(),
@@ -47,7 +58,7 @@ async fn create(
         profile: Profile::default(),
         password: PasswordChoice::Typed(password.hash(&world.ids)),
         term,
-        notify: false,
+        notify,
         copy_to: None,
     };
     let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
@@ -68,7 +79,8 @@ async fn comes_in(world: &World, number: usize) {
     issue_ticket(store, clock, ids, keys, &world.client, id).await.expect("a ticket");
 }
 
-async fn signs_in(world: &World, number: usize) -> SignIn {
+/// Tries to sign in.
+pub(crate) async fn signs_in(world: &World, number: usize) -> SignIn {
     let (store, clock, keys) = (&world.store, &world.clock, &world.keys);
     let typed = (&address(number), PASSWORD);
     sign_in(store, clock, keys, &world.client, typed, "203.0.113.24").await.expect("an answer")

@@ -1,7 +1,6 @@
 //! Steering a batch: its terms, more codes, and everyone it let in.
 
 use axum::extract::State;
-use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::add_codes::{AddCodes, More, add_codes, lot_codes};
 use seatkeeper_domain::actions::invite::ADDRESSES_MAX;
@@ -21,10 +20,7 @@ use seatkeeper_http::{Answer, Problem, Shared, SignedIn, person, views};
 use serde_json::json;
 
 use super::{REDEMPTIONS_MAX, batch_of, code, moment, refuse_repeated, shown, warnings};
-use crate::contracts;
-
-/// How long one call releases seats: the gateway waits 30 seconds for an answer.
-const RELEASING_FOR: SignedDuration = SignedDuration::from_secs(20);
+use crate::{WORKS_FOR, contracts};
 
 /// The batch that a path names, before the body was read: a malformed id names none.
 fn id_of(batch: &str) -> Option<BatchId> {
@@ -149,7 +145,7 @@ pub(super) async fn release(
     let work = |op: Op| async move {
         let actor = Actor::Caller(subject.clone());
         let (ports, clock, ids) = (&app.store, &app.clock, &app.ids);
-        let until = clock.now() + RELEASING_FOR;
+        let until = clock.now() + WORKS_FOR;
         let place = (client, contract);
         let done = release_batch(ports, clock, ids, actor, op, place, batch, until).await?;
         Ok(Answer::ok(&json!({
