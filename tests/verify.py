@@ -1,8 +1,9 @@
-"""Runs the long proofs one after the other and prints what they came to, in one table.
+"""Runs the long proofs and prints what they came to, in one table.
 
 Each proof is a set of tests with more to do than in `make test`; most leave a file of counts in the folder that
-SEATKEEPER_VERIFY names. A proof that fails does not keep the others from being run. `make proofs ONLY=crash` runs those
-whose name begins so.
+SEATKEEPER_VERIFY names. Those that only compute run side by side, so that no processor waits for the longest; the others
+follow one after the other. One that fails does not keep the others from being run. `make proofs ONLY=crash` runs those whose
+name begins so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,49 +29,56 @@ class Proof:
 
     name: str
     tests: str = ""
-    profile: str = "proofs"
     command: tuple[str, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def run(self) -> bool:
-        nextest = ("cargo", "nextest", "run", "--workspace", "--locked", "--cargo-profile", self.profile, "--profile", "verify")
-        environment = os.environ | self.environment | {"SEATKEEPER_VERIFY": str(COUNTS)}
-        return subprocess.run(self.command or (*nextest, "--filterset", self.tests), cwd=ROOT, env=environment).returncode == 0
 
 
 def in_tests(binary: str) -> str:
     return f"package(seatkeeper-tests) & binary({binary})"
 
 
-PROOFS = [
+def nextest(profile: str, tests: str) -> tuple[str, ...]:
+    nextest = ("cargo", "nextest", "run", "--workspace", "--locked", "--profile", "verify")
+    return (*nextest, "--cargo-profile", profile, "--filterset", tests)
+
+
+# Compiled for it, and nothing but time is theirs alone.
+COMPUTED = [
     Proof("model", in_tests("model")),
     Proof("contention", in_tests("contention")),
     Proof("pacing", in_tests("pacing")),
     Proof("imports", in_tests("imports") + " & test(cost)"),
     Proof("bugs", in_tests("seeded_bugs")),
-    Proof("crash points", in_tests("crash_points"), environment={"CRASH_POINTS": "all"}),
-    Proof("guesses", "package(seatkeeper-tests) & binary(codes) & test(guesses)"),
+    Proof("crash points", in_tests("crash_points")),
+    Proof("guesses", in_tests("codes") + " & test(guesses)"),
+]
+ALONE = [
     # The functions that are killed, and that import ten thousand rows, are those of the local stack.
-    Proof("kills", in_tests("end_to_end"), profile="dev"),
+    Proof("kills", command=nextest("dev", in_tests("end_to_end"))),
     Proof("fuzz", command=("make", "--no-print-directory", "fuzz")),
 ]
+# All crash points, and all pairs of them.
+ENVIRONMENT = {"SEATKEEPER_VERIFY": str(COUNTS), "CRASH_POINTS": "all", "CRASH_PAIRS": "0/1"}
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--only", default="", help="run the proofs whose name begins so")
     only = arguments.parse_args().only
-    chosen = [proof for proof in PROOFS if proof.name.startswith(only)]
-    if not chosen:
-        print(f"no proof begins with {only!r}: {', '.join(proof.name for proof in PROOFS)}", file=sys.stderr)
+    computed, alone = ([proof for proof in proofs if proof.name.startswith(only)] for proofs in (COMPUTED, ALONE))
+    if not computed and not alone:
+        print(f"no proof begins with {only!r}: {', '.join(proof.name for proof in COMPUTED + ALONE)}", file=sys.stderr)
         return 2
     shutil.rmtree(COUNTS, ignore_errors=True)
     COUNTS.mkdir(parents=True)
+    together = nextest("proofs", " | ".join(f"({proof.tests})" for proof in computed))
+    runs = [(", ".join(proof.name for proof in computed), together)] if computed else []
+    runs += [(proof.name, proof.command) for proof in alone]
     failed = []
-    for place, proof in enumerate(chosen, 1):
-        print(f"\n[{place}/{len(chosen)}] {proof.name}, at {time.strftime('%H:%M:%S')}", flush=True)
-        if not proof.run():
-            failed.append(proof.name)
+    for place, (name, command) in enumerate(runs, 1):
+        print(f"\n[{place}/{len(runs)}] {name}, at {time.strftime('%H:%M:%S')}", flush=True)
+        if subprocess.run(command, cwd=ROOT, env=os.environ | ENVIRONMENT).returncode != 0:
+            failed.append(name)
+    print(f"\nEnded at {time.strftime('%H:%M:%S')}")
     tell()
     for name in failed:
         print(f"FAILED: {name}")

@@ -35,6 +35,10 @@ use seatkeeper_testkit::{Cloud, SeededIds, VirtualClock};
 
 use crate::invariants::Seen;
 
+/// A seventh of what the tests compute was spent on allocating.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A client `acme` (French, Europe/Paris) with one contract, and everything an action needs.
 pub struct World {
     /// The in-process cloud.

@@ -82,7 +82,7 @@ async fn five_hundred_for_a_hundred(seed: u64) {
 /// thousand of them, half here and half there.
 fn rounds_of_five_hundred(set_aside: bool) {
     let begun = Instant::now();
-    let (most, seconds) = if runs::long() { (1_000, 28 * 60) } else { (2, 60) };
+    let (most, seconds) = if runs::long() { (1_000, 55 * 60) } else { (2, 60) };
     let mut rounds = 0;
     for seed in seeds(most, seconds).filter(|seed| seed.is_multiple_of(2) == set_aside) {
         alone(five_hundred_for_a_hundred(seed));
