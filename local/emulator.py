@@ -1,4 +1,4 @@
-"""The emulator's process: MiniStack, with what it lacks of SES, IAM, streams and persistence."""
+"""The emulator's process: MiniStack, with what it lacks of SES, IAM, streams, crowds and persistence."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ def main() -> None:
     from hypercorn.config import Config
     from ministack.app import main as serve
 
+    import crowds
     import iam_resources
     import restarts
     import ses_events
     import stream_retries
 
+    crowds.install()
     iam_resources.install()
     ses_events.install()
     restarts.install()

@@ -79,11 +79,7 @@ pub(crate) fn invitation(office: &Office) {
     office.assert_stock(&contract, 1, 0);
 }
 
-/// Most requests that are under way: each has a process of its own, and with more of them than this
-/// the processors and the emulator would be what is measured.
-const DOORS: usize = 64;
-
-/// How many redeem: `CROWD` of them; else five hundred in a long run, and forty in a short one.
+/// How many redeem at once: `CROWD` of them; else five hundred in a long run, and forty in a short one.
 fn crowd() -> usize {
     let said = runs::seed("CROWD").and_then(|crowd| usize::try_from(crowd).ok());
     said.unwrap_or(if runs::long() { 500 } else { 40 })
@@ -115,14 +111,11 @@ pub(crate) fn codes(office: &Office) {
         }
         answer
     };
-    let doors = crowd.min(DOORS);
-    let queues =
-        at_once(doors, |door| (door..crowd).step_by(doors).map(redeem).collect::<Vec<_>>());
-    let answers: Vec<_> = queues.into_iter().flatten().collect();
+    let answers = at_once(crowd, redeem);
     let expected =
         [((200, String::new()), seats), ((409, "no-seats-left".to_owned()), crowd - seats)];
     let found = outcomes(&answers);
-    eprintln!("{crowd}, {doors} at once, in {:.1} s: {found:?}", started.elapsed().as_secs_f64());
+    eprintln!("{crowd} at once, in {:.1} s: {found:?}", started.elapsed().as_secs_f64());
     let right = found == expected.into();
     let counts = json!({"runs": crowd, "faults": {}});
     runs::write("redemptions at once over HTTP", usize::from(!right), started, counts);
