@@ -46,6 +46,8 @@ OMAR = "omar.haddad@example.fr"
 #: The first has an account by then.
 FOUR = (CAMILLE, "yann.colin@example.fr", "alba.simon@example.fr", "ivan.leroy@example.fr")
 FIFTH = "eva.morel@example.fr"
+#: Three who start on one day.
+WAVE = ("lou.garnier@example.fr", "tom.lambert@example.fr", "zoe.fabre@example.fr")
 #: Two whom a code is mailed to.
 MIA = "mia.faure@example.fr"
 NOE = "noe.blanc@example.fr"
@@ -82,6 +84,7 @@ class Story:
             self._four_seats()
             self._opened()
             self._renewed()
+            self._whole_date()
             self._proof()
         except Abandoned as error:
             self.stage.check("the story", "told to its end", str(error))
@@ -542,6 +545,28 @@ class Story:
             states = {seat["pool"]: seat["state"] for seat in world.learner(FOUR[1]).get("seats", [])}
             expected = {self.four.contract_id: "released", following.contract_id: "active"}
             stage.check("seats of one of them", expected, states)
+
+    def _whole_date(self) -> None:
+        world, stage = self.world, self.stage
+        with stage.step("All who start on one day start on another, in one call; then none of them does"):
+            pool = world.make_contract("DATES", len(WAVE))
+            day = world.today() + timedelta(days=30)
+            for email in WAVE:
+                body = world.person(pool, email, "Une", "Personne", "Paris", notify=False)
+                made = world.admin.call("POST", f"{world.path}/learners", {**body, "start_on": day.isoformat()}, expects=201)
+                world.seated(pool, made, "scheduled", held=1)
+            later = day + timedelta(days=7)
+            body = {"pool": pool.contract_id, "opens_at": rfc3339(midnight(day)), "start_on": later.isoformat()}
+            moved = world.admin.call("POST", f"{world.path}/openings/reschedule", {**body, "notify": False})
+            stage.check("rescheduled", (len(WAVE), 0, True), values(moved, "rescheduled", "seats_left", "complete"))
+            world.moved(pool, moved["stock"], f"all start on {later} instead of {day}")
+            listed = world.admin.items(f"{world.path}/openings")
+            dates = [(one["start_on"], one["seats"]) for one in listed if one["pool"] == pool.contract_id]
+            stage.check("what opens when", [(later.isoformat(), len(WAVE))], dates)
+            body = {"pool": pool.contract_id, "opens_at": rfc3339(midnight(later))}
+            cancelled = world.admin.call("POST", f"{world.path}/openings/cancel", body)
+            stage.check("cancelled", (len(WAVE), 0, True), values(cancelled, "cancelled", "seats_left", "complete"))
+            world.moved(pool, cancelled["stock"], "all cancelled", held=-len(WAVE))
 
     def _proof(self) -> None:
         world, stage = self.world, self.stage

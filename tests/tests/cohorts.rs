@@ -8,15 +8,22 @@ use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
 use mailroom::{activate, create, drain, event, notify, only, run_sweep};
 use seatkeeper_activate::ActivateError;
+use seatkeeper_domain::actions::change_cohort::{
+    ChangeCohortError, ChangedCohort, CohortChange, change_cohort,
+};
 use seatkeeper_domain::actions::change_learner::{ChangeLearner, ChangedLearner, change_learner};
+use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
 use seatkeeper_domain::actions::open_cohort::OpenCohortError;
+use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
+use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{Change, Step};
 use seatkeeper_domain::cohort::CohortKey;
+use seatkeeper_domain::contract::Policies;
 use seatkeeper_domain::ids::PoolId;
-use seatkeeper_domain::learner::{Profile, ProfileChange, SeatState};
-use seatkeeper_domain::ports::{Clock as _, Ledger as _};
+use seatkeeper_domain::learner::{Learner, Profile, ProfileChange, SeatState};
+use seatkeeper_domain::ports::{Clock as _, Ledger as _, People as _};
 use seatkeeper_domain::stock::{Delta, Stock};
 use seatkeeper_testkit::{Fault, When};
 use seatkeeper_tests::{World, address};
@@ -356,4 +363,177 @@ async fn a_waiting_seat_that_goes_to_somebody_else_opens_for_them() {
     assert_eq!(told.len(), 2);
     assert!(told.contains(&address(7).to_string()) && !told.contains(&address(1).to_string()));
     world.assert_seats_are_conserved().await;
+}
+
+/// So many people who start on the day, as an import would make them.
+async fn many(world: &World, count: usize) {
+    for number in 1..=count {
+        create(world, number, Some(START)).await;
+    }
+    drain(world).await;
+}
+
+async fn change_all(world: &World, what: CohortChange) -> Result<ChangedCohort, ChangeCohortError> {
+    let key = CohortKey { client_id: world.client.clone(), pool: world.pool(), instant: instant() };
+    let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+    let until = clock.now() + SignedDuration::from_secs(20);
+    change_cohort(store, clock, ids, Actor::System, world.op(), &key, what, until).await
+}
+
+fn a_week_later() -> CohortChange {
+    CohortChange::Reschedule { start_on: date(2027, 3, 8), notify: true }
+}
+
+async fn fire(world: &World) {
+    for firing in world.cloud.fire_due() {
+        activate(world, firing.input).await.unwrap();
+    }
+    drain(world).await;
+    run_sweep(world, 1).await;
+}
+
+#[tokio::test]
+async fn a_cohort_of_hundreds_is_moved_and_opens_once_on_the_other_day() {
+    let world = World::with_seats(150).await;
+    many(&world, 100).await;
+    let done = change_all(&world, a_week_later()).await.expect("a cohort that waits");
+    assert_eq!((done.changed, done.left, done.complete, done.opened), (100, 0, true, false));
+    drain(&world).await;
+    world.clock.set(instant());
+    fire(&world).await;
+    assert_eq!((world.stock().await.used, world.stock().await.held), (0, 100));
+    assert!(world.cloud.sent_mails().is_empty(), "nobody is told on the old day");
+    world.clock.advance(SignedDuration::from_hours(24 * 7));
+    fire(&world).await;
+    assert_eq!((world.stock().await.used, world.stock().await.held), (100, 0));
+    let mut told: Vec<_> = world.cloud.sent_mails().into_iter().flat_map(|mail| mail.to).collect();
+    told.sort();
+    told.dedup();
+    assert_eq!((told.len(), world.cloud.sent_mails().len()), (100, 100), "each of them once");
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn a_cohort_that_opens_while_it_is_moved_keeps_who_was_not_moved_yet() {
+    let world = Arc::new(World::with_seats(150).await);
+    many(&world, 100).await;
+    // Its schedule fires between two changes.
+    world.cloud.restart_trace();
+    let other = Arc::clone(&world);
+    world.cloud.let_first(When::call("TransactWriteItems", 9), move || async move {
+        other.clock.set(instant());
+        for firing in other.cloud.fire_due() {
+            activate(&other, firing.input).await.unwrap();
+        }
+    });
+    let done = change_all(&world, a_week_later()).await.expect("some of them");
+    assert!(done.opened && done.complete && (8..60).contains(&done.changed), "{done:?}");
+    let stock = world.stock().await;
+    assert_eq!((stock.used, stock.held), (100 - done.changed, done.changed));
+    let again = change_all(&world, CohortChange::Cancel).await;
+    assert!(matches!(again, Err(ChangeCohortError::Opened)));
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn who_joins_a_cohort_while_it_is_cancelled_is_not_passed_over_in_silence() {
+    let world = Arc::new(World::with_seats(9).await);
+    many(&world, 3).await;
+    world.cloud.restart_trace();
+    let other = Arc::clone(&world);
+    // Some of them stand where the reading has been.
+    world.cloud.let_first(When::call("TransactWriteItems", 3), move || async move {
+        for number in 4..=7 {
+            create(&other, number, Some(START)).await;
+        }
+    });
+    let done = change_all(&world, CohortChange::Cancel).await.expect("a cohort that waits");
+    assert!(done.left > 0 && !done.complete, "{done:?}");
+    assert_eq!(done.changed + done.left, 7);
+    let rest = change_all(&world, CohortChange::Cancel).await.expect("a cohort that waits");
+    assert_eq!((rest.changed, rest.left, rest.complete), (done.left, 0, true));
+    assert_eq!(world.stock().await.available, 9);
+    world.clock.set(instant());
+    fire(&world).await;
+    assert!(world.cloud.sent_mails().is_empty());
+    world.assert_seats_are_conserved().await;
+}
+
+/// A seat on these terms, with a generated password that is mailed.
+async fn seated(world: &World, number: usize, term: TermRequest) -> Learner {
+    let command = CreateLearner {
+        client_id: world.client.clone(),
+        contract_id: world.contract.contract_id,
+        sublicense_id: None,
+        email: address(number),
+        profile: Profile::default(),
+        password: PasswordChoice::Generated,
+        term: TermRequest { start_on: Some(START), ..term },
+        notify: true,
+        copy_to: None,
+    };
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    let caller = world.administrator();
+    let made = create_learner(store, clock, ids, keys, &caller, world.op(), &command).await;
+    made.expect("a free seat").learner
+}
+
+async fn end(world: &World, number: usize) -> Option<Timestamp> {
+    let id = world.keys.learner_id(&world.client, &address(number));
+    let known = world.store.learner(&world.client, id).await.expect("readable");
+    known.expect("a learner").seats[&world.pool()].ends_at
+}
+
+#[tokio::test]
+async fn a_moved_seat_keeps_an_end_of_its_own_and_has_the_length_that_the_contract_gives() {
+    let terms = Policies { seat_duration_days: Some(60), ..Policies::default() };
+    let world = World::with_policies(9, terms).await;
+    seated(&world, 1, TermRequest::default()).await;
+    seated(&world, 2, TermRequest { duration_days: Some(20), ..TermRequest::default() }).await;
+    let last = Some(date(2027, 3, 20));
+    seated(&world, 3, TermRequest { end_on: last, ..TermRequest::default() }).await;
+    let before = [end(&world, 1).await, end(&world, 2).await, end(&world, 3).await];
+    let done = change_all(&world, a_week_later()).await.expect("a cohort that waits");
+    assert_eq!((done.changed, done.kept.len()), (3, 0));
+    let week = SignedDuration::from_hours(24 * 7);
+    assert_eq!(end(&world, 1).await, before[0].map(|end| end + week));
+    assert_eq!([end(&world, 2).await, end(&world, 3).await], [before[1], before[2]]);
+}
+
+#[tokio::test]
+async fn an_end_that_is_given_while_a_cohort_is_moved_is_kept() {
+    let world = Arc::new(World::with_seats(9).await);
+    create(&world, 1, Some(START)).await;
+    world.cloud.restart_trace();
+    let other = Arc::clone(&world);
+    world.cloud.let_first(When::call("TransactWriteItems", 1), move || async move {
+        let end_on = Amend::Set(date(2027, 6, 30));
+        let command = ChangeLearner {
+            client_id: other.client.clone(),
+            learner_id: other.keys.learner_id(&other.client, &address(1)),
+            profile: ProfileChange { end_on, ..ProfileChange::default() },
+            start_on: None,
+            pool: None,
+            notify: true,
+        };
+        let (store, clock, ids) = (&other.store, &other.clock, &other.ids);
+        let caller = other.administrator();
+        change_learner(store, clock, ids, &caller, other.op(), &command).await.expect("changed");
+    });
+    let done = change_all(&world, a_week_later()).await.expect("a cohort that waits");
+    assert_eq!(done.changed, 1);
+    assert_eq!(end(&world, 1).await, Some("2027-06-30T22:00:00Z".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn who_starts_today_after_all_is_told_the_generated_password() {
+    let world = World::with_seats(3).await;
+    let hash = seated(&world, 1, TermRequest::default()).await.credential.expect("one").hash;
+    drain(&world).await;
+    let today = CohortChange::Reschedule { start_on: date(2026, 1, 1), notify: true };
+    change_all(&world, today).await.expect("a cohort that waits");
+    drain(&world).await;
+    let mails = world.cloud.sent_mails();
+    assert_eq!(mails.len(), 1);
+    assert!(mails[0].text.split_whitespace().any(|word| hash.matches(word)));
 }

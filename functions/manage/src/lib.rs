@@ -51,6 +51,8 @@ pub fn routes(app: Shared<Store>) -> Router {
         .route("/learners/{learner}/seats/{pool}/release", post(learners::release))
         .route("/import-template", get(import_template::download))
         .route("/openings", get(openings::list))
+        .route("/openings/reschedule", post(openings::reschedule))
+        .route("/openings/cancel", post(openings::cancel))
         .route("/utilization", get(utilization::tell))
         .route("/audit", get(audit::list));
     Router::new()

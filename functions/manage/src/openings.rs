@@ -1,18 +1,26 @@
-//! What opens when: the seats that wait for their date.
+//! What opens when: the seats that wait for their date, and another day, or none, for all of one date.
 
 use axum::extract::State;
 use http::Uri;
 use seatkeeper_aws::Store;
-use seatkeeper_domain::cohort::CohortState;
+use seatkeeper_domain::actions::change_cohort::{
+    ChangedCohort, CohortChange, Kept, Why, change_cohort,
+};
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::cohort::{CohortKey, CohortState};
 use seatkeeper_domain::dates::{end_of, local_date};
-use seatkeeper_domain::ports::Rounds as _;
-use seatkeeper_http::body::{Fields, date};
-use seatkeeper_http::caller::READS;
+use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::ids::ClientId;
+use seatkeeper_domain::ports::{Clock as _, Rounds as _};
+use seatkeeper_http::body::{Fields, Payload, date, flag, instant, parsed};
+use seatkeeper_http::caller::{ADMINISTRATION, READS};
+use seatkeeper_http::idempotency::Repeatable;
+use seatkeeper_http::refusals::window_code;
 use seatkeeper_http::request::Path;
-use seatkeeper_http::{Answer, Problem, Shared, SignedIn};
-use serde_json::json;
+use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, views};
+use serde_json::{Value, json};
 
-use crate::clients;
+use crate::{WORKS_FOR, clients, contracts};
 
 /// `GET …/openings`: each date of each pool on which seats open, soonest first; with `until`, as far
 /// as that local day.
@@ -46,4 +54,88 @@ pub(crate) async fn list(
     };
     let items: Vec<_> = waiting.into_iter().map(opening).collect();
     Ok(Answer::ok(&json!({"items": items, "next_cursor": null})))
+}
+
+/// `POST …/openings/reschedule`: everyone who starts at this instant starts on another day.
+pub(crate) async fn reschedule(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client_id = signed_in.admitted(&client, ADMINISTRATION)?;
+    let mut fields = Fields::of(&payload)?;
+    let key = which(&mut fields, &client_id);
+    let start_on = fields.required("start_on", date());
+    let notify = fields.optional("notify", flag()).unwrap_or(true);
+    let (key, start_on) = fields.finish(|| key.zip(start_on))?;
+    let (app, key, subject) = (&app, &key, &signed_in.subject);
+    let work = |op: Op| async move {
+        let what = CohortChange::Reschedule { start_on, notify };
+        let done = change(app, subject, op, key, what).await?;
+        let mut answer = told(app, key, &done).await?;
+        answer["rescheduled"] = json!(done.changed);
+        Ok(Answer::ok(&answer))
+    };
+    app.once().answer(subject, &request, &payload, work).await
+}
+
+/// `POST …/openings/cancel`: nobody starts at this instant; the seats return.
+pub(crate) async fn cancel(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Path(client): Path<String>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client_id = signed_in.admitted(&client, ADMINISTRATION)?;
+    let mut fields = Fields::of(&payload)?;
+    let key = which(&mut fields, &client_id);
+    let key = fields.finish(|| key)?;
+    let (app, key, subject) = (&app, &key, &signed_in.subject);
+    let work = |op: Op| async move {
+        let done = change(app, subject, op, key, CohortChange::Cancel).await?;
+        let mut answer = told(app, key, &done).await?;
+        answer["cancelled"] = json!(done.changed);
+        Ok(Answer::ok(&answer))
+    };
+    app.once().answer(subject, &request, &payload, work).await
+}
+
+/// The cohort that is meant, as the list names it.
+fn which(fields: &mut Fields, client: &ClientId) -> Option<CohortKey> {
+    let pool = fields.required("pool", parsed("unknown-pool", str::parse));
+    let instant = fields.required("opens_at", instant());
+    let (pool, instant) = pool.zip(instant)?;
+    Some(CohortKey { client_id: client.clone(), pool, instant })
+}
+
+async fn change(
+    app: &App<Store>,
+    subject: &str,
+    op: Op,
+    key: &CohortKey,
+    what: CohortChange,
+) -> Result<ChangedCohort, Problem> {
+    let (ports, clock, ids) = (&app.store, &app.clock, &app.ids);
+    let (actor, until) = (Actor::Caller(subject.to_owned()), clock.now() + WORKS_FOR);
+    Ok(change_cohort(ports, clock, ids, actor, op, key, what, until).await?)
+}
+
+/// What both answers say.
+async fn told(app: &App<Store>, key: &CohortKey, done: &ChangedCohort) -> Result<Value, Problem> {
+    let kept: Vec<_> = done.kept.iter().map(kept).collect();
+    Ok(json!({
+        "kept": kept, "seats_left": done.left, "opened": done.opened, "complete": done.complete,
+        "stock": views::stock(contracts::stock(app, &key.client_id, key.pool).await?),
+    }))
+}
+
+fn kept(Kept { learner, why }: &Kept) -> Value {
+    let error = match why {
+        Why::Term(term) => window_code(term.error),
+        Why::Renews => "renews-a-seat",
+    };
+    json!({"learner_id": learner.learner_id, "email": learner.email, "error": error})
 }

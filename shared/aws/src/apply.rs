@@ -308,18 +308,21 @@ impl Store {
                     Some(true) => expression.set_if_absent(SUSPENDED_AT, s(change.at)),
                     Some(false) => expression.remove(SUSPENDED_AT),
                 };
-                for SeatChange { pool, op: given_by, seat } in seats {
+                for SeatChange { pool, op: given_by, seen_end, seat } in seats {
                     let attribute = seat_attribute(*pool);
                     expression = expression
                         .set(&attribute, to_value(seat)?)
                         .if_equal(&format!("{attribute}.op"), s(given_by))
+                        .if_equal(&format!("{attribute}.ends_at"), to_value(seen_end)?)
                         .compare(&format!("{attribute}.state.is"), "<>", s("released"));
                 }
-                expression
-                    .set(CHANGED_BY, s(op))
-                    .set(CHANGED_AT, s(keys::sortable(change.at)))
-                    .if_present(EMAIL)
-                    .update(table, &keys::learner(client, *learner_id))
+                // Another day for a seat says nothing of the person.
+                if **profile != ProfileChange::default() {
+                    expression = expression
+                        .set(CHANGED_BY, s(op))
+                        .set(CHANGED_AT, s(keys::sortable(change.at)));
+                }
+                expression.if_present(EMAIL).update(table, &keys::learner(client, *learner_id))
             }
             Step::StartClock { learner_id, pool, op: given_by, seen, ends_at } => {
                 let attribute = seat_attribute(*pool);

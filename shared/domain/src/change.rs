@@ -130,6 +130,8 @@ pub struct SeatChange {
     pub pool: PoolId,
     /// The operation that gave the seat that was seen.
     pub op: Uuid,
+    /// When the seat that was seen ends.
+    pub seen_end: Option<Timestamp>,
     /// The seat as it shall be.
     pub seat: Seat,
 }

@@ -3,6 +3,7 @@
 use seatkeeper_domain::actions::accept_invitation::AcceptInvitationError;
 use seatkeeper_domain::actions::add_codes::{AddCodesError, BATCH_MAX};
 use seatkeeper_domain::actions::change_address::ChangeAddressError;
+use seatkeeper_domain::actions::change_cohort::ChangeCohortError;
 use seatkeeper_domain::actions::change_learner::ChangeLearnerError;
 use seatkeeper_domain::actions::close_invitation::{CancelInvitationError, DeclineInvitationError};
 use seatkeeper_domain::actions::commit_import::SteerImportError;
@@ -84,17 +85,42 @@ impl From<TermError> for Problem {
 
 /// A date that the contract does not allow.
 fn window(pointer: String, error: WindowError) -> Problem {
+    let detail = match error {
+        WindowError::OutsideContract => {
+            "This date lies outside the contract; choose one inside it."
+        }
+        WindowError::EndBeforeStart => {
+            "This date lies before the start or in the past; choose a later one."
+        }
+    };
+    Problem::invalid_field(pointer, window_code(error), detail)
+}
+
+/// The code of a date that the contract does not allow.
+pub fn window_code(error: WindowError) -> &'static str {
     match error {
-        WindowError::OutsideContract => Problem::invalid_field(
-            pointer,
-            "outside-contract",
-            "This date lies outside the contract; choose one inside it.",
-        ),
-        WindowError::EndBeforeStart => Problem::invalid_field(
-            pointer,
-            "end-before-start",
-            "This date lies before the start or in the past; choose a later one.",
-        ),
+        WindowError::OutsideContract => "outside-contract",
+        WindowError::EndBeforeStart => "end-before-start",
+    }
+}
+
+impl From<ChangeCohortError> for Problem {
+    fn from(error: ChangeCohortError) -> Self {
+        match error {
+            ChangeCohortError::Unknown => Self::invalid_field(
+                "/opens_at",
+                "unknown-opening",
+                "No seats of this pool wait for this instant; take `pool` and `opens_at` from the \
+                 list of openings.",
+            ),
+            ChangeCohortError::Opened => Self::new(
+                ProblemCode::Conflict,
+                "These seats have opened; release them one by one.",
+            ),
+            ChangeCohortError::Ground(error) => error.into(),
+            ChangeCohortError::Term(error) => error.into(),
+            ChangeCohortError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -286,11 +286,10 @@ fn to_uploader(
     rendered(&letter, Some(run.language.as_str()), client)
 }
 
-/// Whether an account was made with this seat, as far as its mails tell: one that was carried over from a
-/// contract before is the first that anybody was told of, if no mail went out yet.
+/// Whether an account was made with this seat, as far as its mails tell. One that was carried over from a
+/// contract before, or moved to another day, is the first that anybody was told of if no mail went out yet.
 fn made_account(seat: &Seat, learner: &Learner) -> bool {
-    let first = seat.carried_from.is_some() && learner.delivery.is_none();
-    first || seat.held_at == Some(learner.created_at)
+    learner.delivery.is_none() || seat.held_at == Some(learner.created_at)
 }
 
 /// The last local day before an instant at which something ends.

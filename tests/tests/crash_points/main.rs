@@ -27,7 +27,7 @@ mod scene;
 mod stage;
 mod state;
 
-use point::{Case, Driver, Mode, Point, References, run};
+use point::{Case, Depth, Driver, Mode, Point, References, run};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::IteratorRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -146,7 +146,8 @@ fn one_fault(workflow: Workflow) {
                 continue;
             }
             let mut fired = 0;
-            let mut points = references.points(case.driver, *mode, choice == Choice::Some);
+            let depth = if choice == Choice::Some { Depth::Writes } else { Depth::Each };
+            let mut points = references.points(case.driver, *mode, depth);
             if !all {
                 points = draw.some(points, 1);
             }
@@ -193,11 +194,18 @@ fn part_of_pairs() -> Option<(usize, usize)> {
 }
 
 /// Two faults: each ordered pair of the core modes, the second at each attempt behind the first,
-/// those that only a recovery makes included; of a case with more than [`PAIRS`] each n-th, and
+/// those that only a recovery makes included, and of reads with nothing written between them the last;
+/// of a case with more than [`PAIRS`] each n-th, and
 /// those that are left out are counted. A quick run draws some.
 fn two_faults(workflow: Workflow) {
     let choice = Choice::made();
     let quick = choice == Choice::Some;
+    let depth = match &choice {
+        Choice::Some => Depth::Writes,
+        Choice::All => Depth::Pairs,
+        // What is named may be any of them.
+        Choice::Named(_) => Depth::Each,
+    };
     let led = choice.leads_to(&workflow.to_string()) && !choice.is_one_fault();
     if !led || (quick && workflow.is_long()) {
         return;
@@ -211,7 +219,7 @@ fn two_faults(workflow: Workflow) {
             continue;
         }
         let firsts = Mode::CORE.into_iter().flat_map(|mode| {
-            let points = references.points(case.driver, mode, quick);
+            let points = references.points(case.driver, mode, depth);
             points.into_iter().map(move |k| (mode, k))
         });
         let firsts = draw.some(firsts.collect(), 2);
@@ -230,7 +238,7 @@ fn two_faults(workflow: Workflow) {
             // What one fault breaks is told by the test of one fault.
             let Ok(alone) = run(first, &references) else { continue };
             let seconds = Mode::CORE.into_iter().flat_map(|mode| {
-                let points = alone.points_behind(k, mode, quick);
+                let points = alone.points_behind(k, mode, depth);
                 points.into_iter().map(move |k| (mode, k))
             });
             for second in draw.some(seconds.collect(), 2) {
@@ -323,6 +331,8 @@ tests! {
     a_seat_is_handed_over_once: Transfer,
     a_seat_that_waits_is_handed_over_once: TransferWaiting,
     a_seat_is_given_another_day_once: Reschedule,
+    a_cohort_is_given_another_day_once: RescheduleCohort,
+    a_cohort_is_cancelled_once: CancelCohort,
     a_contract_is_opened_once: OpenContract,
     a_contract_is_renewed_once: RenewContract,
     seats_are_added_once: TopUp,

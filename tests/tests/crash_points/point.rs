@@ -20,6 +20,20 @@ use crate::mailroom;
 use crate::scene::{Failure, Scene, Trigger, Workflow};
 use crate::state::{State, assert_invariants, state};
 
+/// How many attempts are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Each. Only of a walk, which reads the same way again and again and writes nothing in between, the
+    /// first two and the last stand for all, where a read that is tried again, or never made, is as good
+    /// as the next one.
+    Each,
+    /// The same, and of any reads with nothing written between them the last stands for all: ending a
+    /// worker at any of them leaves the same behind.
+    Pairs,
+    /// Writes alone: nothing else changes what an ended worker leaves. For who is in a hurry.
+    Writes,
+}
+
 /// How long a function may run before it is ended.
 const DEADLINE: Duration = Duration::from_secs(29);
 
@@ -140,30 +154,30 @@ impl Mode {
         )
     }
 
-    /// Whether it is worth a run at such an attempt. Nothing but a write changes what an ended
-    /// worker leaves: `writes_only` is for who is in a hurry.
-    fn is_worth(self, attempt: &Attempt, writes_only: bool) -> bool {
-        self.may_befall(attempt) && !(writes_only && reads(&attempt.operation))
-    }
-
-    /// The attempts, of some that follow one another, at which it is worth a run. Of a walk, which reads
-    /// the same way again and again and writes nothing in between, the first two and the last stand
-    /// for all where a read that is tried again, or never made, is as good as the next one.
-    fn worth(self, attempts: &[Attempt], writes_only: bool) -> Vec<u64> {
+    /// The attempts, of some that follow one another, at which it is worth a run.
+    fn worth(self, attempts: &[Attempt], depth: Depth) -> Vec<u64> {
         let like = |one: &Attempt, other: &Attempt| {
-            reads(&one.operation) && one.operation == other.operation
+            let alike = depth == Depth::Pairs || one.operation == other.operation;
+            reads(&one.operation) && reads(&other.operation) && alike
         };
         let mut worth = Vec::new();
         for walk in attempts.chunk_by(like) {
-            let many = walk.len() > WALK && self.is_same_anywhere();
-            let chosen = walk
-                .iter()
-                .enumerate()
-                .filter(|(place, _)| !many || *place < 2 || *place + 1 == walk.len());
-            let chosen = chosen.filter(|(_, attempt)| self.is_worth(attempt, writes_only));
+            let last = walk.len() - 1;
+            let stands = |place: usize| match depth {
+                _ if !self.is_same_anywhere() => true,
+                Depth::Pairs => place == last,
+                Depth::Each => walk.len() <= WALK || place < 2 || place == last,
+                Depth::Writes => !reads(&walk[place].operation),
+            };
+            let chosen = walk.iter().enumerate().filter(|(place, _)| stands(*place));
+            let chosen = chosen.filter(|(_, attempt)| self.is_worth(attempt, depth));
             worth.extend(chosen.map(|(_, attempt)| attempt.number));
         }
         worth
+    }
+
+    fn is_worth(self, attempt: &Attempt, depth: Depth) -> bool {
+        self.may_befall(attempt) && !(depth == Depth::Writes && reads(&attempt.operation))
     }
 
     /// Whether it does the same at every read of a walk: the read is tried again, or the worker ends.
@@ -274,9 +288,9 @@ pub(crate) struct Ran {
 
 impl Ran {
     /// The attempts behind number `k` at which a mode is worth a run.
-    pub(crate) fn points_behind(&self, k: u64, mode: Mode, writes_only: bool) -> Vec<u64> {
+    pub(crate) fn points_behind(&self, k: u64, mode: Mode, depth: Depth) -> Vec<u64> {
         let behind = self.attempts.partition_point(|attempt| attempt.number <= k);
-        mode.worth(self.attempts.get(behind..).unwrap_or_default(), writes_only)
+        mode.worth(self.attempts.get(behind..).unwrap_or_default(), depth)
     }
 
     /// Counts what fired.
@@ -329,8 +343,8 @@ impl References {
     }
 
     /// The attempts at which a mode is worth a run.
-    pub(crate) fn points(&self, driver: Driver, mode: Mode, writes_only: bool) -> Vec<u64> {
-        mode.worth(&self.attempts_under(driver), writes_only)
+    pub(crate) fn points(&self, driver: Driver, mode: Mode, depth: Depth) -> Vec<u64> {
+        mode.worth(&self.attempts_under(driver), depth)
     }
 
     /// The number of the first attempt that there is not.
@@ -483,7 +497,7 @@ async fn with_faults(point: Point<'_>, references: &References) -> Ran {
 /// somebody who is being erased: they go back before the account is gone.
 fn assert_in_parts(workflow: Workflow, end: &State, applied: &State, untouched: &State) {
     for (thing, now) in end {
-        let sum = thing.starts_with("pool") || thing == "mails";
+        let sum = ["pool", "cohort", "mails"].iter().any(|sum| thing.starts_with(sum));
         let known = [applied.get(thing), untouched.get(thing)].contains(&Some(now));
         let went_back =
             workflow == Workflow::Erase && thing.contains(" seat_") && now.contains("released");

@@ -16,6 +16,7 @@ use seatkeeper_domain::actions::add_codes::{AddCodes, AddCodesError, More, add_c
 use seatkeeper_domain::actions::allocate_seats::{AllocateError, add_sublicense, allocate_seats};
 use seatkeeper_domain::actions::cancel_import::cancel_import;
 use seatkeeper_domain::actions::change_address::{ChangeAddressError, change_address};
+use seatkeeper_domain::actions::change_cohort::{ChangeCohortError, CohortChange, change_cohort};
 use seatkeeper_domain::actions::change_learner::{
     ChangeLearner, ChangeLearnerError, change_learner,
 };
@@ -56,6 +57,7 @@ use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::client::AlertRecipient;
+use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::contract::{ClockStart, Contract, Policies, Sublicense};
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ContractId, ImportId, InvitationId, SublicenseId};
@@ -129,6 +131,8 @@ workflows! {
     Transfer = "transfer",
     TransferWaiting = "transfer-waiting",
     Reschedule = "reschedule",
+    RescheduleCohort = "reschedule-cohort",
+    CancelCohort = "cancel-cohort",
     OpenContract = "open-contract",
     RenewContract = "renew-contract",
     TopUp = "top-up",
@@ -260,6 +264,8 @@ impl Workflow {
                 | Self::RevokeCodes
                 | Self::AddCodes
                 | Self::ReleaseCodes
+                | Self::RescheduleCohort
+                | Self::CancelCohort
                 | Self::Erase
                 | Self::TellOfErasure
         )
@@ -368,7 +374,8 @@ impl Scene {
             Workflow::Release
             | Workflow::OpenCohort
             | Workflow::TransferWaiting
-            | Workflow::Reschedule => {
+            | Workflow::Reschedule
+            | Workflow::CancelCohort => {
                 mailroom::create(world, 1, Some(date(2027, 3, 1))).await;
                 mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
             }
@@ -384,6 +391,10 @@ impl Scene {
             | Workflow::ComeIn
             | Workflow::WarnUnused
             | Workflow::TakeBackUnused => scene.begin_life().await,
+            Workflow::RescheduleCohort => {
+                // Each of them stands elsewhere, which makes three changes.
+                scene.stage.completed(plainly(), &quiet_starters(3)).await;
+            }
             Workflow::RenewContract => scene.begin_renewal().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
@@ -804,6 +815,11 @@ impl Scene {
             }
             Workflow::Transfer | Workflow::TransferWaiting => self.transfer(op).await,
             Workflow::Reschedule => self.reschedule(op).await,
+            Workflow::RescheduleCohort => {
+                let start_on = date(2027, 3, 8);
+                self.change_cohort(op, CohortChange::Reschedule { start_on, notify: false }).await
+            }
+            Workflow::CancelCohort => self.change_cohort(op, CohortChange::Cancel).await,
             Workflow::OpenContract => self.open_contract(op).await,
             Workflow::RenewContract => self.renew_contract(op).await,
             Workflow::PauseCodes => self.steer(op, |c| c.state = Some(Target::Paused)).await,
@@ -1195,6 +1211,19 @@ impl Scene {
         self.change(op, ProfileChange::default(), Some(date(2027, 3, 8))).await
     }
 
+    /// Everyone who starts on the first of March.
+    async fn change_cohort(&self, op: Op, what: CohortChange) -> Result<String, Failure> {
+        let world = self.world();
+        let instant = "2027-02-28T23:00:00Z".parse().expect("an instant");
+        let key = CohortKey { client_id: world.client.clone(), pool: world.pool(), instant };
+        let (store, clock, ids, actor) = (&world.store, &world.clock, &world.ids, Actor::System);
+        let until = clock.now() + SignedDuration::from_mins(1);
+        match change_cohort(store, clock, ids, actor, op, &key, what, until).await {
+            Ok(done) => Ok(format!("{} changed, complete {}", done.changed, done.complete)),
+            Err(error) => Err(failure(matches!(error, ChangeCohortError::Store(_)), error)),
+        }
+    }
+
     async fn change(
         &self,
         op: Op,
@@ -1392,6 +1421,14 @@ fn failure(again: bool, error: impl fmt::Display) -> Failure {
 /// A registration code whose seats are set aside.
 fn guaranteed() -> Wanted {
     Wanted::Registration { own: None, max_redemptions: Some(9), guaranteed: true }
+}
+
+/// So many people who are told nothing, from the first of March.
+fn quiet_starters(count: usize) -> String {
+    (0..count).fold("email;notify;start date\n".to_owned(), |mut text, number| {
+        let _ = writeln!(text, "person.{number}@example.fr;no;2027-03-01");
+        text
+    })
 }
 
 /// So many people who are told nothing, each from a day of their own.

@@ -8,6 +8,7 @@ mod flows;
 mod learners;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
+mod openings;
 mod picking;
 mod refusals;
 mod repeats;

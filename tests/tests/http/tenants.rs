@@ -51,7 +51,7 @@ const fn call(
 }
 
 /// All of them, in an order in which one after the other can be called.
-const ROUTES: [Route; 64] = [
+const ROUTES: [Route; 66] = [
     get("", READS, 200),
     call("PATCH", "", r#"{"name": "Globex {n}"}"#, VENDOR, 200),
     get("/contracts", READS, 200),
@@ -172,6 +172,20 @@ const ROUTES: [Route; 64] = [
     call("PATCH", "/learners/{learner}", r#"{"labels": ["{n}"]}"#, ADMINISTRATION, 200),
     get("/audit", READS, 200),
     get("/openings", READS, 200),
+    call(
+        "POST",
+        "/openings/reschedule",
+        r#"{"pool": "{contract}", "opens_at": "2099-02-28T23:00:00Z", "start_on": "2099-03-08"}"#,
+        ADMINISTRATION,
+        200,
+    ),
+    call(
+        "POST",
+        "/openings/cancel",
+        r#"{"pool": "{contract}", "opens_at": "2099-02-28T23:00:00Z"}"#,
+        ADMINISTRATION,
+        200,
+    ),
     get("/seats/{contract}/explain?learner={learner}", READS, 200),
     get("/webhooks", ADMINISTRATION, 501),
     call("POST", "/webhooks", "{}", ADMINISTRATION, 501),
@@ -269,6 +283,11 @@ async fn settle(house: &House, client: &str, mark: &str) -> Ids {
     let order = json!({"contract_id": contract, "email": format!("{mark}.leaver@x.example")});
     let leaver = post(&format!("{base}/learners"), order).await;
     let leaver = text(&leaver["learner"]["learner_id"]);
+    let order = json!({
+        "contract_id": contract, "email": format!("{mark}.starter@x.example"),
+        "start_on": "2099-03-01",
+    });
+    post(&format!("{base}/learners"), order).await;
     let order = json!({
         "contract_id": contract, "emails": [format!("{mark}.guest@x.example")],
         "group_ids": [group], "message": mark,

@@ -400,8 +400,9 @@ impl Both {
             Bit::Change(number, with_seat, seen) => {
                 let learner_id = self.learner(number);
                 let known = self.model.learner(&world.client, learner_id).await.expect("readable");
-                let given = known.and_then(|known| known.seats.get(&pool).map(|seat| seat.op));
-                let by = given.filter(|_| seen).unwrap_or(Uuid::from_u128(99));
+                let given = known.and_then(|known| known.seats.get(&pool).cloned());
+                let seen_end = given.as_ref().and_then(|seat| seat.ends_at);
+                let by = given.filter(|_| seen).map_or(Uuid::from_u128(99), |seat| seat.op);
                 let seat = seat(SeatState::Active { used_at: change.at }, op);
                 let wanted = profile(number + 2, op);
                 let new = ProfileChange {
@@ -413,7 +414,7 @@ impl Both {
                     suspended: seen.then_some(with_seat),
                     ..ProfileChange::default()
                 };
-                let seats = with_seat.then_some(SeatChange { pool, op: by, seat });
+                let seats = with_seat.then_some(SeatChange { pool, op: by, seen_end, seat });
                 Step::ChangeLearner {
                     learner_id,
                     profile: Box::new(new),

@@ -6,16 +6,15 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
+use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground_of};
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
-use crate::actions::seating::{Term, TermError, cohort_key, new_seat, seat_mail};
+use crate::actions::seating::{TermError, cohort_key, on_another_day, seat_mail};
 use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met};
 use crate::amend::Amend;
 use crate::audit::{Action, Actor};
 use crate::change::{Change, SeatChange, Step, StoreError};
 use crate::cohort::CohortState;
-use crate::contract::WindowError;
-use crate::dates::{Opening, local_date, opening};
+use crate::dates::{Opening, local_date};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, LearnerId, PoolId};
 use crate::learner::{Learner, ProfileChange, Seat, SeatState};
@@ -99,6 +98,13 @@ struct Standing<'a> {
     ground: Ground,
 }
 
+impl Standing<'_> {
+    fn becomes(&self, seat: Seat) -> SeatChange {
+        let Seat { op, ends_at, .. } = *self.seat;
+        SeatChange { pool: self.pool, op, seen_end: ends_at, seat }
+    }
+}
+
 /// Changes an account. All of it happens, or nothing.
 pub async fn change_learner(
     ports: &impl ChangePorts,
@@ -133,7 +139,7 @@ pub async fn change_learner(
             };
             if !last.keeps() {
                 let seat = Seat { ends_at: last.of(one.seat.ends_at), ..one.seat.clone() };
-                seats.push(SeatChange { pool: one.pool, op: one.seat.op, seat });
+                seats.push(one.becomes(seat));
             }
         }
         if let Some(error) = misfit.filter(|_| seats.is_empty()) {
@@ -156,8 +162,7 @@ pub async fn change_learner(
                     open_cohort(ports, clock, ids, &key).await?;
                     continue;
                 }
-                let end_on = command.profile.end_on.of(learner.profile.end_on);
-                reschedule(&mut change, command, one, (start_on, end_on), opens_at, &mut seats)?;
+                reschedule(&mut change, command, one, (start_on, opens_at), &mut seats)?;
                 Some(one.pool)
             }
         };
@@ -212,15 +217,7 @@ async fn standing<'a>(
         return Ok(standing);
     }
     for (pool, seat) in learner.seats.iter().filter(|(_, seat)| seat.is_live()) {
-        let (contract, sublicense) = match *pool {
-            PoolId::Contract(contract) => (contract, None),
-            PoolId::Sublicense(id) => {
-                let known = ports.sublicense(client, id).await?;
-                let known = known.ok_or(GroundError::UnknownSublicense)?;
-                (known.contract_id, Some(id))
-            }
-        };
-        match ground(ports, client, contract, sublicense, now).await {
+        match ground_of(ports, client, *pool, now).await {
             Ok(ground) => standing.push(Standing { pool: *pool, seat, ground }),
             // What is over stays as it was.
             Err(GroundError::ContractEnded) => {}
@@ -304,34 +301,14 @@ fn reschedule(
     change: &mut Change,
     command: &ChangeLearner,
     one: &Standing<'_>,
-    (wanted, end_on): (Date, Option<Date>),
-    opens_at: Timestamp,
+    (start_on, opens_at): (Date, Timestamp),
     seats: &mut Vec<SeatChange>,
 ) -> Result<(), ChangeLearnerError> {
-    let Ground { contract, client, pool, .. } = &one.ground;
-    let (pool, zone, now) = (*pool, client.time_zone.zone(), change.at);
-    let fail = |error| TermError { field: "start_on", error };
-    let starts_on = contract.start(Some(wanted), local_date(now, zone)).map_err(fail)?;
-    let when = opening(starts_on, contract.policies.opens_at, now, zone);
-    let opens = match when {
-        Opening::Now => now,
-        Opening::Later { instant, .. } => instant,
-    };
-    if opens == opens_at {
-        return Ok(());
-    }
-    // A length that the contract gives begins with the new day; a last day, and a length of the
-    // seat's own, stay where they are.
-    let ends_at = match (end_on, contract.policies.seat_duration_days) {
-        (None, None) => one.seat.ends_at,
-        _ => contract.ends_at(end_on, None, opens, zone),
-    };
-    if ends_at.is_some_and(|end| end <= opens) {
-        return Err(fail(WindowError::EndBeforeStart).into());
-    }
+    let pool = one.pool;
+    let days = (start_on, command.profile.end_on);
+    let moved = on_another_day(change, &one.ground, (one.seat, opens_at), days)?;
+    let Some((when, seat)) = moved else { return Ok(()) };
     change.step(Step::LeaveCohort { key: cohort_key(&one.ground, opens_at), count: 1 });
-    let term = Term { starts_on, opening: when, ends_at };
-    let mut seat = new_seat(change, &term, one.seat.source.clone());
     let who = [command.learner_id];
     match when {
         Opening::Now => {
@@ -341,12 +318,10 @@ fn reschedule(
             let key = cohort_key(&one.ground, instant);
             change.step(Step::JoinCohort { key, start_on, count: 1 });
             change.audit(pool, Delta::default(), Action::SeatRescheduled, &who, None);
-            // It is promised since it first was.
-            seat.held_at = one.seat.held_at;
         }
     }
     seats.retain(|seat| seat.pool != pool);
-    seats.push(SeatChange { pool, op: one.seat.op, seat });
+    seats.push(one.becomes(seat));
     if command.notify {
         let letter = Letter::AccessOpened;
         change.step(Step::Mail(seat_mail(change, &one.ground, command.learner_id, letter, when)));

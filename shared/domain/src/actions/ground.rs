@@ -68,6 +68,23 @@ pub async fn ground(
     Ok(Ground { client, contract, sublicense_id: sublicense, pool })
 }
 
+/// What an action on a pool stands on; its contract must not have ended.
+pub async fn ground_of(
+    ports: &impl Catalog,
+    client: &ClientId,
+    pool: PoolId,
+    now: Timestamp,
+) -> Result<Ground, GroundError> {
+    let (contract, sublicense) = match pool {
+        PoolId::Contract(contract) => (contract, None),
+        PoolId::Sublicense(id) => {
+            let known = ports.sublicense(client, id).await?;
+            (known.ok_or(GroundError::UnknownSublicense)?.contract_id, Some(id))
+        }
+    };
+    ground(ports, client, contract, sublicense, now).await
+}
+
 /// Why roles or groups cannot be given.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {

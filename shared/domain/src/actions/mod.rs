@@ -9,6 +9,7 @@ pub mod address_list;
 pub mod allocate_seats;
 pub mod cancel_import;
 pub mod change_address;
+pub mod change_cohort;
 pub mod change_learner;
 pub mod close_invitation;
 pub mod commit_import;

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 
 use crate::actions::ground::Ground;
 use crate::actions::held_code::Held;
+use crate::amend::Amend;
 use crate::audit::Action;
 use crate::change::{BlockCursor, BlockKey, Change, Presence, SeatLearner, Step};
 use crate::cohort::CohortKey;
@@ -187,6 +188,46 @@ pub fn new_seat(change: &Change, term: &Term, source: Source) -> Seat {
         reclaim: None,
         carried_from: None,
     }
+}
+
+/// A seat that waits for `opens_at` as it is if it opens on another day, and when that is: at once, if
+/// the day has come. It ends on the last day that it is given with that. A seat that ends as its contract
+/// says goes on to do so; one that has an end of its own keeps it. `None`: it is that day already.
+pub fn on_another_day(
+    change: &Change,
+    ground: &Ground,
+    (seat, opens_at): (&Seat, Timestamp),
+    (wanted, end_on): (Date, Amend<Date>),
+) -> Result<Option<(Opening, Seat)>, TermError> {
+    let Ground { contract, client, .. } = ground;
+    let (zone, now) = (client.time_zone.zone(), change.at);
+    let fail = |error| TermError { field: "start_on", error };
+    let starts_on = contract.start(Some(wanted), local_date(now, zone)).map_err(fail)?;
+    let when = opening(starts_on, contract.policies.opens_at, now, zone);
+    let opens = match when {
+        Opening::Now => now,
+        Opening::Later { instant, .. } => instant,
+    };
+    if opens == opens_at {
+        return Ok(None);
+    }
+    let as_contracted = |opens| contract.ends_at(None, None, opens, zone);
+    let ends_at = match end_on {
+        Amend::Keep if seat.ends_at != as_contracted(opens_at) => seat.ends_at,
+        Amend::Keep | Amend::Clear => as_contracted(opens),
+        Amend::Set(end_on) => contract.ends_at(Some(end_on), None, opens, zone),
+    };
+    if ends_at.is_some_and(|end| end <= opens) {
+        return Err(fail(WindowError::EndBeforeStart));
+    }
+    let mut moved =
+        new_seat(change, &Term { starts_on, opening: when, ends_at }, seat.source.clone());
+    moved.reclaim = seat.reclaim;
+    if when != Opening::Now {
+        // It is promised since it first was.
+        moved.held_at = seat.held_at;
+    }
+    Ok(Some((when, moved)))
 }
 
 /// What the seat does to the pool and to the invitation or block it comes from.

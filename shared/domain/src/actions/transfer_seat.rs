@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::actions::ground::{Ground, GroundError, ground};
+use crate::actions::ground::{Ground, GroundError, ground_of};
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::release_seat::released;
 use crate::actions::seating::{Term, close, cohort_key, new_seat, seat_mail};
@@ -199,22 +199,6 @@ fn meant<'a>(
         return Err(TransferSeatError::PoolMissing);
     }
     Ok((*pool, seat))
-}
-
-async fn ground_of(
-    ports: &impl Catalog,
-    client: &ClientId,
-    pool: PoolId,
-    now: Timestamp,
-) -> Result<Ground, TransferSeatError> {
-    let (contract, sublicense) = match pool {
-        PoolId::Contract(contract) => (contract, None),
-        PoolId::Sublicense(id) => {
-            let known = ports.sublicense(client, id).await?;
-            (known.ok_or(GroundError::UnknownSublicense)?.contract_id, Some(id))
-        }
-    };
-    Ok(ground(ports, client, contract, sublicense, now).await?)
 }
 
 /// Adds the steps that take the seat from one and give it to the other. What a release would do to

@@ -8,7 +8,7 @@ use seatkeeper_domain::cohort::{Cohort, CohortState};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::PoolId;
 use seatkeeper_domain::invitation::{Grant, InvitationStatus};
-use seatkeeper_domain::learner::{Learner, Profile, Seat, SeatState};
+use seatkeeper_domain::learner::{Learner, Profile, ProfileChange, Seat, SeatState};
 use seatkeeper_domain::stock::{Delta, Stock};
 use uuid::Uuid;
 
@@ -214,7 +214,9 @@ impl Model {
                 of.learners.get(learner_id).is_some_and(|known| {
                     seats.iter().all(|change| {
                         let seat = known.seats.get(&change.pool);
-                        seat.is_some_and(|seat| seat.is_live() && seat.op == change.op)
+                        let same =
+                            |seat: &Seat| seat.op == change.op && seat.ends_at == change.seen_end;
+                        seat.is_some_and(|seat| seat.is_live() && same(seat))
                             || left_out(Rule::SeatAsSeen)
                     })
                 })
@@ -611,7 +613,9 @@ impl Tenant {
                         Some(true) => known.suspended_at.or(Some(change.at)),
                         Some(false) => None,
                     };
-                    known.changed_at = Some(change.at);
+                    if **profile != ProfileChange::default() {
+                        known.changed_at = Some(change.at);
+                    }
                     for change in seats {
                         known.seats.insert(change.pool, change.seat.clone());
                     }
