@@ -24,7 +24,7 @@ use seatkeeper_testkit::Cloud;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;
 
-use crate::World;
+use crate::{World, documented};
 
 /// The base of public pages.
 pub const PAGES: &str = "https://seats.example.org";
@@ -358,8 +358,8 @@ impl House {
         Some((route.key(), route.function.clone(), route.has_authorizer))
     }
 
-    /// Makes a call, as the gateway would hand it on. What has no route is answered as the gateway
-    /// answers it.
+    /// Makes a call, as the gateway would hand it on, and holds the answer against the API's document.
+    /// What has no route is answered as the gateway answers it.
     pub async fn send(&self, call: Call) -> Reply {
         let fits = |route: &&Route| route.fit(&call.method, &call.path).is_some();
         let route = self.routes.iter().filter(fits);
@@ -373,7 +373,11 @@ impl House {
             let context = event["requestContext"].as_object_mut().expect("a context");
             context.remove("authorizer");
         }
-        self.replay(&route.function, &event).await
+        let reply = self.replay(&route.function, &event).await;
+        let sent = call.body.as_deref().map(str::as_bytes);
+        let kind = reply.header("content-type");
+        documented::check(&call.method, &call.path, sent, reply.status, kind, &reply.bytes);
+        reply
     }
 
     /// Hands an event to a function.

@@ -8,6 +8,7 @@
 )]
 
 pub mod actors;
+pub mod documented;
 pub mod full;
 pub mod http;
 pub mod invariants;

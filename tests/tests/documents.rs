@@ -2,11 +2,12 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be read fails the test")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use seatkeeper_http::ProblemCode;
+use seatkeeper_tests::documented::{DOCUMENT, operations};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
@@ -73,9 +74,9 @@ fn every_problem_code_has_a_page_with_its_title_and_status_and_no_page_is_left_o
     assert_eq!(pages.map(str::to_owned).collect::<BTreeSet<_>>(), expected);
 }
 
-/// The paths of every route that a function serves, as its source has them.
-fn routes() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// The routes that functions serve, as their sources have them: paths, each with what serves it.
+fn routes() -> Vec<(String, String)> {
+    let mut found = Vec::new();
     let mut folders = vec![PathBuf::from("functions")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(root().join(&folder)).expect("a folder") {
@@ -85,8 +86,9 @@ fn routes() -> BTreeSet<String> {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let source = text(path.to_str().expect("UTF-8"));
                 let after = source.split(".route(").skip(1);
-                let paths = after.filter_map(|after| after.trim_start().strip_prefix('"'));
-                found.extend(paths.filter_map(|path| path.split('"').next()).map(str::to_owned));
+                let routes = after.filter_map(|after| after.trim_start().strip_prefix('"'));
+                let routes = routes.filter_map(|route| route.split_once('"'));
+                found.extend(routes.map(|(path, by)| (path.to_owned(), by.to_owned())));
             }
         }
     }
@@ -101,8 +103,53 @@ fn every_call_is_listed() {
         let nested = format!("/v1/clients/{{client}}{route}");
         [route.as_str(), &nested].iter().any(|path| listed.contains(&format!("{path}`")))
     };
-    let missing: Vec<_> = routes.iter().filter(|route| !is_listed(route)).collect();
+    let missing: Vec<_> =
+        routes.iter().map(|(route, _)| route).filter(|route| !is_listed(route)).collect();
     assert!(missing.is_empty(), "docs/api.md does not list {missing:?}");
+}
+
+/// The methods of a route, as its source names them: `, get(list).post(add))` and what follows.
+fn methods(by: &str) -> BTreeSet<String> {
+    let mut open = 1_i32;
+    let ends = |letter: char| {
+        open += i32::from(letter == '(') - i32::from(letter == ')');
+        open == 0
+    };
+    let by = by.split(ends).next().unwrap_or_default();
+    let of = |name: &&str| by.contains(&format!(" {name}(")) || by.contains(&format!(".{name}("));
+    let names = ["get", "post", "put", "patch", "delete"];
+    names.iter().filter(|name| of(name)).map(|name| name.to_uppercase()).collect()
+}
+
+#[test]
+fn the_openapi_document_has_every_call_and_no_other() {
+    let mut documented: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (method, path, operation) in operations() {
+        documented.entry(path.to_owned()).or_default().insert(method);
+        assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{path}");
+        assert!(operation["security"].is_array() && operation["responses"]["default"].is_object());
+    }
+    // Several functions may serve a path. What serves several methods by one name has them in the
+    // source of that.
+    let mut served: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (route, by) in routes() {
+        let nested = format!("/v1/clients/{{client}}{route}");
+        let path = [route.clone(), nested].into_iter().find(|path| documented.contains_key(path));
+        let path = path.unwrap_or_else(|| panic!("docs/openapi.yaml does not have {route}"));
+        served.entry(path).or_default().extend(methods(&by));
+    }
+    for (path, methods) in documented {
+        let served = served.get(&path).unwrap_or_else(|| panic!("nobody serves {path}"));
+        assert!(served.is_empty() || *served == methods, "{path}: {served:?}, not {methods:?}");
+    }
+}
+
+#[test]
+fn the_openapi_document_has_every_problem_code() {
+    let codes = &DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+    let codes: BTreeSet<_> =
+        codes.as_array().expect("codes").iter().filter_map(serde_json::Value::as_str).collect();
+    assert_eq!(codes, ProblemCode::ALL.into_iter().map(ProblemCode::as_str).collect());
 }
 
 #[test]
