@@ -560,7 +560,7 @@ class Story:
             moved = world.admin.call("POST", f"{world.path}/openings/reschedule", {**body, "notify": False})
             stage.check("rescheduled", (len(WAVE), 0, True), values(moved, "rescheduled", "seats_left", "complete"))
             world.moved(pool, moved["stock"], f"all start on {later} instead of {day}")
-            listed = world.admin.items(f"{world.path}/openings")
+            listed = world.admin.call("GET", f"{world.path}/openings")["items"]
             dates = [(one["start_on"], one["seats"]) for one in listed if one["pool"] == pool.contract_id]
             stage.check("what opens when", [(later.isoformat(), len(WAVE))], dates)
             body = {"pool": pool.contract_id, "opens_at": rfc3339(midnight(later))}
