@@ -47,7 +47,7 @@ fn without_mark(bytes: &[u8]) -> &'static Encoding {
 }
 
 /// UTF-16 of mostly Western text has a zero in every other byte.
-fn utf_16_by_zeros(bytes: &[u8]) -> Option<&'static Encoding> {
+pub(crate) fn utf_16_by_zeros(bytes: &[u8]) -> Option<&'static Encoding> {
     let sample = &bytes[..bytes.len().min(SAMPLE)];
     let zeros = |first: usize| sample.iter().skip(first).step_by(2).filter(|b| **b == 0).count();
     let (even, odd, pairs) = (zeros(0), zeros(1), sample.len() / 2);

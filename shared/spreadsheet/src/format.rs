@@ -102,10 +102,12 @@ fn is_foreign(bytes: &[u8]) -> bool {
     }
     let sample = &bytes[..bytes.len().min(SAMPLE)];
     let count = |odd: fn(u8) -> bool| sample.iter().filter(|byte| odd(**byte)).count();
-    // UTF-16 has control bytes as halves of ordinary characters; its mark is proof enough.
+    // UTF-16 has control bytes as halves of ordinary characters; its mark is proof enough, and so are
+    // the zeros of its other halves.
     let marked = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    let is_utf_16 = marked || encoding::utf_16_by_zeros(bytes).is_some();
     let controls = count(|byte| matches!(byte, 1..=8 | 14..=25 | 27..=31));
-    !marked && controls * 50 > sample.len()
+    !is_utf_16 && controls * 50 > sample.len()
 }
 
 /// Whether the first line has no control characters: `BM` also begins `BMW;…`.
@@ -158,6 +160,9 @@ mod tests {
 
     #[test]
     fn text_is_text_even_when_it_begins_oddly() {
+        // Halves of – and œ are control bytes.
+        let text: Vec<u8> = "n° 12 – œuvre,".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(code(&text.repeat(4)), None);
         for bytes in [&b"<a@b.fr>\n"[..], b"BMW;email\n", b"RIFF,email\n", b"<3, email\n"] {
             assert_eq!(code(bytes), None, "{bytes:?}");
         }
