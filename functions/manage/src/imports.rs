@@ -25,7 +25,8 @@ use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::ports::{Clock as _, Files as _, ImportLog as _, Ledger as _, Proofs as _};
 use seatkeeper_domain::stock::Stock;
 use seatkeeper_http::body::{
-    Fields, Given, Payload, Refusal, choice, date, flag, integer, lines, page_request, text,
+    Fields, Given, Payload, Refusal, choice, date, flag, integer, lines, next_cursor, page_request,
+    text,
 };
 use seatkeeper_http::caller::{ADMINISTRATION, READS};
 use seatkeeper_http::idempotency::Repeatable;
@@ -300,7 +301,7 @@ async fn list(
         stocks.insert(pool, stock);
         items.push(views::import(run, stock));
     }
-    Ok(Answer::ok(&json!({"items": items, "next_cursor": page.next})))
+    Ok(Answer::ok(&json!({"items": items, "next_cursor": next_cursor(page.next.as_deref())})))
 }
 
 async fn one(

@@ -76,6 +76,7 @@ pub(crate) async fn reschedule(
         let done = change(app, subject, op, key, what).await?;
         let mut answer = told(app, key, &done).await?;
         answer["rescheduled"] = json!(done.changed);
+        answer["start_on"] = json!(done.starts_on);
         Ok(Answer::ok(&answer))
     };
     app.once().answer(subject, &request, &payload, work).await

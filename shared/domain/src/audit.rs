@@ -145,7 +145,7 @@ pub struct AuditRecord {
     pub learner_ids: Vec<LearnerId>,
     /// How the stock shown for the pool changed.
     pub delta: Delta,
-    /// Why: an order, an import, a batch, an invitation.
+    /// Why: an order, an import, a batch, an invitation; or the day that a seat was moved to.
     pub reason: Option<String>,
     /// What came of the rows of an import that it covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -525,7 +525,13 @@ const CURSOR_MAX: usize = 200;
 pub fn page_request(fields: &mut Fields) -> PageRequest {
     let limit = fields.optional("limit", integer(1..=100)).unwrap_or(50);
     let cursor = fields.optional("cursor", verbatim(1..=CURSOR_MAX));
-    PageRequest { limit, cursor }
+    PageRequest { limit, cursor: cursor.map(|cursor| cursor.replace('~', "#")) }
+}
+
+/// A cursor as an answer gives it out: it may be put into an address as it is, where `#` would begin
+/// the fragment.
+pub fn next_cursor(next: Option<&str>) -> Option<String> {
+    next.map(|next| next.replace('#', "~"))
 }
 
 /// The query of a list without filters: `limit` and `cursor`, and nothing else.

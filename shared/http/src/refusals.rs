@@ -86,6 +86,9 @@ impl From<TermError> for Problem {
 /// A date that the contract does not allow.
 fn window(pointer: String, error: WindowError) -> Problem {
     let detail = match error {
+        WindowError::EndBeforeStart if pointer == "/start_on" => {
+            "The seat would end before this day; choose an earlier one, or give it a later end first."
+        }
         WindowError::OutsideContract => {
             "This date lies outside the contract; choose one inside it."
         }
@@ -112,6 +115,11 @@ impl From<ChangeCohortError> for Problem {
                 "unknown-opening",
                 "No seats of this pool wait for this instant; take `pool` and `opens_at` from the \
                  list of openings.",
+            ),
+            ChangeCohortError::SameInstant => Self::invalid_field(
+                "/start_on",
+                "same-opening",
+                "These seats open on that day already; choose another one.",
             ),
             ChangeCohortError::Opened => Self::new(
                 ProblemCode::Conflict,

@@ -20,10 +20,12 @@ use seatkeeper_domain::role::Role;
 use seatkeeper_domain::stock::Stock;
 use serde_json::{Value, json};
 
+use crate::body::next_cursor;
+
 /// A list: `{items, next_cursor}`.
 pub fn list<T>(page: &Page<T>, view: impl Fn(&T) -> Value) -> Value {
     let items: Vec<Value> = page.items.iter().map(view).collect();
-    json!({"items": items, "next_cursor": page.next})
+    json!({"items": items, "next_cursor": next_cursor(page.next.as_deref())})
 }
 
 /// A stock.

@@ -44,7 +44,8 @@ async fn everyone_of_a_date_starts_on_another_one_but_who_has_left_by_then() {
     let moved = change(&house, "reschedule", order.clone()).await;
     assert_eq!(moved.status, 200, "{}", moved.text);
     let mut expected = json!({
-        "rescheduled": 3, "seats_left": 1, "opened": false, "complete": true,
+        "rescheduled": 3, "start_on": "2099-03-08", "seats_left": 1, "opened": false,
+        "complete": true,
         "kept": [{
             "learner_id": leaves, "email": "p4@globex.example", "error": "end-before-start",
         }],
@@ -53,6 +54,17 @@ async fn everyone_of_a_date_starts_on_another_one_but_who_has_left_by_then() {
     assert_eq!(moved.json(), expected);
     let then = json!([["2099-03-01", 1], ["2099-03-08", 3], ["2099-04-01", 1]]);
     assert_eq!(openings(&house).await, then);
+    let path = format!("{GLOBEX}/audit?limit=1");
+    let first = house.get(&admin(), &path).await.json();
+    // A cursor goes into an address as it is.
+    let cursor = text(&first["next_cursor"]);
+    assert!(!cursor.contains('#'), "{cursor}");
+    let next = house.get(&admin(), &format!("{path}&cursor={cursor}")).await.json();
+    assert_ne!(next["items"], first["items"]);
+    let trail = house.get(&admin(), &format!("{GLOBEX}/audit?limit=100")).await.json();
+    let trail = trail["items"].as_array().unwrap().iter();
+    let moves: Vec<_> = trail.filter(|one| one["action"] == "seat_rescheduled").collect();
+    assert!(moves.iter().all(|one| one["reason"] == "2099-03-08") && !moves.is_empty());
     // Made again, there is nobody left to move.
     expected["rescheduled"] = json!(0);
     assert_eq!(change(&house, "reschedule", order).await.json(), expected);
@@ -137,6 +149,8 @@ async fn what_is_not_an_opening_is_told_and_changes_nothing() {
     assert_eq!(faults("cancel", nowhere).await.len(), 2);
     let undated = json!({"pool": contract, "opens_at": FIRST});
     assert_eq!(faults("reschedule", undated).await, ["/start_on required"]);
+    let same = json!({"pool": contract, "opens_at": FIRST, "start_on": "2099-03-01"});
+    assert_eq!(faults("reschedule", same).await, ["/start_on same-opening"]);
     let unknown = json!({"pool": contract, "opens_at": FIRST, "start_on": "2099-03-08"});
     assert_eq!(faults("cancel", unknown).await, ["/start_on unknown-field"]);
     assert_eq!(openings(&house).await, json!([["2099-03-01", 1]]));

@@ -19,8 +19,8 @@ use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{BatchId, ClientId};
 use seatkeeper_domain::ports::{CodeBook as _, Ledger as _, People as _};
 use seatkeeper_http::body::{
-    Fields, Given, Payload, Refusal, choice, date, flag, instant, integer, page_request, parsed,
-    text,
+    Fields, Given, Payload, Refusal, choice, date, flag, instant, integer, next_cursor,
+    page_request, parsed, text,
 };
 use seatkeeper_http::caller::{ADMINISTRATION, READS};
 use seatkeeper_http::idempotency::Repeatable;
@@ -249,7 +249,7 @@ async fn list(
         .iter()
         .map(|batch| views::batch(batch, counts.next().unwrap_or_default()))
         .collect();
-    Ok(Answer::ok(&json!({"items": items, "next_cursor": page.next})))
+    Ok(Answer::ok(&json!({"items": items, "next_cursor": next_cursor(page.next.as_deref())})))
 }
 
 async fn one(

@@ -20,7 +20,7 @@ use crate::audit::{Action, Actor};
 use crate::change::{Change, SeatChange, Step, StoreError};
 use crate::cohort::{CohortKey, CohortState};
 use crate::contract::Contract;
-use crate::dates::{Opening, local_date};
+use crate::dates::{Opening, instant_of, local_date};
 use crate::idempotency::Op;
 use crate::ids::LearnerId;
 use crate::learner::{Learner, ProfileChange, Seat, SeatState};
@@ -72,6 +72,8 @@ pub enum Why {
 pub struct ChangedCohort {
     /// Seats moved or returned by this operation.
     pub changed: u64,
+    /// The local day that seats were moved to: not before the contract's first.
+    pub starts_on: Option<Date>,
     /// Whose seats stay; [`NAMED_MAX`] at most.
     pub kept: Vec<Kept>,
     /// Seats that wait in the cohort still.
@@ -92,6 +94,9 @@ pub enum ChangeCohortError {
     /// It has opened.
     #[error("the cohort has opened")]
     Opened,
+    /// It opens at the instant that it shall open at.
+    #[error("the cohort opens then already")]
+    SameInstant,
     /// There is nothing to stand on.
     #[error(transparent)]
     Ground(#[from] GroundError),
@@ -130,6 +135,7 @@ pub async fn change_cohort(
         Standing::Opened => return Ok(done.opened()),
     }
     let plan = Plan::of(ports, key, what, clock.now()).await?;
+    done.starts_on = plan.starts_on();
     let mut part = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
     let changing = Changing { ports, clock, ids, actor, op, key, plan };
     let (mut cursor, mut stay) = (None, 0);
@@ -198,9 +204,21 @@ impl Plan {
                 let ground = ground_of(ports, client, key.pool, now).await?;
                 let today = local_date(now, ground.client.time_zone.zone());
                 let fail = |error| TermError { field: "start_on", error };
-                ground.contract.start(Some(start_on), today).map_err(fail)?;
+                let start_on = ground.contract.start(Some(start_on), today).map_err(fail)?;
+                let start_on = start_on.unwrap_or(today);
+                let opens_at = ground.contract.policies.opens_at;
+                if instant_of(start_on, opens_at, ground.client.time_zone.zone()) == key.instant {
+                    return Err(ChangeCohortError::SameInstant);
+                }
                 Ok(Self::Reschedule { ground: Box::new(ground), start_on, notify })
             }
+        }
+    }
+
+    fn starts_on(&self) -> Option<Date> {
+        match self {
+            Self::Reschedule { start_on, .. } => Some(*start_on),
+            Self::Cancel(_) => None,
         }
     }
 }
@@ -384,16 +402,17 @@ impl<P: CohortPorts, C: Clock, I: IdSource> Changing<'_, P, C, I> {
             }
         }
         let count = who.len() as u64;
+        let reason = Some(start_on.to_string());
         match opens {
             None => {}
             Some(Opening::Now) => {
                 let delta = Delta::taken_up(i64::try_from(count).unwrap_or(i64::MAX));
-                change.move_seats(pool, delta, Action::SeatRescheduled, &who, None);
+                change.move_seats(pool, delta, Action::SeatRescheduled, &who, reason);
             }
             Some(Opening::Later { start_on, instant }) => {
                 let key = cohort_key(ground, instant);
                 change.step(Step::JoinCohort { key, start_on, count });
-                change.audit(pool, Delta::default(), Action::SeatRescheduled, &who, None);
+                change.audit(pool, Delta::default(), Action::SeatRescheduled, &who, reason);
             }
         }
         self.leave(change, count);

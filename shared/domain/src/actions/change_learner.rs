@@ -309,15 +309,15 @@ fn reschedule(
     let moved = on_another_day(change, &one.ground, (one.seat, opens_at), days)?;
     let Some((when, seat)) = moved else { return Ok(()) };
     change.step(Step::LeaveCohort { key: cohort_key(&one.ground, opens_at), count: 1 });
-    let who = [command.learner_id];
+    let (who, reason) = ([command.learner_id], seat.starts_on.map(|day| day.to_string()));
     match when {
         Opening::Now => {
-            change.move_seats(pool, Delta::taken_up(1), Action::SeatRescheduled, &who, None);
+            change.move_seats(pool, Delta::taken_up(1), Action::SeatRescheduled, &who, reason);
         }
         Opening::Later { start_on, instant } => {
             let key = cohort_key(&one.ground, instant);
             change.step(Step::JoinCohort { key, start_on, count: 1 });
-            change.audit(pool, Delta::default(), Action::SeatRescheduled, &who, None);
+            change.audit(pool, Delta::default(), Action::SeatRescheduled, &who, reason);
         }
     }
     seats.retain(|seat| seat.pool != pool);
