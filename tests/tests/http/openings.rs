@@ -63,8 +63,8 @@ async fn everyone_of_a_date_starts_on_another_one_but_who_has_left_by_then() {
     assert_ne!(next["items"], first["items"]);
     let trail = house.get(&admin(), &format!("{GLOBEX}/audit?limit=100")).await.json();
     let trail = trail["items"].as_array().unwrap().iter();
-    let moves: Vec<_> = trail.filter(|one| one["action"] == "seat_rescheduled").collect();
-    assert!(moves.iter().all(|one| one["reason"] == "2099-03-08") && !moves.is_empty());
+    let told: Vec<_> = trail.filter(|one| one["action"] == "seat_rescheduled").collect();
+    assert!(told.iter().all(|one| one["reason"] == "2099-03-08") && !told.is_empty());
     // Made again, there is nobody left to move.
     expected["rescheduled"] = json!(0);
     assert_eq!(change(&house, "reschedule", order).await.json(), expected);
