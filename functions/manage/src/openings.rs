@@ -3,9 +3,7 @@
 use axum::extract::State;
 use http::Uri;
 use seatkeeper_aws::Store;
-use seatkeeper_domain::actions::change_cohort::{
-    ChangedCohort, CohortChange, Kept, Why, change_cohort,
-};
+use seatkeeper_domain::actions::change_cohort::{CohortChange, Kept, Why, change_cohort};
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::cohort::{CohortKey, CohortState};
 use seatkeeper_domain::dates::{end_of, local_date};
@@ -70,16 +68,8 @@ pub(crate) async fn reschedule(
     let start_on = fields.required("start_on", date());
     let notify = fields.optional("notify", flag()).unwrap_or(true);
     let (key, start_on) = fields.finish(|| key.zip(start_on))?;
-    let (app, key, subject) = (&app, &key, &signed_in.subject);
-    let work = |op: Op| async move {
-        let what = CohortChange::Reschedule { start_on, notify };
-        let done = change(app, subject, op, key, what).await?;
-        let mut answer = told(app, key, &done).await?;
-        answer["rescheduled"] = json!(done.changed);
-        answer["start_on"] = json!(done.starts_on);
-        Ok(Answer::ok(&answer))
-    };
-    app.once().answer(subject, &request, &payload, work).await
+    let what = CohortChange::Reschedule { start_on, notify };
+    change(&app, &signed_in, (&request, &payload), &key, what).await
 }
 
 /// `POST …/openings/cancel`: nobody starts at this instant; the seats return.
@@ -94,14 +84,7 @@ pub(crate) async fn cancel(
     let mut fields = Fields::of(&payload)?;
     let key = which(&mut fields, &client_id);
     let key = fields.finish(|| key)?;
-    let (app, key, subject) = (&app, &key, &signed_in.subject);
-    let work = |op: Op| async move {
-        let done = change(app, subject, op, key, CohortChange::Cancel).await?;
-        let mut answer = told(app, key, &done).await?;
-        answer["cancelled"] = json!(done.changed);
-        Ok(Answer::ok(&answer))
-    };
-    app.once().answer(subject, &request, &payload, work).await
+    change(&app, &signed_in, (&request, &payload), &key, CohortChange::Cancel).await
 }
 
 /// The cohort that is meant, as the list names it.
@@ -112,25 +95,35 @@ fn which(fields: &mut Fields, client: &ClientId) -> Option<CohortKey> {
     Some(CohortKey { client_id: client.clone(), pool, instant })
 }
 
+/// Does to a cohort what was asked, once for each key, and tells what came of it.
 async fn change(
     app: &App<Store>,
-    subject: &str,
-    op: Op,
+    signed_in: &SignedIn,
+    (request, payload): (&Repeatable, &Payload),
     key: &CohortKey,
     what: CohortChange,
-) -> Result<ChangedCohort, Problem> {
-    let (ports, clock, ids) = (&app.store, &app.clock, &app.ids);
-    let (actor, until) = (Actor::Caller(subject.to_owned()), clock.now() + WORKS_FOR);
-    Ok(change_cohort(ports, clock, ids, actor, op, key, what, until).await?)
-}
-
-/// What both answers say.
-async fn told(app: &App<Store>, key: &CohortKey, done: &ChangedCohort) -> Result<Value, Problem> {
-    let kept: Vec<_> = done.kept.iter().map(kept).collect();
-    Ok(json!({
-        "kept": kept, "seats_left": done.left, "opened": done.opened, "complete": done.complete,
-        "stock": views::stock(contracts::stock(app, &key.client_id, key.pool).await?),
-    }))
+) -> Result<Answer, Problem> {
+    let subject = &signed_in.subject;
+    let work = |op: Op| async move {
+        let (ports, clock, ids) = (&app.store, &app.clock, &app.ids);
+        let (actor, until) = (Actor::Caller(subject.clone()), clock.now() + WORKS_FOR);
+        let done = change_cohort(ports, clock, ids, actor, op, key, what, until).await?;
+        let kept: Vec<_> = done.kept.iter().map(kept).collect();
+        let mut answer = json!({
+            "kept": kept, "seats_left": done.left, "opened": done.opened,
+            "complete": done.complete,
+            "stock": views::stock(contracts::stock(app, &key.client_id, key.pool).await?),
+        });
+        match what {
+            CohortChange::Reschedule { .. } => {
+                answer["rescheduled"] = json!(done.changed);
+                answer["start_on"] = json!(done.starts_on);
+            }
+            CohortChange::Cancel => answer["cancelled"] = json!(done.changed),
+        }
+        Ok(Answer::ok(&answer))
+    };
+    app.once().answer(subject, request, payload, work).await
 }
 
 fn kept(Kept { learner, why }: &Kept) -> Value {
