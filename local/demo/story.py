@@ -41,6 +41,7 @@ COMPLAINS = "complaint@simulator.amazonses.com"
 MENDED = "chloe.marchand@example.fr"
 SAMI = "sami.garcia@example.fr"
 ROSE = "rose.fontaine@example.fr"
+JADE = "jade.simon@example.fr"
 NINA = "nina.lopez@example.fr"
 OMAR = "omar.haddad@example.fr"
 #: The first has an account by then.
@@ -446,7 +447,7 @@ class Story:
 
     def _start_date(self) -> None:
         world, stage = self.world, self.stage
-        with stage.step("An account with a start date"):
+        with stage.step("An account with a start date, and a card for the same day"):
             day = world.today() + timedelta(days=30)
             body = world.person(world.main, ROSE, "Rose", "Fontaine", "Région Nord")
             body["start_on"] = day.isoformat()
@@ -455,6 +456,14 @@ class Story:
             stage.check("start of the seat", day.isoformat(), made["seat"]["starts_on"])
             world.seated(world.main, made, "scheduled", "Rose scheduled", held=1)
             world.scheduled(world.main, midnight(day))
+
+            body = {"contract_id": world.main.contract_id, "kind": "redemption", "label": "Spring course", "count": 1}
+            made = world.admin.call("POST", f"{world.path}/codes", {**body, "start_on": day.isoformat()}, expects=201)
+            world.moved(world.main, made["stock"], "a card issued", held=1)
+            self._redeem(JADE, "Jade", "Simon", made["codes"][0])
+            world.moved(world.main, None, "Jade's seat waits like Rose's")
+            seat = world.learner(JADE)["seats"][0]
+            stage.check("seat of the card", ("scheduled", day.isoformat()), values(seat, "state", "starts_on"))
 
     def _order(self) -> None:
         world = self.world

@@ -536,6 +536,7 @@ impl Who {
             wanted,
             valid_from: None,
             valid_until: None,
+            start_on: None,
             seat_duration_days: None,
             group_ids: BTreeSet::new(),
             labels: BTreeSet::new(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -287,6 +288,9 @@ pub struct Batch {
     pub valid_from: Option<Timestamp>,
     /// Until when.
     pub valid_until: Option<Timestamp>,
+    /// The local day the seats open; those that are redeemed later open at once.
+    #[serde(default)]
+    pub start_on: Option<Date>,
     /// How long the seats last, in days.
     pub seat_duration_days: Option<u32>,
     /// Groups the redeemers join.

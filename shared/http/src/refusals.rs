@@ -446,6 +446,7 @@ impl From<IssueCodesError> for Problem {
         match error {
             IssueCodesError::Ground(error) => error.into(),
             IssueCodesError::Grant(error) => error.into(),
+            IssueCodesError::Term(error) => error.into(),
             IssueCodesError::EmptyWindow => empty_window(),
             IssueCodesError::CodesExist(places) => codes_exist(&places),
             IssueCodesError::NoSeatsLeft => too_few_for_codes(),

@@ -192,7 +192,8 @@ pub fn batch(batch: &Batch, redeemed: u64) -> Value {
         "mailed": batch.steering.mailed,
         "max_redemptions": batch.max_redemptions, "valid_from": batch.valid_from,
         "valid_until": batch.valid_until, "allowed_domains": batch.allowed_domains,
-        "guaranteed": batch.has_block(), "seat_duration_days": batch.seat_duration_days,
+        "guaranteed": batch.has_block(), "start_on": batch.start_on,
+        "seat_duration_days": batch.seat_duration_days,
         "group_ids": batch.group_ids, "labels": batch.labels, "language": batch.language,
         "require_email_proof": batch.require_email_proof, "created_at": batch.created_at,
     })

@@ -268,7 +268,7 @@ async fn an_administrator_issues_lists_and_downloads_codes() {
     let world = World::with_seats(20).await;
     let order = json!({
         "contract_id": world.contract.contract_id, "kind": "redemption", "label": "Autumn", "count": 5,
-        "valid_until": "2099-12-31", "allowed_domains": ["@Example.org"],
+        "valid_until": "2099-12-31", "allowed_domains": ["@Example.org"], "start_on": "2027-01-04",
     });
     let issued = call(&world, "POST", CODES, Some(&order)).await;
     assert_eq!(issued.status, 201, "{}", issued.text);
@@ -278,6 +278,7 @@ async fn an_administrator_issues_lists_and_downloads_codes() {
     assert_eq!(issued["batch"]["state"], "active");
     assert_eq!(issued["batch"]["valid_until"], "2099-12-31T23:00:00Z");
     assert_eq!(issued["batch"]["allowed_domains"], json!(["example.org"]));
+    assert_eq!(issued["batch"]["start_on"], "2027-01-04");
     let replay = call(&world, "POST", CODES, Some(&order)).await;
     assert_eq!(replay.status, 201);
     assert_eq!(replay.json(), issued, "the same codes");
@@ -347,6 +348,10 @@ async fn what_is_wrong_with_an_order_is_named_field_by_field() {
     let order = json!({"kind": "redemption", "label": "x", "count": 10_001, "valid_until": "soon"});
     let named = fields(order).await;
     assert_eq!(named, ["/count out-of-range", "/valid_until invalid-time"]);
+    let order = json!({"kind": "redemption", "label": "x", "count": 1, "start_on": "30/02/2027"});
+    assert_eq!(fields(order).await, ["/start_on invalid-date"]);
+    let order = json!({"kind": "redemption", "label": "x", "count": 1, "start_on": "2099-01-01"});
+    assert_eq!(fields(order).await, ["/start_on outside-contract"]);
     let order = json!({"kind": "redemption", "label": "x", "codes": ["WELCOME-2027"]});
     let mut known = order.clone();
     known["contract_id"] = json!(world.contract.contract_id);

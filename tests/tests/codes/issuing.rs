@@ -5,6 +5,7 @@ use seatkeeper_domain::actions::issue_codes::{
     IssueCodes, IssueCodesError, Moment, Wanted, batch_codes, tend_batch,
 };
 use seatkeeper_domain::code::{BatchState, Code};
+use seatkeeper_domain::contract::WindowError;
 use seatkeeper_domain::idempotency::{Attempt, Begin, IdempotencyStore as _, Op};
 use seatkeeper_domain::ports::{
     Clock as _, CodeBook as _, IdSource as _, Ledger as _, PageRequest,
@@ -220,6 +221,26 @@ async fn the_last_day_counts_in_the_clients_zone() {
     };
     let refused = world.issue(&over).await;
     assert!(matches!(refused, Err(IssueCodesError::EmptyWindow)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_day_that_the_contract_does_not_allow_is_refused_before_anything_is_set_aside() {
+    let world = World::with_contract(10, |contract| {
+        contract.starts_on = Some("2026-12-01".parse().expect("a date"));
+        contract.ends_on = Some("2026-12-31".parse().expect("a date"));
+    })
+    .await;
+    let on = |day: &str| IssueCodes {
+        start_on: Some(day.parse().expect("a date")),
+        ..world.order(Wanted::Generated(2))
+    };
+    let refused = world.issue(&on("2027-01-01")).await;
+    let Err(IssueCodesError::Term(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!((error.field, error.error), ("start_on", WindowError::OutsideContract));
+    assert_eq!(world.proven_stock().await.available, 10);
+    // A day before the first one means the first one, as everywhere.
+    let batch = world.issue(&on("2026-11-01")).await.expect("codes").batch;
+    assert_eq!(batch.start_on, on("2026-11-01").start_on);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::ids::{BatchId, InvitationId};
 use seatkeeper_domain::invitation::{Grant, InvitationStatus};
+use seatkeeper_domain::learner::SeatState;
 use seatkeeper_domain::password::PasswordPolicy;
 use seatkeeper_domain::ports::{CodeBook as _, Ledger as _, PageRequest, People as _};
 use seatkeeper_tests::invariants::Seen;
@@ -97,6 +98,35 @@ async fn too_late(world: &World) {
     let again = mailroom::run_sweep(world, 2).await;
     assert_eq!(again.invitations_expired, 0, "once");
     check(world);
+}
+
+#[tokio::test]
+async fn a_proven_address_waits_for_the_day_of_its_codes() {
+    for wanted in kinds() {
+        let world = World::with_seats(10).await;
+        let order = IssueCodes {
+            start_on: Some("2026-12-07".parse().expect("a date")),
+            require_email_proof: true,
+            ..world.order(wanted)
+        };
+        let issued = world.issue(&order).await.expect("codes");
+        held(&world, &issued.codes[0].to_string(), LISE).await;
+        mailroom::drain(&world).await;
+        follow(&world, LISE, 1).await.expect("proven");
+        let opens_at = World::at("2026-12-06T23:00:00Z");
+        let learner = world.learner(LISE).await.expect("an account");
+        let seat = learner.live_seat(world.pool()).expect("a seat");
+        assert_eq!(seat.state, SeatState::Scheduled { opens_at });
+        check(&world);
+        mailroom::drain(&world).await;
+        assert_eq!(world.cloud.sent_mails().len(), 1, "only the link");
+        world.clock.set(opens_at);
+        mailroom::run_sweep(&world, 1).await;
+        mailroom::drain(&world).await;
+        assert_eq!(world.cloud.sent_mails().len(), 2, "and now, that access is open");
+        assert_eq!(world.proven_stock().await.used, 1);
+        check(&world);
+    }
 }
 
 #[tokio::test]

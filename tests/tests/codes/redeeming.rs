@@ -19,6 +19,7 @@ use seatkeeper_domain::stock::Delta;
 
 use seatkeeper_testkit::{Fault, When};
 
+use crate::mailroom;
 use crate::world::{PASSWORD, World, create};
 
 type Outcome = Result<Redeemed, RedeemCodeError>;
@@ -406,6 +407,51 @@ async fn before_the_contract_begins_the_seat_is_kept_for_its_first_day() {
     assert_eq!(learner.seats[&world.pool()].state, SeatState::Scheduled { opens_at });
     let stock = world.proven_stock().await;
     assert_eq!((stock.used, stock.held), (0, 2));
+}
+
+#[tokio::test]
+async fn codes_that_name_a_day_give_seats_that_wait_for_it_and_later_ones_at_once() {
+    let registration =
+        |guaranteed| Wanted::Registration { own: None, max_redemptions: Some(2), guaranteed };
+    for wanted in [Wanted::Generated(2), registration(true), registration(false)] {
+        let world = World::with_seats(5).await;
+        let order = IssueCodes {
+            start_on: Some("2026-12-07".parse().expect("a date")),
+            seat_duration_days: Some(30),
+            ..world.order(wanted)
+        };
+        let issued = world.issue(&order).await.expect("codes");
+        let codes: Vec<_> = issued.codes.iter().map(ToString::to_string).collect();
+        let last = codes.last().expect("a code");
+        let before = world.stock().await;
+        world.redeem(&world.visit(&codes[0], "lise@example.org")).await.expect("a seat");
+        let opens_at = World::at("2026-12-06T23:00:00Z");
+        let ends_at = Some(World::at("2027-01-05T23:00:00Z"));
+        let seat = world.learner("lise@example.org").await.expect("an account");
+        let seat = &seat.seats[&world.pool()];
+        assert_eq!(seat.state, SeatState::Scheduled { opens_at });
+        assert_eq!((seat.starts_on, seat.ends_at), (order.start_on, ends_at));
+        let waiting = world.proven_stock().await;
+        assert_eq!((waiting.used, waiting.held), (0, before.held.max(1)));
+        mailroom::drain(&world).await;
+        assert!(world.cloud.sent_mails().is_empty(), "the mail waits, too");
+
+        world.clock.set(opens_at);
+        mailroom::run_sweep(&world, 1).await;
+        mailroom::drain(&world).await;
+        assert_eq!(world.cloud.sent_mails().len(), 1);
+        let open = world.proven_stock().await;
+        assert_eq!((open.used, open.held), (1, waiting.held - 1));
+
+        let late = World::at("2026-12-09T10:00:00Z");
+        world.clock.set(late);
+        world.redeem(&world.visit(last, "otto@example.org")).await.expect("a seat");
+        let seat = world.learner("otto@example.org").await.expect("an account");
+        let seat = &seat.seats[&world.pool()];
+        assert_eq!(seat.state, SeatState::Active { used_at: late });
+        assert_eq!(seat.ends_at, Some(World::at("2027-01-07T23:00:00Z")), "from its own first day");
+        assert_eq!(world.proven_stock().await.used, 2);
+    }
 }
 
 #[tokio::test]

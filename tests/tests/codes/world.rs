@@ -78,6 +78,7 @@ impl World {
             wanted,
             valid_from: None,
             valid_until: None,
+            start_on: None,
             seat_duration_days: None,
             group_ids: BTreeSet::new(),
             labels: BTreeSet::new(),

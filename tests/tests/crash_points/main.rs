@@ -318,6 +318,7 @@ tests! {
     whom_codes_let_in_is_released_once: ReleaseCodes,
     codes_are_mailed_once: SendCodes,
     a_guaranteed_code_is_redeemed_once: RedeemGuaranteed,
+    a_code_of_a_later_start_is_redeemed_once: RedeemLater,
     a_seat_that_waits_is_released_once: Release,
     a_seat_in_use_is_released_once: ReleaseUsed,
     a_seat_out_of_an_open_block_is_released_once: ReleaseGuaranteed,
@@ -361,5 +362,6 @@ tests! {
     a_registration_code_is_held_once: HoldRegistration,
     an_address_is_proven_once: ProveAddress,
     an_address_with_a_registration_code_is_proven_once: ProveRegistration,
+    an_address_is_proven_once_for_a_later_start: ProveLater,
     what_is_held_for_an_address_returns_once: ReturnHeldCode,
 }

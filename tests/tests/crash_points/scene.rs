@@ -118,6 +118,7 @@ workflows! {
     ReleaseCodes = "release-codes",
     SendCodes = "send-codes",
     RedeemGuaranteed = "redeem-guaranteed",
+    RedeemLater = "redeem-later",
     Release = "release",
     ReleaseUsed = "release-used",
     ReleaseGuaranteed = "release-guaranteed",
@@ -161,6 +162,7 @@ workflows! {
     HoldRegistration = "hold-registration",
     ProveAddress = "prove-address",
     ProveRegistration = "prove-registration",
+    ProveLater = "prove-later",
     ReturnHeldCode = "return-held-code",
 }
 
@@ -237,8 +239,14 @@ impl Workflow {
                 | Self::HoldRegistration
                 | Self::ProveAddress
                 | Self::ProveRegistration
+                | Self::ProveLater
                 | Self::ReturnHeldCode
         )
+    }
+
+    /// The day on which the seats of its codes open, if it is a later one.
+    fn codes_start_on(self) -> Option<jiff::civil::Date> {
+        matches!(self, Self::RedeemLater | Self::ProveLater).then(|| date(2027, 3, 1))
     }
 
     /// Whether one run of it takes long.
@@ -358,6 +366,7 @@ impl Scene {
             Workflow::RedeemCode
             | Workflow::RedeemRegistration
             | Workflow::RedeemGuaranteed
+            | Workflow::RedeemLater
             | Workflow::ReleaseGuaranteed
             | Workflow::PauseCodes
             | Workflow::RaiseMaximum
@@ -369,6 +378,7 @@ impl Scene {
             | Workflow::HoldRegistration
             | Workflow::ProveAddress
             | Workflow::ProveRegistration
+            | Workflow::ProveLater
             | Workflow::ReturnHeldCode
             | Workflow::TakeBackLot => scene.begin_batch().await,
             Workflow::Release
@@ -480,12 +490,13 @@ impl Scene {
             guaranteed,
         };
         let (wanted, redeemed) = match self.workflow {
-            Workflow::RedeemCode | Workflow::SendCodes | Workflow::HoldCode => {
-                (Wanted::Generated(3), false)
-            }
+            Workflow::RedeemCode
+            | Workflow::RedeemLater
+            | Workflow::SendCodes
+            | Workflow::HoldCode => (Wanted::Generated(3), false),
             Workflow::AddCodes | Workflow::TakeBackLot => (Wanted::Generated(20), false),
             Workflow::ProveAddress | Workflow::ReturnHeldCode => (Wanted::Generated(3), true),
-            Workflow::ProveRegistration => (up_to(9, false), true),
+            Workflow::ProveRegistration | Workflow::ProveLater => (up_to(9, false), true),
             Workflow::RedeemRegistration | Workflow::HoldRegistration => (up_to(9, false), false),
             Workflow::RedeemGuaranteed => (up_to(9, true), false),
             Workflow::ReleaseGuaranteed => (up_to(9, true), true),
@@ -783,9 +794,10 @@ impl Scene {
             Workflow::InviteSeveral => self.invite(op, 1..46).await,
             Workflow::Resend => self.resend(op).await,
             Workflow::Cancel => self.cancel(op).await,
-            Workflow::Accept | Workflow::ProveAddress | Workflow::ProveRegistration => {
-                self.accept(op).await
-            }
+            Workflow::Accept
+            | Workflow::ProveAddress
+            | Workflow::ProveRegistration
+            | Workflow::ProveLater => self.accept(op).await,
             Workflow::Decline => self.decline(op).await,
             Workflow::IssueCodes => {
                 let codes = self.issue(op, Wanted::Generated(120)).await?;
@@ -798,6 +810,7 @@ impl Scene {
             Workflow::RedeemCode
             | Workflow::RedeemRegistration
             | Workflow::RedeemGuaranteed
+            | Workflow::RedeemLater
             | Workflow::HoldCode
             | Workflow::HoldRegistration => self.redeem(op).await,
             Workflow::Release | Workflow::ReleaseUsed | Workflow::ReleaseGuaranteed => {
@@ -1074,6 +1087,7 @@ impl Scene {
             wanted,
             valid_from: None,
             valid_until: None,
+            start_on: self.workflow.codes_start_on(),
             seat_duration_days: None,
             group_ids: [].into(),
             labels: [].into(),

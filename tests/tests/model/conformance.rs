@@ -292,6 +292,7 @@ impl Both {
             guaranteed: false,
             valid_from: None,
             valid_until: None,
+            start_on: None,
             seat_duration_days: None,
             group_ids: BTreeSet::new(),
             labels: BTreeSet::new(),

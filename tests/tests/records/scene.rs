@@ -161,6 +161,7 @@ async fn issue_some(world: &World, wanted: Wanted, require_email_proof: bool) ->
         wanted,
         valid_from: None,
         valid_until: None,
+        start_on: None,
         seat_duration_days: None,
         group_ids: [].into(),
         labels: [].into(),

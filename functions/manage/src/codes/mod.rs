@@ -118,6 +118,7 @@ fn read(app: &App<Store>, client_id: ClientId, payload: &Payload) -> Result<Issu
     let wanted = wanted(&mut fields);
     let valid_from = fields.optional("valid_from", moment);
     let valid_until = fields.optional("valid_until", moment);
+    let start_on = fields.optional("start_on", date());
     let days = fields.optional("seat_duration_days", integer(1..=DURATION_MAX));
     let group_ids = person::groups(&mut fields);
     let labels = person::labels(&mut fields);
@@ -133,6 +134,7 @@ fn read(app: &App<Store>, client_id: ClientId, payload: &Payload) -> Result<Issu
             wanted: wanted?,
             valid_from,
             valid_until,
+            start_on,
             seat_duration_days: days,
             group_ids,
             labels,

@@ -254,12 +254,13 @@ impl<'a> Open<'a> {
         accepted: Accepted,
     ) -> Result<Seating<'a>, AcceptInvitationError> {
         let (invitation, grant) = (self.invitation, &self.invitation.grant);
-        let asked = TermRequest {
+        let granted = TermRequest {
             start_on: grant.start_on,
             end_on: grant.end_on,
-            duration_days: self.held.and_then(|held| held.batch.seat_duration_days),
+            duration_days: None,
             delete_on: grant.delete_on,
         };
+        let asked = self.held.map_or(granted, |held| TermRequest::of_codes(&held.batch));
         // An invitation ends with the access it gives, so its dates are still good while it is open.
         let term = term(ground, &asked, change.at)
             .map_err(|_| AcceptInvitationError::Closed(LinkClosed::Expired))?;

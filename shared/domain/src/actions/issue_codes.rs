@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::actions::add_codes::give_back_unfinished_lot;
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
+use crate::actions::seating::{TermError, TermRequest, term};
 use crate::actions::set_aside;
 use crate::actions::steer_batch::settle;
 use crate::actions::{Met, ROUNDS, gave_up, met};
@@ -103,6 +104,8 @@ pub struct IssueCodes {
     pub valid_from: Option<Moment>,
     /// Until when.
     pub valid_until: Option<Moment>,
+    /// The local day the seats open; those that are redeemed later open at once.
+    pub start_on: Option<Date>,
     /// How long the seats last, in days.
     pub seat_duration_days: Option<u32>,
     /// Groups the redeemers join.
@@ -142,6 +145,9 @@ pub enum IssueCodesError {
     /// The window ends before it begins, or is over.
     #[error("the window is empty or over")]
     EmptyWindow,
+    /// The contract does not allow the day the seats would open.
+    #[error(transparent)]
+    Term(#[from] TermError),
     /// Some of the administrator's codes exist already, at these places of the list.
     #[error("{} of the codes exist already", .0.len())]
     CodesExist(Vec<usize>),
@@ -242,6 +248,7 @@ fn batch(
         guaranteed,
         valid_from,
         valid_until,
+        start_on: command.start_on,
         seat_duration_days: command.seat_duration_days,
         group_ids: command.group_ids.clone(),
         labels: command.labels.clone(),
@@ -251,6 +258,8 @@ fn batch(
         created_at: now,
         steering: Steering::default(),
     };
+    // What no redemption could be given is told before it is printed.
+    term(ground, &TermRequest::of_codes(&batch), now)?;
     let shards = if batch.has_block() { shards(batch.block_size()) } else { 0 };
     Ok(Batch { steering: Steering { shards, ..Steering::default() }, ..batch })
 }

@@ -404,8 +404,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 | GroundError::UnknownSublicense
                 | GroundError::ContractEnded => RedeemCodeError::NotRedeemable,
             })?;
-        let asked =
-            TermRequest { duration_days: batch.seat_duration_days, ..TermRequest::default() };
+        let asked = TermRequest::of_codes(batch);
         let term = term(&ground, &asked, now).map_err(|_| RedeemCodeError::NotRedeemable)?;
         Ok((ground, term))
     }

@@ -8,6 +8,7 @@ use crate::actions::held_code::Held;
 use crate::amend::Amend;
 use crate::audit::Action;
 use crate::change::{BlockCursor, BlockKey, Change, Presence, SeatLearner, Step};
+use crate::code::Batch;
 use crate::cohort::CohortKey;
 use crate::contract::WindowError;
 use crate::dates::{Opening, local_date, opening};
@@ -50,6 +51,17 @@ pub struct TermRequest {
     pub duration_days: Option<u32>,
     /// The day the account is erased.
     pub delete_on: Option<Date>,
+}
+
+impl TermRequest {
+    /// What a batch of codes asks for those who redeem them.
+    pub fn of_codes(batch: &Batch) -> Self {
+        Self {
+            start_on: batch.start_on,
+            duration_days: batch.seat_duration_days,
+            ..Self::default()
+        }
+    }
 }
 
 /// Decides when a seat opens and ends.
