@@ -229,6 +229,30 @@ async fn who_finds_no_seat_keeps_the_old_one_and_follows_when_there_is_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_in_the_last_minutes_goes_over_although_the_old_seat_has_ended() {
+    let world = late_in_the_contract().await;
+    let next = successor(&world, date(2029, 1, 1), 3).await;
+    let pool = PoolId::Contract(next.contract_id);
+    let own = TermRequest { end_on: Some(date(2028, 12, 30)), ..TermRequest::default() };
+    create(&world, 2, own, false).await;
+    let renewal = renew(&world, next.contract_id).await.expect("renewed");
+    assert_eq!((renewal.seats_left, renewal.missing), (1, 0));
+    world.clock.set(at(date(2028, 12, 31), 23, 5));
+    run_sweep(&world, 1).await;
+    world.clock.set(at(date(2028, 12, 31), 23, 50));
+    create(&world, 1, TermRequest::default(), false).await;
+    world.clock.set(at(date(2029, 1, 1), 0, 10));
+    assert_eq!(stands(&world, 1, world.pool()).await, Some(SeatStatus::Ended));
+    run_sweep(&world, 2).await;
+    assert_eq!(stands(&world, 1, pool).await, Some(SeatStatus::Active));
+    assert!(comes_in(&world, 1).await);
+    // Who was at the end of what was given them stays behind.
+    assert_eq!(stands(&world, 2, pool).await, None);
+    assert_eq!(stock(&world, pool).await.used, 1);
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_contract_is_renewed_by_one_other_and_not_in_a_circle() {
     let world = late_in_the_contract().await;
     let old = world.contract.contract_id;
@@ -259,4 +283,38 @@ async fn who_was_not_told_yet_is_told_of_the_new_seat_once() {
     run_sweep(&world, 1).await;
     drain(&world).await;
     assert_eq!(world.cloud.sent_mails().len(), 2, "the second's seat is open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_the_old_seat_back_is_told_when_the_new_one_opens_and_not_before() {
+    let world = late_in_the_contract().await;
+    create(&world, 1, starting(date(2028, 12, 30)), true).await;
+    create(&world, 2, starting(date(2028, 12, 30)), true).await;
+    let next = successor(&world, date(2029, 1, 10), 3).await;
+    assert_eq!(renew(&world, next.contract_id).await.expect("renewed").waiting, 2);
+    let (who, old) = (learner(&world, 1).await.learner_id, world.pool());
+    let place = (&world.client, &world.contract);
+    let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+    let gone = release_seat(store, clock, ids, Actor::System, world.op(), place, who, old);
+    gone.await.expect("a seat to release");
+    drain(&world).await;
+
+    let told = async |day, expected| {
+        world.clock.set(at(day, 0, 5));
+        for _ in 0..2 {
+            run_sweep(&world, 1).await;
+            drain(&world).await;
+        }
+        let mails = world.cloud.sent_mails();
+        let told: Vec<_> = mails.iter().flat_map(|mail| mail.to.clone()).collect();
+        assert_eq!(told, expected, "on {day}");
+    };
+    let [first, second] = [1, 2].map(|number| address(number).to_string());
+    told(date(2028, 12, 30), vec![second.clone()]).await;
+    assert_eq!(
+        stands(&world, 1, PoolId::Contract(next.contract_id)).await,
+        Some(SeatStatus::Scheduled)
+    );
+    told(date(2029, 1, 9), vec![second.clone()]).await;
+    told(date(2029, 1, 10), vec![second, first]).await;
 }

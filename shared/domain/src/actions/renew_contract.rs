@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::ground::{Ground, GroundError, ground};
@@ -323,8 +324,11 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
             let mut left = 0;
             for learner in &learners {
                 let Some(seat) = learner.live_seat(from) else { continue };
-                if learner.live_seat(target.pool).is_some() || seat.status(now) == SeatStatus::Ended
-                {
+                // Who is at their own last day has had what they were given. One that ended with the old
+                // contract goes over as long as it stands.
+                let over = seat.status(now) == SeatStatus::Ended
+                    && self.own_end(seat, target.client.time_zone.zone()).is_some();
+                if learner.live_seat(target.pool).is_some() || over {
                     continue;
                 }
                 let Some(term) = self.term(target, seat, now) else {
@@ -355,6 +359,13 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
         Err(gave_up())
     }
 
+    /// The end that a seat has of its own: it goes over. One that came with the old contract does not.
+    fn own_end(&self, seat: &Seat, zone: &TimeZone) -> Option<Timestamp> {
+        let with_contract = self.old.access_ends_on().or(self.old.ends_on);
+        let with_contract = with_contract.map(|last| end_of(last, zone));
+        seat.ends_at.filter(|end| with_contract.is_none_or(|last| *end < last))
+    }
+
     /// When the seat of the successor opens and ends; `None` if its dates do not allow one, or what the
     /// old one gives is over by then.
     fn term(&self, target: &Ground, seat: &Seat, now: Timestamp) -> Option<Term> {
@@ -372,10 +383,7 @@ impl<P: RenewPorts, C: Clock, I: IdSource> Carry<'_, P, C, I> {
             Opening::Now => now,
             Opening::Later { instant, .. } => instant,
         };
-        // A last day of its own goes over; one that came with the old contract does not.
-        let with_contract = self.old.access_ends_on().or(self.old.ends_on);
-        let with_contract = with_contract.map(|last| end_of(last, zone));
-        let own = seat.ends_at.filter(|end| with_contract.is_none_or(|last| *end < last));
+        let own = self.own_end(seat, zone);
         if own.is_some_and(|end| end <= opens) {
             return None;
         }

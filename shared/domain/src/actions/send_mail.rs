@@ -11,16 +11,20 @@ use crate::actions::invitations::invitation_of;
 use crate::actions::outlook::{empty_on, still_open};
 use crate::actions::send_codes::mailed_code;
 use crate::actions::warn_client::looked_at;
-use crate::change::StoreError;
+use crate::actions::{Met, gave_up, met};
+use crate::audit::Actor;
+use crate::change::{Change, Step, StoreError};
 use crate::client::{AlertRecipient, Client};
 use crate::code::{Batch, Code};
+use crate::cohort::CohortKey;
 use crate::contract::{Contract, ContractStatus};
 use crate::email::EmailAddress;
+use crate::idempotency::Op;
 use crate::ids::{ClientId, InvitationId};
 use crate::import_run::ImportRun;
 use crate::invitation::{Delivery, Invitation, InvitationStatus};
-use crate::learner::{Learner, Seat};
-use crate::outbox::{LEASE, Letter, MailPlace, Owed, Settlement, Subject, TRIES};
+use crate::learner::{Learner, Seat, SeatState};
+use crate::outbox::{LEASE, Letter, MailIntent, MailPlace, Owed, Settlement, Subject, TRIES};
 use crate::pace::Turns;
 use crate::ports::{
     About, Catalog, Clock, CodeBook, Deliveries, Handover, IdSource, ImportLog, Ledger, MailTag,
@@ -193,6 +197,9 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
             let found = match self.wanted(&owed, now).await? {
                 Wanted::Yes(found) => found,
                 passed => {
+                    if let Wanted::Later(cohort) = &passed {
+                        self.owe_later(&owed, cohort).await?;
+                    }
                     let to = match passed {
                         Wanted::Suppressed => owed.suppress(now),
                         _ => owed.skip(now),
@@ -203,11 +210,13 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
                         owed = self.again(place).await?;
                         continue;
                     }
-                    if matches!(passed, Wanted::Suppressed) {
-                        posted.suppressed += 1;
-                        self.note_suppressed(&owed).await?;
-                    } else {
-                        posted.lapsed += 1;
+                    match passed {
+                        Wanted::Suppressed => {
+                            posted.suppressed += 1;
+                            self.note_suppressed(&owed).await?;
+                        }
+                        Wanted::Lapsed => posted.lapsed += 1,
+                        Wanted::Later(_) | Wanted::Yes(_) => {}
                     }
                     owed = to;
                     continue;
@@ -339,11 +348,38 @@ impl<P: SendPorts, M: Mailer, W: Writer, C: Clock, I: IdSource> MailRoom<P, M, W
     /// What the next mail is about, unless its reason has lapsed or its address wants none.
     async fn wanted(&self, owed: &Owed, now: Timestamp) -> Result<Wanted, StoreError> {
         let Some(found) = self.find(owed, now).await? else { return Ok(Wanted::Lapsed) };
+        if let Some(cohort) = awaited(owed, &found, now) {
+            return Ok(Wanted::Later(cohort));
+        }
         let Some(to) = addressee(owed, &found) else { return Ok(Wanted::Lapsed) };
         let client = &owed.intent.client_id;
         let addressee = self.keys.learner_id(client, to);
         let complained_at = self.store.complained_at(client, addressee).await?;
         Ok(if complained_at.is_some() { Wanted::Suppressed } else { Wanted::Yes(found) })
+    }
+
+    /// Owes the next mail once more, for the day on which its seat opens. Under the operation that gave the
+    /// seat, so that whoever is interrupted and does it again does the same.
+    async fn owe_later(&self, owed: &Owed, cohort: &CohortKey) -> Result<(), StoreError> {
+        let Some(subject @ Subject::Seat { learner, op, .. }) = owed.subject() else {
+            return Ok(());
+        };
+        let CohortKey { client_id, pool, instant } = cohort;
+        let op = Op { id: *op, guard: None };
+        let mut change = Change::new(client_id, op, Actor::System, self.clock.now());
+        change.step(Step::Mail(MailIntent {
+            client_id: client_id.clone(),
+            key: format!("seat#{learner}#{pool}#{}#{instant}", op.id.simple()),
+            cohort: Some(*pool),
+            due_at: *instant,
+            subjects: vec![subject.clone()],
+            copy_to: None,
+        }));
+        match self.store.apply(&change).await.map_err(|refused| met(&change, refused)) {
+            Ok(()) | Err(Met::Repeated) => Ok(()),
+            Err(Met::Raced(_) | Met::NoSeats) => Err(gave_up()),
+            Err(Met::Failed(error)) => Err(error),
+        }
     }
 
     /// The next mail in words; `None` if it cannot be put into any.
@@ -543,6 +579,21 @@ enum Wanted {
     Yes(Found),
     Lapsed,
     Suppressed,
+    /// With this cohort: what it tells of was carried over to a seat that waits.
+    Later(CohortKey),
+}
+
+/// The cohort whose opening the next mail has to wait for. A copy waits for nothing.
+fn awaited(owed: &Owed, found: &Found, now: Timestamp) -> Option<CohortKey> {
+    let (Found::Seat(both, letter), None) = (found, &owed.intent.copy_to) else { return None };
+    if *letter == Letter::SeatUnused {
+        return None;
+    }
+    let (learner, seat) = both.as_ref();
+    let SeatState::Scheduled { opens_at: instant } = seat.state else { return None };
+    let (pool, _) = learner.seats.iter().find(|(_, other)| other.op == seat.op)?;
+    let client_id = owed.intent.client_id.clone();
+    (instant > now).then_some(CohortKey { client_id, pool: *pool, instant })
 }
 
 /// To whom the next mail goes.
