@@ -262,6 +262,14 @@ impl Seat {
         }
     }
 
+    /// The instant it waits for, or waited for: what it was given for a later day keeps that.
+    pub fn waits_for(&self) -> Option<Timestamp> {
+        match self.state {
+            SeatState::Scheduled { opens_at } => Some(opens_at),
+            SeatState::Active { .. } | SeatState::Released { .. } => None,
+        }
+    }
+
     /// When it was taken into use, as known at `now`.
     pub fn used_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self.state {

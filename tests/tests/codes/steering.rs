@@ -526,6 +526,38 @@ async fn people_whose_seat_waits_for_its_day_are_released_too() {
 }
 
 #[tokio::test]
+async fn who_came_before_the_day_of_the_codes_and_who_came_after_it_are_released_together() {
+    for wanted in [Wanted::Generated(4), registration(Some(4), true), registration(None, false)] {
+        let world = World::with_seats(9).await;
+        let order = IssueCodes {
+            start_on: Some("2026-12-07".parse().expect("a date")),
+            ..world.order(wanted)
+        };
+        let issued = world.issue(&order).await.expect("codes");
+        let visit = async |number: usize, name: &str| {
+            let code = issued.codes.get(number).unwrap_or(&issued.codes[0]).to_string();
+            let visit = world.visit(&code, &format!("{name}@example.org"));
+            world.redeem(&visit).await.expect("a seat");
+        };
+        visit(0, "lise").await;
+        visit(1, "otto").await;
+        world.clock.set(World::at("2026-12-08T10:00:00Z"));
+        visit(2, "emmy").await;
+        let before = world.stock().await;
+        let op = begin(&world).await;
+        let done = release(&world, op, issued.batch.batch_id).await;
+        assert_eq!(done, ReleasedBatch { released: 3, complete: true });
+        let stock = world.proven_stock().await;
+        assert_eq!((stock.used, stock.available), (0, before.available + 3));
+        // The answer was lost: it is the same one.
+        world.store.release(&op).await.expect("the store answers");
+        world.clock.advance(SignedDuration::from_secs(1));
+        let again = release(&world, begin(&world).await, issued.batch.batch_id).await;
+        assert_eq!(again, done);
+    }
+}
+
+#[tokio::test]
 async fn a_redemption_of_guaranteed_seats_writes_five_items_in_one_transaction() {
     let world = World::with_seats(100).await;
     let issued = issue(&world, registration(Some(64), true)).await;

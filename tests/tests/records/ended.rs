@@ -3,14 +3,17 @@
 use jiff::SignedDuration;
 use jiff::civil::{Date, date};
 use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
+use seatkeeper_domain::actions::open_cohort::open_cohort;
 use seatkeeper_domain::actions::seating::TermRequest;
+use seatkeeper_domain::cohort::CohortKey;
 use seatkeeper_domain::contract::{Policies, StockKind};
 use seatkeeper_domain::learner::{Learner, LearnerStatus, Profile, SeatStatus};
 use seatkeeper_domain::ports::{Clock as _, People as _};
+use seatkeeper_testkit::When;
 use seatkeeper_tests::{World, address};
 
 use crate::mailroom::{items, run_sweep};
-use crate::scene::prove;
+use crate::scene::{prove, release};
 
 /// Creates a learner whose seat ends with this day.
 async fn create(world: &World, number: usize, start_on: Option<Date>, end_on: Date) {
@@ -82,6 +85,44 @@ async fn a_seat_that_is_over_returns_and_is_still_shown_as_ended() {
     assert_eq!(status(&world, 1).await.0, SeatStatus::Active);
     assert_eq!(a_day_later(&world).await, 0);
     world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_seat_is_over_is_given_another_at_once() {
+    let world = World::with_seats(1).await;
+    create(&world, 1, None, LAST).await;
+    world.clock.set("2026-12-02T08:00:00Z".parse().expect("an instant"));
+    create(&world, 1, None, date(2027, 6, 1)).await;
+    assert_eq!(status(&world, 1).await.0, SeatStatus::Active);
+    assert_eq!((world.stock().await.used, world.stock().await.available), (1, 0));
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_whose_date_comes_while_it_is_released_is_counted_once() {
+    for nth in 1..4 {
+        let world = std::sync::Arc::new(World::with_seats(5).await);
+        create(&world, 1, None, date(2027, 6, 1)).await;
+        for number in [2, 3] {
+            create(&world, number, Some(date(2026, 12, 1)), date(2027, 6, 1)).await;
+        }
+        let instant = "2026-11-30T23:00:00Z".parse().expect("an instant");
+        world.clock.set(instant - SignedDuration::from_millis(1));
+        let other = std::sync::Arc::clone(&world);
+        world.cloud.restart_trace();
+        world.cloud.let_first(When::call("GetItem", nth), move || async move {
+            other.clock.set(instant);
+            let client_id = other.client.clone();
+            let key = CohortKey { client_id, pool: other.pool(), instant };
+            open_cohort(&other.store, &other.clock, &other.ids, &key).await.expect("opened");
+        });
+        release(&world, 2).await;
+        world.clock.set(instant);
+        run_sweep(&world, 1).await;
+        let stock = world.stock().await;
+        assert_eq!((stock.used, stock.held, stock.available), (2, 0, 3), "before call {nth}");
+        world.assert_seats_are_conserved().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

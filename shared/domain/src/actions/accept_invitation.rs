@@ -6,6 +6,7 @@ use crate::actions::ground::{Ground, GroundError, ground};
 use crate::actions::held_code::Held;
 use crate::actions::invitations::{LinkClosed, closed_at, invitation_of};
 use crate::actions::redeem_code::list_redemption;
+use crate::actions::release_seat::end_if_over;
 use crate::actions::seating::{Seating, Take, TermRequest, close, give_seat, term};
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
@@ -141,6 +142,10 @@ pub async fn accept_invitation(
         let open = Open { command, invitation: &invitation, held: held.as_ref() };
         let learner_id = keys.learner_id(client, &invitation.email);
         let learner = ports.learner(client, learner_id).await?;
+        let place = (client, &ground.contract);
+        if end_if_over(ports, clock, ids, place, learner.as_ref(), ground.pool).await? {
+            continue;
+        }
         let has_password = learner.as_ref().is_some_and(|known| known.credential.is_some());
         if !has_password && hash.is_none() {
             let typed = command.password.as_ref();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
+use crate::actions::release_seat::end_if_over;
 use crate::actions::seating::{Seating, Take, TermError, TermRequest, give_seat, term};
 use crate::actions::start_clocks::start_clocks;
 use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met, overtaken};
@@ -162,6 +163,12 @@ async fn seat(
         let now = clock.now();
         let term = term(ground, &command.term, now)?;
         let learner = ports.learner(client, learner_id).await?;
+        // Whoever comes by single sign-on has not been given anything anew.
+        let given = !matches!(command.password, PasswordChoice::SingleSignOn);
+        let place = (client, &ground.contract);
+        if given && end_if_over(ports, clock, ids, place, learner.as_ref(), ground.pool).await? {
+            continue;
+        }
         let new_account = learner.is_none();
         let done = Done { learner: learner_id, seated_before: false, new_account };
         if let Some(seat) = learner.as_ref().and_then(|learner| learner.live_seat(ground.pool)) {

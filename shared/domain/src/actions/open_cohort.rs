@@ -1,5 +1,7 @@
 //! Opening a cohort: everyone who starts at one instant, with one movement of the counters.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::{Met, ROUNDS, gave_up, met};
@@ -7,6 +9,7 @@ use crate::audit::{Action, Actor};
 use crate::change::{Change, Step, StoreError};
 use crate::cohort::{CohortKey, CohortState};
 use crate::idempotency::Op;
+use crate::ids::{ClientId, PoolId};
 use crate::ports::{Clock, IdSource, Ledger, Schedules, Wake};
 use crate::stock::Delta;
 
@@ -73,6 +76,63 @@ pub async fn open_cohort(
         }
     }
     Err(gave_up().into())
+}
+
+/// Where the cohorts stand that seats of a pool wait in: all as of one instant, so that a seat is not
+/// taken for one that waits while its cohort has opened, or the other way round.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    /// That instant. Cohorts of before have opened, and no later one has.
+    pub(super) at: Timestamp,
+    opened: BTreeSet<Timestamp>,
+}
+
+impl Standing {
+    /// The step of a change as of this instant by which so many seats leave a cohort. They wait in it as
+    /// long as it has not opened; then they are in use.
+    pub(super) fn leave(&self, key: CohortKey, count: u64) -> Step {
+        if self.opened.contains(&key.instant) {
+            Step::CohortHasOpened { key }
+        } else {
+            Step::LeaveCohort { key, count }
+        }
+    }
+}
+
+/// Looks at the cohorts of a pool with these instants. One whose instant has come and that nobody has
+/// opened yet is opened.
+pub(super) async fn stand(
+    ports: &impl Ledger,
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    (client, pool): (&ClientId, PoolId),
+    instants: &BTreeSet<Timestamp>,
+) -> Result<Standing, StoreError> {
+    let mut at = clock.now();
+    loop {
+        let mut opened = BTreeSet::new();
+        for instant in instants {
+            let key = CohortKey { client_id: client.clone(), pool, instant: *instant };
+            let known = ports.cohort(&key).await?;
+            if known.is_some_and(|known| known.state == CohortState::Opened) {
+                opened.insert(*instant);
+            } else if *instant <= at {
+                match open_cohort(ports, clock, ids, &key).await {
+                    Ok(_) => {}
+                    Err(OpenCohortError::Store(error)) => return Err(error),
+                    Err(OpenCohortError::TooEarly | OpenCohortError::UnknownCohort) => {
+                        return Err(gave_up());
+                    }
+                }
+                opened.insert(*instant);
+            }
+        }
+        // One that opened while this was read: it is that time by now, whatever this clock says.
+        match opened.last() {
+            Some(last) if *last > at => at = *last,
+            _ => return Ok(Standing { at, opened }),
+        }
+    }
 }
 
 /// Sees to a cohort that has just come to be: it is scheduled, or opened if its instant is past.

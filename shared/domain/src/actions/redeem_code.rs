@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::actions::ground::{Ground, GroundError, ground};
 use crate::actions::held_code::Held;
+use crate::actions::release_seat::end_if_over;
 use crate::actions::seating::{Seating, Take, Term, TermRequest, give_seat, term};
 use crate::actions::set_aside::blocks_of;
 use crate::actions::steer_batch::bring_up;
@@ -27,7 +28,7 @@ use crate::idempotency::Op;
 use crate::ids::{BatchId, ClientId, LearnerId};
 use crate::invitation::InvitationStatus;
 use crate::language::Language;
-use crate::learner::{Credential, Learner, Profile, Source, SourceKind};
+use crate::learner::{Credential, Learner, Profile, Seat, SeatStatus, Source, SourceKind};
 use crate::outbox::Letter;
 use crate::password::Password;
 use crate::ports::{
@@ -210,6 +211,9 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
             let now = self.clock.now();
             let Some(before) = self.asked_before(&found, now).await? else { continue };
             let seated = self.check(&found, &before, learner.as_ref(), now)?;
+            if seated && self.makes_room(&found, learner.as_ref()).await? {
+                continue;
+            }
             let asks_proof = found.batch.require_email_proof;
             if !asks_proof && learner.is_none() && self.command.first_name.is_empty() {
                 return Err(RedeemCodeError::NamesMissing);
@@ -276,17 +280,40 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         learner: Option<&Learner>,
         now: Timestamp,
     ) -> Result<bool, RedeemCodeError> {
-        let Found { record, batch, .. } = found;
-        let seat = learner.and_then(|learner| learner.live_seat(batch.pool()));
-        let by_this = |source: &Source| source.id == Some(batch.batch_id.to_string());
-        if seat.is_some_and(|seat| {
-            record.redeemed_by == Some(self.learner_id)
-                || (batch.kind == CodeKind::Registration && by_this(&seat.source))
-        }) {
+        let seat = learner.and_then(|learner| learner.live_seat(found.batch.pool()));
+        if seat.is_some_and(|seat| self.let_in(found, seat)) {
             return Ok(true);
         }
         self.check_code(found, before, now)?;
         Ok(seat.is_some())
+    }
+
+    /// Whether this code, or the batch of this registration code, gave the learner's seat.
+    fn let_in(&self, found: &Found, seat: &Seat) -> bool {
+        let Found { record, batch } = found;
+        let by_this = seat.source.id == Some(batch.batch_id.to_string());
+        record.redeemed_by == Some(self.learner_id)
+            || (batch.kind == CodeKind::Registration && by_this)
+    }
+
+    /// Lets go of a seat in the pool whose last day is over, if another code gave it: it does not stand in
+    /// the way of a new one.
+    async fn makes_room(
+        &self,
+        found: &Found,
+        learner: Option<&Learner>,
+    ) -> Result<bool, RedeemCodeError> {
+        let (batch, client) = (&found.batch, &self.command.client_id);
+        let seat = learner.and_then(|learner| learner.live_seat(batch.pool()));
+        let over = |seat: &Seat| seat.status(self.clock.now()) == SeatStatus::Ended;
+        if seat.is_none_or(|seat| self.let_in(found, seat) || !over(seat)) {
+            return Ok(false);
+        }
+        let (ports, clock, ids) = (self.ports, self.clock, self.ids);
+        let Some(contract) = ports.contract(client, batch.contract_id).await? else {
+            return Ok(false);
+        };
+        Ok(end_if_over(ports, clock, ids, (client, &contract), learner, batch.pool()).await?)
     }
 
     /// Whether anybody with this address can redeem the code now.

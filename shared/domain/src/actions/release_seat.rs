@@ -4,12 +4,12 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use crate::actions::open_cohort::{OpenCohortError, open_cohort};
+use crate::actions::open_cohort::stand;
 use crate::actions::settle_blocks::settle_blocks;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Step, StoreError};
-use crate::cohort::{CohortKey, CohortState};
+use crate::cohort::CohortKey;
 use crate::contract::{Contract, StockKind};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, LearnerId, PoolId};
@@ -40,15 +40,6 @@ enum Why {
     Ended,
     /// Nobody uses it, and its learner was warned.
     Unused,
-}
-
-impl From<OpenCohortError> for ReleaseSeatError {
-    fn from(error: OpenCohortError) -> Self {
-        match error {
-            OpenCohortError::Store(error) => Self::Store(error),
-            OpenCohortError::TooEarly | OpenCohortError::UnknownCohort => Self::Store(gave_up()),
-        }
-    }
 }
 
 /// Releases a learner's seat in a pool and answers with the learner as they are then. A scheduled
@@ -92,6 +83,25 @@ pub async fn end_seat(
     pool: PoolId,
 ) -> Result<bool, StoreError> {
     by_itself(ports, clock, ids, place, (learner_id, pool), Why::Ended).await
+}
+
+/// Lets go of a seat whose last day is over before its learner is given another one in its pool: the sweep
+/// may not have come by yet. Says whether it was so, and the learner has to be looked at again.
+pub(super) async fn end_if_over(
+    ports: &(impl Ledger + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    (client, contract): (&ClientId, &Contract),
+    learner: Option<&Learner>,
+    pool: PoolId,
+) -> Result<bool, StoreError> {
+    let now = clock.now();
+    let over = |learner: &&Learner| {
+        learner.live_seat(pool).is_some_and(|seat| seat.status(now) == SeatStatus::Ended)
+    };
+    let Some(learner) = learner.filter(over) else { return Ok(false) };
+    end_seat(ports, clock, ids, (client, contract), learner.learner_id, pool).await?;
+    Ok(true)
 }
 
 async fn by_itself(
@@ -144,21 +154,13 @@ async fn let_go(
         if !due {
             return Err(ReleaseSeatError::NoSeat);
         }
-        let mut change = Change::new(client, op, actor.clone(), now);
-        let cohort = plan(&mut change, contract, &learner, (pool, seat), why);
-        if let Some(cohort) = cohort {
-            let known = ports.cohort(&cohort).await?;
-            let opened = known.is_some_and(|known| known.state == CohortState::Opened);
-            if !opened && cohort.instant <= now {
-                // Its date has come and nobody has opened it yet: open it, then look again.
-                open_cohort(ports, clock, ids, &cohort).await?;
-                continue;
-            }
-            if opened {
-                change.step(Step::CohortHasOpened { key: cohort });
-            } else {
-                change.step(Step::LeaveCohort { key: cohort, count: 1 });
-            }
+        let instants = seat.waits_for().into_iter().collect();
+        let standing = stand(ports, clock, ids, (client, pool), &instants).await?;
+        let mut change = Change::new(client, op, actor.clone(), standing.at);
+        plan(&mut change, contract, &learner, (pool, seat), why);
+        for instant in instants {
+            let key = CohortKey { client_id: client.clone(), pool, instant };
+            change.step(standing.leave(key, 1));
         }
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
             Ok(()) | Err(Met::Repeated) => return after().await,
@@ -170,14 +172,14 @@ async fn let_go(
     Err(gave_up().into())
 }
 
-/// Adds the steps of a release; says which cohort the seat waits in, or waited in.
+/// Adds the steps of a release, but for the cohort's that the seat waits in, or waited in.
 fn plan(
     change: &mut Change,
     contract: &Contract,
     learner: &Learner,
     (pool, seat): (PoolId, &Seat),
     why: Why,
-) -> Option<CohortKey> {
+) {
     let (delta, gone, given_by) = released(change, contract, seat);
     let (action, delta) = match (why, contract.policies.stock_kind) {
         (Why::Asked, _) => (Action::SeatReleased, delta),
@@ -199,12 +201,6 @@ fn plan(
             .flatten()
             .map(|one| one.warned_at),
     });
-    match seat.state {
-        SeatState::Scheduled { opens_at } => {
-            Some(CohortKey { client_id: change.client_id.clone(), pool, instant: opens_at })
-        }
-        SeatState::Active { .. } | SeatState::Released { .. } => None,
-    }
 }
 
 /// What releasing a seat moves, the seat as it is then, and the operation that had given it.

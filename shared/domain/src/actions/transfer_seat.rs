@@ -3,14 +3,13 @@
 use jiff::Timestamp;
 
 use crate::actions::ground::{Ground, GroundError, ground_of};
-use crate::actions::open_cohort::{OpenCohortError, open_cohort};
-use crate::actions::release_seat::released;
+use crate::actions::open_cohort::stand;
+use crate::actions::release_seat::{end_if_over, released};
 use crate::actions::seating::{Term, close, cohort_key, new_seat, seat_mail};
 use crate::actions::settle_blocks::settle_blocks;
 use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Presence, SeatLearner, Step, StoreError};
-use crate::cohort::CohortState;
 use crate::dates::{Opening, local_date};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
@@ -80,15 +79,6 @@ pub enum TransferSeatError {
     Store(#[from] StoreError),
 }
 
-impl From<OpenCohortError> for TransferSeatError {
-    fn from(error: OpenCohortError) -> Self {
-        match error {
-            OpenCohortError::Store(error) => Self::Store(error),
-            OpenCohortError::TooEarly | OpenCohortError::UnknownCohort => Self::Store(gave_up()),
-        }
-    }
-}
-
 /// What transferring needs from outside.
 pub trait TransferPorts: Ledger + Catalog + People {}
 impl<P: Ledger + Catalog + People> TransferPorts for P {}
@@ -128,6 +118,10 @@ pub async fn transfer_seat(
         let to = known(to_id).await?;
         let (pool, seat) = meant(&from, to.as_ref(), command, op, now)?;
         let ground = ground_of(ports, client, pool, now).await?;
+        let place = (client, &ground.contract);
+        if end_if_over(ports, clock, ids, place, to.as_ref(), pool).await? {
+            continue;
+        }
         if to.as_ref().is_some_and(|to| to.live_seat(pool).is_some()) {
             return Err(TransferSeatError::AlreadySeated);
         }
@@ -135,7 +129,10 @@ pub async fn transfer_seat(
         let invitation = ports.invitation(client, place).await?;
         let invitation =
             invitation.filter(|invitation| invitation.status == InvitationStatus::Pending);
-        let mut change = Change::new(client, op, Actor::Caller(caller.subject.clone()), now);
+        let instants = seat.waits_for().into_iter().collect();
+        let standing = stand(ports, clock, ids, (client, pool), &instants).await?;
+        let actor = Actor::Caller(caller.subject.clone());
+        let mut change = Change::new(client, op, actor, standing.at);
         change.receipt = serde_json::json!({"pool": pool});
         let found = Found {
             ground: &ground,
@@ -144,21 +141,9 @@ pub async fn transfer_seat(
             to: to.as_ref(),
             invitation: invitation.as_ref(),
         };
-        if let SeatState::Scheduled { opens_at } = seat.state {
-            let key = cohort_key(&ground, opens_at);
-            let cohort = ports.cohort(&key).await?;
-            let opened = cohort.is_some_and(|cohort| cohort.state == CohortState::Opened);
-            if !opened && opens_at <= now {
-                // Its day has come and nobody has opened it yet: open it, then look again.
-                open_cohort(ports, clock, ids, &key).await?;
-                continue;
-            }
+        for instant in instants {
             // As many wait as before, for the same day; it must not have come meanwhile.
-            change.step(if opened {
-                Step::CohortHasOpened { key }
-            } else {
-                Step::LeaveCohort { key, count: 0 }
-            });
+            change.step(standing.leave(cohort_key(&ground, instant), 0));
         }
         hand_over(&mut change, command, &found, to_id);
         match &invitation {

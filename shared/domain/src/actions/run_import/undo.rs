@@ -11,18 +11,17 @@ use uuid::Uuid;
 
 use crate::actions::ROUNDS;
 use crate::actions::import_rows::{ImportRowsError, judged, recall};
-use crate::actions::open_cohort::{OpenCohortError, open_cohort};
+use crate::actions::open_cohort::{Standing, stand};
 use crate::actions::release_seat::released;
 use crate::actions::seating::{close, cohort_key};
 use crate::actions::settle_blocks::settle_blocks;
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Refused, Step, StoreError};
-use crate::cohort::CohortState;
 use crate::email::EmailAddress;
 use crate::ids::{InvitationId, LearnerId};
 use crate::import_run::{ImportRun, ImportStatus, Outcome, RowRecord, Undo};
 use crate::invitation::{Invitation, InvitationStatus};
-use crate::learner::{Learner, SeatState};
+use crate::learner::{Learner, Seat, SeatState};
 use crate::ports::{Clock, Files, IdSource, Sheets};
 use crate::row_book::{Chunk, Marks};
 use crate::stock::Delta;
@@ -46,8 +45,8 @@ struct Now {
     op: Uuid,
     learners: HashMap<LearnerId, Learner>,
     invitations: HashMap<InvitationId, Invitation>,
-    /// The instants whose cohorts have opened.
-    opened: BTreeSet<Timestamp>,
+    /// Where the cohorts stand that their seats wait in.
+    standing: Standing,
 }
 
 impl<P, F, S, C, I> Importer<'_, P, F, S, C, I>
@@ -135,6 +134,7 @@ where
             learners: Vec::new(),
             waiting: BTreeMap::new(),
         };
+        draft.change.at = now.standing.at;
         for mut row in chunk.rows {
             row.undo = self.undo_row(work, &mut draft, &now, &row);
             if let Some(undo) = row.undo {
@@ -143,12 +143,7 @@ where
             draft.rows.push(row);
         }
         for (instant, count) in std::mem::take(&mut draft.waiting) {
-            let key = cohort_key(&work.ground, instant);
-            draft.change.step(if now.opened.contains(&instant) {
-                Step::CohortHasOpened { key }
-            } else {
-                Step::LeaveCohort { key, count }
-            });
+            draft.change.step(now.standing.leave(cohort_key(&work.ground, instant), count));
         }
         let (pool, delta) = (work.ground.pool, draft.delta);
         if !delta.is_nothing() {
@@ -179,36 +174,17 @@ where
         }
         let learners = self.ports.learners(client, &learners).await?;
         let invitations = self.ports.invitations(client, &invitations).await?;
-        let mut opened = BTreeSet::new();
-        let seats = learners.iter().filter_map(|known| known.live_seat(work.ground.pool));
-        let instants: BTreeSet<Timestamp> = seats
-            .filter(|seat| seat.op == op)
-            .filter_map(|seat| match seat.state {
-                SeatState::Scheduled { opens_at } => Some(opens_at),
-                SeatState::Active { .. } | SeatState::Released { .. } => None,
-            })
-            .collect();
-        for instant in instants {
-            let key = cohort_key(&work.ground, instant);
-            if instant <= self.clock.now() {
-                match open_cohort(self.ports, self.clock, self.ids, &key).await {
-                    Ok(_) => {}
-                    Err(OpenCohortError::Store(error)) => return Err(error.into()),
-                    Err(_) => return Err(lost_every_round()),
-                }
-                opened.insert(instant);
-            } else {
-                let known = self.ports.cohort(&key).await?;
-                if known.is_some_and(|known| known.state == CohortState::Opened) {
-                    opened.insert(instant);
-                }
-            }
-        }
+        let pool = work.ground.pool;
+        let seats = learners.iter().filter_map(|known| known.live_seat(pool));
+        let instants: BTreeSet<Timestamp> =
+            seats.filter(|seat| seat.op == op).filter_map(Seat::waits_for).collect();
+        let place = (client, pool);
+        let standing = stand(self.ports, self.clock, self.ids, place, &instants).await?;
         Ok(Now {
             op,
             learners: learners.into_iter().map(|known| (known.learner_id, known)).collect(),
             invitations: invitations.into_iter().map(|known| (known.place(), known)).collect(),
-            opened,
+            standing,
         })
     }
 
@@ -281,7 +257,7 @@ fn undo_seat(work: &Work, draft: &mut Draft, now: &Now, learner: &Learner) -> Un
     if learner.changed_at.is_some_and(|at| at > given_at) {
         return Undo::Changed;
     }
-    if let SeatState::Scheduled { opens_at } = seat.state {
+    if let Some(opens_at) = seat.waits_for() {
         *draft.waiting.entry(opens_at).or_default() += 1;
     }
     let (delta, gone, given_by) = released(&draft.change, &work.ground.contract, seat);
