@@ -76,10 +76,22 @@ fn size_of_value(value: &Value) -> usize {
     }
 }
 
-/// Has so many people redeem, each alone, and counts; `proven` has them prove their addresses.
-async fn counted(wanted: Wanted, proven: bool) -> (usize, BTreeMap<String, usize>) {
+/// What is asked of those who redeem.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    /// To prove their addresses.
+    Proof,
+    /// To wait for a day.
+    Patience,
+}
+
+/// Has so many people redeem, each alone, and counts.
+async fn counted(wanted: Wanted, asked: Asked) -> (usize, BTreeMap<String, usize>) {
     let world = World::with_seats(100).await;
-    let order = IssueCodes { require_email_proof: proven, ..world.order(wanted) };
+    let proven = asked == Asked::Proof;
+    let start_on = (asked == Asked::Patience).then(|| jiff::civil::date(2026, 12, 7));
+    let order = IssueCodes { require_email_proof: proven, start_on, ..world.order(wanted) };
     let issued = world.issue(&order).await.expect("free seats");
     let meter = Meter::on(&world.cloud);
     for number in 0..PEOPLE {
@@ -115,16 +127,18 @@ async fn a_redemption_costs_two_write_units_for_each_thing_that_it_owes() {
     let codes = || Wanted::Generated(20);
     // The shard, the learner, the trail, the mail, the list, and that there is no invitation.
     let least = 6 * 2;
-    for (what, wanted, proven, expected) in [
-        ("guaranteed", registration(true), false, least),
+    for (what, wanted, asked, expected) in [
+        ("guaranteed", registration(true), Asked::Nothing, least),
         // The code as well.
-        ("redemption code", codes(), false, least + 2),
+        ("redemption code", codes(), Asked::Nothing, least + 2),
         // The batch counts, and the pool instead of the shard.
-        ("registration code", registration(false), false, least + 2),
+        ("registration code", registration(false), Asked::Nothing, least + 2),
         // Before: shard, trail, mail and what is held, and two counts of tries; then what is held.
-        ("guaranteed, proven", registration(true), true, least + 2 + 8 + 2),
+        ("guaranteed, proven", registration(true), Asked::Proof, least + 2 + 8 + 2),
+        // The cohort counts those who wait.
+        ("guaranteed, later", registration(true), Asked::Patience, least + 2),
     ] {
-        let (each, units) = counted(wanted, proven).await;
+        let (each, units) = counted(wanted, asked).await;
         println!("{what}: {each} write units each, of {PEOPLE}: {units:?}");
         assert_eq!(each, expected, "{what}: {units:?}");
         assert!(units["learner"] == 2 * PEOPLE, "a learner fits a kilobyte: {units:?}");

@@ -455,6 +455,50 @@ async fn codes_that_name_a_day_give_seats_that_wait_for_it_and_later_ones_at_onc
 }
 
 #[tokio::test]
+async fn a_day_that_is_over_opens_seats_at_once_whatever_the_hour() {
+    let world = World::with_contract(5, |contract| {
+        contract.policies.opens_at = jiff::civil::time(8, 0, 0, 0);
+    })
+    .await;
+    let order = IssueCodes {
+        start_on: Some("2026-12-07".parse().expect("a date")),
+        ..world.order(Wanted::Generated(3))
+    };
+    let codes = world.issue(&order).await.expect("codes").codes;
+    for (code, at, waits) in [
+        (&codes[0], "2026-12-07T06:30:00Z", true),
+        (&codes[1], "2026-12-07T07:00:00Z", false),
+        (&codes[2], "2026-12-09T06:30:00Z", false),
+    ] {
+        world.clock.set(World::at(at));
+        let email = format!("at{}@example.org", World::at(at).as_second());
+        world.redeem(&world.visit(&code.to_string(), &email)).await.expect("a seat");
+        let learner = world.learner(&email).await.expect("an account");
+        let state = learner.seats[&world.pool()].state;
+        assert_eq!(matches!(state, SeatState::Scheduled { .. }), waits, "{at}: {state:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_seat_that_is_over_does_not_stand_in_the_way_of_another_code() {
+    let world = World::with_seats(5).await;
+    let order = IssueCodes { seat_duration_days: Some(30), ..world.order(Wanted::Generated(1)) };
+    let first = world.issue(&order).await.expect("codes").codes[0].to_string();
+    let second = world.redemption_codes(1).await.remove(0);
+    world.redeem(&world.visit(&first, "lise@example.org")).await.expect("a seat");
+    world.clock.set(World::at("2026-12-22T23:00:00Z"));
+    // The code she has redeemed lets her in no longer; the next one does.
+    assert!(world.redeem(&world.visit(&first, "lise@example.org")).await.expect("known").already);
+    let done = world.redeem(&world.visit(&second, "lise@example.org")).await.expect("a seat");
+    assert!(!done.already);
+    let learner = world.learner("lise@example.org").await.expect("an account");
+    let used_at = world.clock.now();
+    assert_eq!(learner.seats[&world.pool()].state, SeatState::Active { used_at });
+    let stock = world.proven_stock().await;
+    assert_eq!((stock.used, stock.held, stock.available), (1, 0, 4));
+}
+
+#[tokio::test]
 async fn after_the_contract_has_ended_no_code_is_good() {
     let world = World::with_contract(5, |contract| {
         contract.ends_on = Some("2026-11-30".parse().expect("a date"));

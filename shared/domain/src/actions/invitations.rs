@@ -3,9 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::ground::Ground;
+use crate::actions::seating::opens;
 use crate::change::{Change, StoreError};
 use crate::client::Client;
-use crate::dates::{Opening, end_of, local_date, opening};
+use crate::dates::{Opening, end_of, local_date};
 use crate::ids::{ClientId, InvitationId};
 use crate::invitation::{Grant, Invitation, InvitationStatus};
 use crate::link::Link;
@@ -74,7 +75,7 @@ pub fn may_see(caller: &Caller, invitation: &Invitation) -> bool {
 pub fn told_at(ground: &Ground, grant: &Grant, now: Timestamp) -> Timestamp {
     let zone = ground.client.time_zone.zone();
     let start = ground.contract.start(grant.start_on, local_date(now, zone)).unwrap_or_default();
-    match opening(start, ground.contract.policies.opens_at, now, zone) {
+    match opens(&ground.contract, grant.start_on, start, (now, zone)) {
         Opening::Now => now,
         Opening::Later { instant, .. } => instant,
     }

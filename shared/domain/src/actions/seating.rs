@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::actions::ground::Ground;
 use crate::actions::held_code::Held;
@@ -10,7 +11,7 @@ use crate::audit::Action;
 use crate::change::{BlockCursor, BlockKey, Change, Presence, SeatLearner, Step};
 use crate::code::Batch;
 use crate::cohort::CohortKey;
-use crate::contract::WindowError;
+use crate::contract::{Contract, WindowError};
 use crate::dates::{Opening, local_date, opening};
 use crate::email::EmailAddress;
 use crate::ids::{InvitationId, LearnerId, PoolId};
@@ -80,7 +81,7 @@ pub fn term(ground: &Ground, asked: &TermRequest, now: Timestamp) -> Result<Term
             return Err(fail("delete_on")(WindowError::EndBeforeStart));
         }
     }
-    let opening = opening(start, contract.policies.opens_at, now, zone);
+    let opening = opens(contract, asked.start_on, start, (now, zone));
     let opens = match opening {
         Opening::Now => now,
         Opening::Later { instant, .. } => instant,
@@ -91,6 +92,22 @@ pub fn term(ground: &Ground, asked: &TermRequest, now: Timestamp) -> Result<Term
         return Err(fail("start_on")(WindowError::OutsideContract));
     }
     Ok(Term { starts_on: start, opening, ends_at })
+}
+
+/// When a seat opens that is wanted for a day, which the contract made into another: at once, if the day
+/// lies behind, whatever the hour is.
+pub(super) fn opens(
+    contract: &Contract,
+    wanted: Option<Date>,
+    start: Option<Date>,
+    (now, zone): (Timestamp, &TimeZone),
+) -> Opening {
+    let today = local_date(now, zone);
+    if wanted.is_some_and(|day| day < today) && start == Some(today) {
+        Opening::Now
+    } else {
+        opening(start, contract.policies.opens_at, now, zone)
+    }
 }
 
 /// Where the seat comes from.
@@ -215,7 +232,7 @@ pub fn on_another_day(
     let (zone, now) = (client.time_zone.zone(), change.at);
     let fail = |error| TermError { field: "start_on", error };
     let starts_on = contract.start(Some(wanted), local_date(now, zone)).map_err(fail)?;
-    let when = opening(starts_on, contract.policies.opens_at, now, zone);
+    let when = opens(contract, Some(wanted), starts_on, (now, zone));
     let opens = match when {
         Opening::Now => now,
         Opening::Later { instant, .. } => instant,

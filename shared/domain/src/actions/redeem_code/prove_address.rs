@@ -76,7 +76,9 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
         found: &Found,
         now: Timestamp,
     ) -> Result<Option<Before>, StoreError> {
-        if !found.batch.require_email_proof {
+        // A code that nobody can redeem now is refused with the same work, whatever its batch asks for.
+        let usable = found.batch.is_open(now) && found.batch.has_place(found.record.index);
+        if !found.batch.require_email_proof || !usable {
             return Ok(Some(Before::default()));
         }
         let (client, email) = (&self.command.client_id, &self.command.email);
@@ -214,6 +216,7 @@ impl<P: RedeemPorts, C: Clock, I: IdSource> Redeem<'_, P, C, I> {
                 group_ids: profile.group_ids,
                 labels: profile.labels,
                 language: profile.language,
+                start_on: batch.start_on,
                 ..Grant::default()
             },
             redeems: Some(HeldCode {
