@@ -129,6 +129,23 @@ async fn a_schedule_that_fires_early_opens_nothing_and_is_tried_again() {
 }
 
 #[tokio::test]
+async fn one_sweep_opens_more_cohorts_than_one_reading_finds() {
+    let world = World::with_seats(5).await;
+    let cohorts = 501;
+    for number in 0..cohorts {
+        let actor = Actor::System;
+        let mut change = Change::new(&world.client, world.op(), actor, world.clock.now());
+        let (client_id, pool) = (world.client.clone(), world.pool());
+        let instant = instant() + SignedDuration::from_secs(number);
+        let key = CohortKey { client_id, pool, instant };
+        change.step(Step::JoinCohort { key, start_on: START, count: 0 });
+        world.store.apply(&change).await.expect("a cohort");
+    }
+    world.clock.set(instant() + SignedDuration::from_mins(10));
+    assert_eq!(i64::from(run_sweep(&world, 1).await.cohorts_opened), cohorts);
+}
+
+#[tokio::test]
 async fn the_sweep_opens_what_a_schedule_missed_and_sends_its_mails() {
     let world = World::with_seats(5).await;
     create(&world, 1, Some(START)).await;

@@ -161,18 +161,28 @@ where
     C: Clock,
     I: IdSource,
 {
-    for key in room.store.due_cohorts(room.clock.now(), ITEMS).await? {
-        if room.clock.now() >= until {
-            break;
+    let mut seen = BTreeSet::new();
+    loop {
+        // However many opened at one hour, none waits for the next sweep; the index may still name those
+        // that have.
+        let found = room.store.due_cohorts(room.clock.now(), ITEMS).await?;
+        let new: Vec<_> = found.into_iter().filter(|key| !seen.contains(key)).collect();
+        if new.is_empty() {
+            return Ok(());
         }
-        match open_cohort(&room.store, &room.clock, &room.ids, &key).await {
-            Ok(Opened::Now(_)) => swept.cohorts_opened += 1,
-            Ok(Opened::Before)
-            | Err(OpenCohortError::TooEarly | OpenCohortError::UnknownCohort) => {}
-            Err(OpenCohortError::Store(error)) => swept.trouble("cohort", &key, error),
+        for key in new {
+            if room.clock.now() >= until {
+                return Ok(());
+            }
+            match open_cohort(&room.store, &room.clock, &room.ids, &key).await {
+                Ok(Opened::Now(_)) => swept.cohorts_opened += 1,
+                Ok(Opened::Before)
+                | Err(OpenCohortError::TooEarly | OpenCohortError::UnknownCohort) => {}
+                Err(OpenCohortError::Store(error)) => swept.trouble("cohort", &key, error),
+            }
+            seen.insert(key);
         }
     }
-    Ok(())
 }
 
 async fn expired_invitations<P, M, W, C, I>(
