@@ -127,6 +127,9 @@ workflows! {
     TakeBackUnused = "take-back-unused",
     Erase = "erase",
     Suspend = "suspend",
+    Resume = "resume",
+    MoveEnd = "move-end",
+    ArriveBySso = "arrive-by-sso",
     TellOfErasure = "tell-of-erasure",
     ComeIn = "come-in",
     Transfer = "transfer",
@@ -136,6 +139,7 @@ workflows! {
     CancelCohort = "cancel-cohort",
     OpenContract = "open-contract",
     RenewContract = "renew-contract",
+    RenewLater = "renew-later",
     TopUp = "top-up",
     AddSublicense = "add-sublicense",
     Allocate = "allocate",
@@ -257,6 +261,7 @@ impl Workflow {
                 | Self::ImportChunks
                 | Self::IssueCodes
                 | Self::RenewContract
+                | Self::RenewLater
                 | Self::WarnUnused
                 | Self::TellOfErasure
         )
@@ -351,6 +356,7 @@ impl Scene {
             | Workflow::TopUp
             | Workflow::SendMail
             | Workflow::Sweep
+            | Workflow::ArriveBySso
             | Workflow::Warn => {}
             Workflow::CreateInvited
             | Workflow::Resend
@@ -391,6 +397,7 @@ impl Scene {
             }
             Workflow::ReleaseUsed
             | Workflow::Suspend
+            | Workflow::MoveEnd
             | Workflow::TellOfErasure
             | Workflow::Transfer
             | Workflow::RequestPassword => {
@@ -405,7 +412,11 @@ impl Scene {
                 // Each of them stands elsewhere, which makes three changes.
                 scene.stage.completed(plainly(), &quiet_starters(3)).await;
             }
-            Workflow::RenewContract => scene.begin_renewal().await,
+            Workflow::Resume => {
+                mailroom::create(world, 1, None).await;
+                scene.keep_out(world.op(), true).await.expect("somebody to keep out");
+            }
+            Workflow::RenewContract | Workflow::RenewLater => scene.begin_renewal().await,
             Workflow::AddSublicense => scene.sublicense = Some(scene.lyon()),
             Workflow::Allocate | Workflow::GiveBack => {
                 scene.sublicense = Some(scene.open_lyon().await);
@@ -822,9 +833,16 @@ impl Scene {
             Workflow::Erase => self.erase().await,
             Workflow::TellOfErasure => self.prove().await,
             Workflow::ComeIn => self.come_in().await,
-            Workflow::Suspend => {
-                let kept_out = ProfileChange { suspended: Some(true), ..ProfileChange::default() };
-                self.change(op, kept_out, None).await
+            Workflow::Suspend | Workflow::Resume => {
+                self.keep_out(op, self.workflow == Workflow::Suspend).await
+            }
+            Workflow::MoveEnd => {
+                let end_on = Amend::Set(date(2026, 12, 31));
+                self.change(op, ProfileChange { end_on, ..ProfileChange::default() }, None).await
+            }
+            Workflow::ArriveBySso => {
+                let today = TermRequest::default();
+                self.create_with(op, 1, PasswordChoice::SingleSignOn, today).await
             }
             Workflow::Transfer | Workflow::TransferWaiting => self.transfer(op).await,
             Workflow::Reschedule => self.reschedule(op).await,
@@ -834,7 +852,7 @@ impl Scene {
             }
             Workflow::CancelCohort => self.change_cohort(op, CohortChange::Cancel).await,
             Workflow::OpenContract => self.open_contract(op).await,
-            Workflow::RenewContract => self.renew_contract(op).await,
+            Workflow::RenewContract | Workflow::RenewLater => self.renew_contract(op).await,
             Workflow::PauseCodes => self.steer(op, |c| c.state = Some(Target::Paused)).await,
             Workflow::RaiseMaximum => self.steer(op, |c| c.max_redemptions = Amend::Set(40)).await,
             Workflow::RevokeCodes => self.steer(op, |c| c.state = Some(Target::Revoked)).await,
@@ -925,6 +943,16 @@ impl Scene {
         number: usize,
         term: TermRequest,
     ) -> Result<String, Failure> {
+        self.create_with(op, number, PasswordChoice::Link, term).await
+    }
+
+    async fn create_with(
+        &self,
+        op: Op,
+        number: usize,
+        password: PasswordChoice,
+        term: TermRequest,
+    ) -> Result<String, Failure> {
         let world = self.world();
         let command = CreateLearner {
             client_id: world.client.clone(),
@@ -932,7 +960,7 @@ impl Scene {
             sublicense_id: None,
             email: address(number),
             profile: Profile::default(),
-            password: PasswordChoice::Link,
+            password,
             term,
             notify: true,
             copy_to: None,
@@ -1238,6 +1266,11 @@ impl Scene {
         }
     }
 
+    async fn keep_out(&self, op: Op, suspended: bool) -> Result<String, Failure> {
+        let suspended = Some(suspended);
+        self.change(op, ProfileChange { suspended, ..ProfileChange::default() }, None).await
+    }
+
     async fn change(
         &self,
         op: Op,
@@ -1341,7 +1374,10 @@ impl Scene {
         mailroom::create(world, 1, None).await;
         mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
         let policies = Policies { opens_at: time(8, 0, 0, 0), ..Policies::default() };
-        let successor = world.another_contract("2027-001", policies);
+        // Later: from tomorrow on.
+        let starts_on = (self.workflow == Workflow::RenewLater).then(|| date(2026, 11, 24));
+        let known = world.another_contract("2027-001", policies);
+        let successor = Contract { starts_on: starts_on.or(known.starts_on), ..known };
         let opened = open_contract(&world.store, Actor::System, world.op(), &successor, 9).await;
         opened.expect("a new contract");
         self.successor = Some(successor.contract_id);
