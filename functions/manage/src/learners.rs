@@ -110,16 +110,16 @@ pub(crate) async fn release(
     let client = &signed_in.admitted(&client, ADMINISTRATION)?;
     let app = &app;
     Fields::of_optional(&payload)?.finish(|| Some(()))?;
-    let learner = known(app, client, &learner).await?;
+    let learner: LearnerId = learner.parse().map_err(|_| Problem::not_found())?;
     let pool: PoolId = pool.parse().map_err(|_| Problem::not_found())?;
-    let contract = &terms_of(app, client, pool).await?;
     let subject = &signed_in.subject;
+    // What is looked up is looked up in here: a repeated call has its answer, whoever is erased since.
     let work = |op: Op| async move {
+        let contract = &terms_of(app, client, pool).await?;
         let actor = Actor::Caller(subject.clone());
         let place = (client, contract);
         let (ports, clock, ids) = (&app.store, &app.clock, &app.ids);
-        let released =
-            release_seat(ports, clock, ids, actor, op, place, learner.learner_id, pool).await;
+        let released = release_seat(ports, clock, ids, actor, op, place, learner, pool).await;
         let learner = match released {
             Ok(learner) => learner,
             Err(ReleaseSeatError::NoSeat) => return Err(Problem::not_found()),

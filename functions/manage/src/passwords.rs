@@ -5,12 +5,15 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode, Uri};
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::request_password::{RequestPasswordError, request_password};
-use seatkeeper_domain::actions::sign_in::{PasswordLink, follow_password_link, set_password};
+use seatkeeper_domain::actions::sign_in::{
+    PasswordLink, follow_password_link, set_before, set_password,
+};
 use seatkeeper_domain::client::Client;
 use seatkeeper_domain::idempotency::Op;
-use seatkeeper_domain::ids::ClientId;
+use seatkeeper_domain::ids::{ClientId, LearnerId};
 use seatkeeper_domain::language::Language;
 use seatkeeper_domain::learner::Learner;
+use seatkeeper_domain::password::{Password, PasswordPolicy};
 use seatkeeper_domain::ports::Catalog as _;
 use seatkeeper_http::body::{Fields, Payload, text};
 use seatkeeper_http::idempotency::Repeatable;
@@ -56,34 +59,50 @@ pub(crate) async fn set(
     payload: Payload,
 ) -> Result<Response, Problem> {
     let visit = visit(&app, &token, &headers, &uri).await?;
-    let PasswordLink::Live { client, learner } = &visit.link else { return visit.dead() };
-    let mut fields = Fields::of(&payload)?;
-    let password = fields.required("password", person::password(app.edge.passwords));
-    let password = match fields.finish(|| password) {
-        Ok(password) => password,
-        Err(problem) => return visit.form(learner, Some(problem)),
-    };
-    let (app, password) = (&app, &password);
-    let work = |op: Op| async move {
-        let place = (client, learner.as_ref());
-        if set_password(&app.store, &app.clock, &app.ids, op, place, password).await? {
-            Ok(Answer::ok(&json!({"learner_id": learner.learner_id})))
-        } else {
-            Err(gone())
+    let password = match (read(&payload, app.edge.passwords), &visit.link) {
+        (Err(problem), PasswordLink::Live { learner, .. }) => {
+            return visit.form(learner, Some(problem));
         }
+        // A program is told of its body first; in a browser, nothing typed mends a dead link.
+        (Err(problem), _) if visit.wants == Wants::Json => return Err(problem),
+        (Err(_), _) | (Ok(_), PasswordLink::Forged) => return visit.dead(),
+        (Ok(password), _) => password,
+    };
+    let (app, link, password) = (&app, &visit.link, &password);
+    // Also by a link that is used up: the request that used it may come again.
+    let work = |op: Op| async move {
+        let set = match link {
+            PasswordLink::Live { client, learner } => {
+                let place = (client, learner.as_ref());
+                let set = set_password(&app.store, &app.clock, &app.ids, op, place, password);
+                set.await?.then_some(learner.learner_id)
+            }
+            PasswordLink::Gone { .. } | PasswordLink::Forged => set_before(&app.store, &op).await?,
+        };
+        Ok(Answer::ok(&json!({"learner_id": set.ok_or_else(gone)?})))
     };
     let answer = app.once().answer("public", &request, &payload, work).await;
     let mut answer = match (answer, visit.wants) {
-        (Err(problem), Wants::Html) => return visit.notice(Notice::of(&problem), problem),
+        (Err(problem), Wants::Html) => return visit.refuse(problem),
         (answer, _) => answer?,
     };
-    let Some(owner) = &visit.owner else { return Err(Problem::not_found()) };
-    let url = launch(app, owner, learner.learner_id).await?;
+    let learner: Option<LearnerId> =
+        answer.body()["learner_id"].as_str().and_then(|id| id.parse().ok());
+    let (Some(owner), Some(learner)) = (&visit.owner, learner) else {
+        return Err(Problem::not_found());
+    };
+    let url = launch(app, owner, learner).await?;
     if visit.wants == Wants::Html {
         return Ok(Answer::see_other(url).into_response());
     }
     answer.body_mut()["launch_url"] = json!(url);
     Ok(answer.into_response())
+}
+
+fn read(payload: &Payload, passwords: PasswordPolicy) -> Result<Password, Problem> {
+    let mut fields = Fields::of(payload)?;
+    let password = fields.required("password", person::password(passwords));
+    fields.finish(|| password)
 }
 
 /// `POST /v1/password-reset`: the same answer for every client and address, because it would tell
@@ -172,6 +191,15 @@ impl Visit<'_> {
             PasswordLink::Forged => self.notice(Notice::UnknownLink, Problem::not_found()),
             _ => self.notice(Notice::PasswordLinkGone, gone()),
         }
+    }
+
+    /// A refusal that no form can mend.
+    fn refuse(&self, problem: Problem) -> Result<Response, Problem> {
+        let shown = match problem.code {
+            ProblemCode::Gone => Notice::PasswordLinkGone,
+            _ => Notice::of(&problem),
+        };
+        self.notice(shown, problem)
     }
 
     fn notice(&self, shown: Notice, problem: Problem) -> Result<Response, Problem> {

@@ -54,11 +54,12 @@ pub(crate) async fn reclaim(
         except_groups: groups.unwrap_or_default().into_iter().collect(),
         preview,
     };
-    must_exist(app, client, command).await?;
     let owner = &clients::known(app, client).await?;
-    let contract = &contracts::known(app, client, &contract).await?;
     let subject = &signed_in.subject;
     let work = |_| async move {
+        // In here: a repeated call has its answer, whoever is erased since.
+        must_exist(app, client, command).await?;
+        let contract = &contracts::known(app, client, &contract).await?;
         let (ports, clock, ids) = (&app.store, &app.clock, &app.ids);
         let (actor, until) = (Actor::Caller(subject.clone()), clock.now() + WORKS_FOR);
         let place = (owner, contract);

@@ -1,6 +1,7 @@
 //! The same request again: one effect, one answer.
 
-use seatkeeper_tests::http::{Call, House, Person, Reply};
+use seatkeeper_testkit::{Fault, When};
+use seatkeeper_tests::http::{Call, House, PAGES, Person, Reply};
 use serde_json::{Value, json};
 
 use crate::{GLOBEX, admin, client, globex, stock, text};
@@ -35,6 +36,89 @@ async fn the_same_key_and_body_give_the_same_answer_whatever_happened_meanwhile(
     assert_eq!((again.status, again.json()), (200, released.json()), "not 404");
     assert_eq!(released.json()["stock"], stock([5, 0, 0, 1, 0, 4]));
     house.world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn a_seat_that_was_released_stays_answered_for_when_its_learner_is_erased() {
+    let (house, contract) = globex(5).await;
+    let body = json!({"contract_id": contract, "email": "lea@globex.example"});
+    let made = create(&house, &admin(), "k-1", &body).await;
+    let learner = format!("{GLOBEX}/learners/{}", text(&made.json()["learner"]["learner_id"]));
+    let reclaim = json!({
+        "unused_days": 90, "except_learner_ids": [made.json()["learner"]["learner_id"]],
+    });
+    let calls = [
+        Call::new("POST", &format!("{learner}/seats/{contract}/release")),
+        Call::post(&format!("{GLOBEX}/contracts/{contract}/reclaim"), &reclaim),
+    ]
+    .map(|call| call.by(&admin()).key("k-2"));
+    let mut before = Vec::new();
+    for call in &calls {
+        before.push(house.send(call.clone()).await);
+    }
+    let erased = house.send(Call::new("DELETE", &learner).by(&admin())).await;
+    assert_eq!(erased.status, 200, "{}", erased.text);
+    for (call, before) in calls.iter().zip(before) {
+        let again = house.send(call.clone()).await;
+        assert_eq!((again.status, again.json()), (200, before.json()));
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        let anew = house.send(call.clone().key("k-3")).await;
+        assert!(matches!(anew.status, 404 | 422), "nobody is there any more: {}", anew.text);
+    }
+}
+
+/// The page on which somebody new chooses a password.
+async fn password_page(house: &House, contract: &str) -> String {
+    let body = json!({
+        "contract_id": contract, "email": "lea@globex.example", "notify": false,
+    });
+    let made = create(house, &admin(), "k-0", &body).await;
+    text(&made.json()["link"]).strip_prefix(PAGES).expect("a page of ours").to_owned()
+}
+
+#[tokio::test]
+async fn a_password_that_was_set_by_a_link_is_answered_for_although_the_link_is_used_up() {
+    let (house, contract) = globex(5).await;
+    let link = password_page(&house, &contract).await;
+    let body = json!({"password": "correct horse battery"});
+    let call = Call::post(&link, &body).key("k-1");
+    let first = house.send(call.clone()).await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    let between = effects(&house).len();
+    let again = house.send(call.clone()).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.json()["learner_id"], first.json()["learner_id"]);
+    assert_ne!(again.json()["launch_url"], first.json()["launch_url"], "a ticket of its own");
+    assert_eq!(effects(&house).len(), between + 1, "a ticket, and nothing else");
+    let form = Call::new("POST", &link).form("password=correct+horse+battery");
+    for other in [call.key("k-2"), Call::post(&link, &body)] {
+        let gone = house.send(other).await;
+        assert_eq!((gone.status, gone.code().as_str()), (410, "gone"));
+    }
+    assert_eq!(house.send(form).await.status, 410);
+    let other = json!({"password": "another horse battery"});
+    let reused = house.send(Call::post(&link, &other).key("k-1")).await;
+    assert_eq!((reused.status, reused.code().as_str()), (422, "idempotency-key-reused"));
+    // The body is read before the link is looked at.
+    let short = house.send(Call::post(&link, &json!({"password": "short"}))).await;
+    assert_eq!(short.faults(), ["/password weak-password"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_whose_setting_was_not_answered_is_answered_for_when_the_request_comes_again() {
+    let (house, contract) = globex(5).await;
+    let link = password_page(&house, &contract).await;
+    let call = Call::post(&link, &json!({"password": "correct horse battery"})).key("k-1");
+    house.world.cloud.inject(When::every("TransactWriteItems"), Fault::LoseReply);
+    let lost = house.send(call.clone()).await;
+    assert_eq!((lost.status, lost.code().as_str()), (503, "unavailable"));
+    house.world.cloud.clear_faults();
+    let again = house.send(call).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    assert!(again.json()["launch_url"].is_string());
+    let other = house.send(Call::post(&link, &json!({"password": "another horse"}))).await;
+    assert_eq!((other.status, other.code().as_str()), (410, "gone"));
 }
 
 #[tokio::test]

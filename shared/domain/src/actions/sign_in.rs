@@ -171,3 +171,11 @@ pub async fn set_password(
         Met::Failed(error) => Err(error),
     }
 }
+
+/// Whose password an earlier attempt at this very operation had set: its link is dead by that, and
+/// the attempt's answer is still owed.
+pub async fn set_before(ports: &impl Ledger, op: &Op) -> Result<Option<LearnerId>, StoreError> {
+    let receipts = ports.receipts(op).await?;
+    let learner = receipts.first().and_then(|receipt| receipt.get("learner_id")?.as_str());
+    Ok(learner.and_then(|id| id.parse().ok()))
+}
