@@ -240,6 +240,11 @@ impl Reply {
         errors.iter().map(|e| format!("{} {}", part(e, "pointer"), part(e, "code"))).collect()
     }
 
+    /// How many seats a refusal says have to go first.
+    pub fn seats_to_release(&self) -> Option<u64> {
+        self.problem()["seats_to_release"].as_u64()
+    }
+
     fn problem(&self) -> Value {
         assert!(self.status >= 400, "{} {}", self.status, self.text);
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);

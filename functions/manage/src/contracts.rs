@@ -165,7 +165,10 @@ pub(crate) async fn add_seats(
         let actor = Actor::Caller(subject.clone());
         match add_seats_to(&app.store, &app.clock, actor, op, contract, &order, add).await {
             Ok(()) => Ok(Answer::ok(&view(app, owner, contract).await?)),
-            Err(AddSeatsError::InUse) => Err(seats_in_use()),
+            Err(AddSeatsError::InUse) => {
+                let pool = PoolId::Contract(contract.contract_id);
+                Err(seats_in_use(app, &owner.client_id, pool, add).await?)
+            }
             Err(AddSeatsError::OrderDiffers) => Err(Problem::new(
                 ProblemCode::Conflict,
                 "This order added another number of seats before; use a new order number.",
@@ -217,10 +220,37 @@ pub(crate) fn seats_to_move() -> impl Fn(Given<'_>) -> Result<i64, Refusal> {
     }
 }
 
-/// Fewer seats would be left than are taken.
-pub(crate) fn seats_in_use() -> Problem {
-    let detail = "Fewer seats would be left than are taken; release some first, or take fewer.";
-    Problem::new(ProblemCode::SeatsInUse, detail)
+/// Fewer seats would be left in a pool than are taken: how many have to go before `add` can be done,
+/// which is negative.
+pub(crate) async fn seats_in_use(
+    app: &App<Store>,
+    client: &ClientId,
+    pool: PoolId,
+    add: i64,
+) -> Result<Problem, Problem> {
+    Ok(too_many_taken(stock(app, client, pool).await?, add.unsigned_abs()))
+}
+
+/// By the stock after the refusal, which others may have moved since.
+fn too_many_taken(Stock { total, available, .. }: Stock, back: u64) -> Problem {
+    let problem = |detail| Problem::new(ProblemCode::SeatsInUse, detail);
+    if back > total {
+        return problem(format!(
+            "There are fewer seats here than are to be taken back: {total}. Take at most the \
+             {available} that are available."
+        ));
+    }
+    let short = back.saturating_sub(available);
+    if short == 0 {
+        return problem(
+            "Seats were taken, and are free by now; send the request again.".to_owned(),
+        );
+    }
+    let detail = format!(
+        "Fewer seats would be left than are taken. Seats to release first: {short}; or take fewer, \
+         at most the {available} that are available."
+    );
+    Problem { seats_to_release: Some(short), ..problem(detail) }
 }
 
 pub(crate) async fn add_modules(
@@ -303,4 +333,24 @@ fn policies(fields: &mut Fields) -> Option<Policies> {
             .optional("opens_at", parsed("invalid-time", parse_opens_at))
             .unwrap_or(default.opens_at),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_back_what_is_taken_is_told_how_many_have_to_go() {
+        let stock = Stock { held: 3, used: 5, available: 2, ..Stock::of(10) };
+        for (back, expected) in [(5, Some(3)), (3, Some(1)), (10, Some(8)), (11, None), (2, None)] {
+            let problem = too_many_taken(stock, back);
+            assert_eq!(problem.seats_to_release, expected, "{back}: {}", problem.detail);
+            assert_eq!(problem.code, ProblemCode::SeatsInUse);
+        }
+        assert_eq!(
+            too_many_taken(stock, 5).detail,
+            "Fewer seats would be left than are taken. Seats to release first: 3; or take fewer, \
+             at most the 2 that are available."
+        );
+    }
 }

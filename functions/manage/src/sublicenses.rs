@@ -52,8 +52,12 @@ pub(crate) async fn add(
             created_at: app.clock.now(),
         };
         let actor = Actor::Caller(subject.clone());
-        add_sublicense(&app.store, actor, op, client, &sublicense, seats).await.map_err(refusal)?;
-        Ok(Answer::created(&view(app, client, &sublicense).await?))
+        match add_sublicense(&app.store, actor, op, client, &sublicense, seats).await {
+            Ok(()) => Ok(Answer::created(&view(app, client, &sublicense).await?)),
+            // Nothing is taken back from one that is new.
+            Err(AllocateError::NoSeatsLeft | AllocateError::InUse) => Err(no_seats_left()),
+            Err(AllocateError::Store(error)) => Err(error.into()),
+        }
     };
     app.once().answer(subject, &request, &payload, work).await
 }
@@ -106,19 +110,21 @@ pub(crate) async fn add_seats(
     let work = |op: Op| async move {
         let actor = Actor::Caller(subject.clone());
         let done = allocate_seats(&app.store, &app.clock, actor, op, client, sublicense, add);
-        done.await.map_err(refusal)?;
-        Ok(Answer::ok(&view(app, client, sublicense).await?))
+        match done.await {
+            Ok(()) => Ok(Answer::ok(&view(app, client, sublicense).await?)),
+            Err(AllocateError::InUse) => {
+                let pool = PoolId::Sublicense(sublicense.sublicense_id);
+                Err(contracts::seats_in_use(app, client, pool, add).await?)
+            }
+            Err(AllocateError::NoSeatsLeft) => Err(no_seats_left()),
+            Err(AllocateError::Store(error)) => Err(error.into()),
+        }
     };
     app.once().answer(subject, &request, &payload, work).await
 }
 
-fn refusal(error: AllocateError) -> Problem {
-    match error {
-        AllocateError::NoSeatsLeft => Problem::new(
-            ProblemCode::NoSeatsLeft,
-            "The contract has too few available seats; take fewer, or ask the vendor for more.",
-        ),
-        AllocateError::InUse => contracts::seats_in_use(),
-        AllocateError::Store(error) => error.into(),
-    }
+fn no_seats_left() -> Problem {
+    let detail =
+        "The contract has too few available seats; take fewer, or ask the vendor for more.";
+    Problem::new(ProblemCode::NoSeatsLeft, detail)
 }

@@ -210,12 +210,20 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// Seconds after which trying again makes sense.
     pub retry_after: Option<u32>,
+    /// How many seats have to be released before so many can be taken back.
+    pub seats_to_release: Option<u64>,
 }
 
 impl Problem {
     /// A problem with this code; `detail` says who has to do what.
     pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            seats_to_release: None,
+        }
     }
 
     /// Fields of the request are at fault.
@@ -324,6 +332,8 @@ struct Document<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seats_to_release: Option<u64>,
 }
 
 impl IntoResponse for Problem {
@@ -336,6 +346,7 @@ impl IntoResponse for Problem {
             code: self.code.as_str(),
             detail: &self.detail,
             errors: &self.errors,
+            seats_to_release: self.seats_to_release,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (status, body).into_response();

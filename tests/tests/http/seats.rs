@@ -35,6 +35,7 @@ async fn seats_are_taken_back_down_to_what_is_taken_and_no_further() {
     assert_eq!(made.status, 201, "{}", made.text);
     let too_few = order(&house, &contract, -3, "CN-1").await;
     assert_eq!((too_few.status, too_few.code().as_str()), (409, "seats-in-use"));
+    assert_eq!(too_few.seats_to_release(), Some(1));
     let fewer = order(&house, &contract, -2, "CN-1").await;
     assert_eq!(fewer.json()["stock"], stock([1, 0, 0, 1, 0, 0]), "the refused order is no order");
     let again = order(&house, &contract, -2, "CN-1").await;
@@ -42,6 +43,38 @@ async fn seats_are_taken_back_down_to_what_is_taken_and_no_further() {
     let full = json!({"contract_id": contract, "email": "max@globex.example"});
     let full = house.post(&admin(), &format!("{GLOBEX}/learners"), full).await;
     assert_eq!((full.status, full.code().as_str()), (409, "no-seats-left"));
+    house.world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn who_takes_back_too_many_seats_is_told_how_many_have_to_go() {
+    let (house, contract) = globex(20).await;
+    let shares = format!("{GLOBEX}/contracts/{contract}/sublicenses");
+    let made = house.post(&admin(), &shares, json!({"name": "Lyon", "seats": 10})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let share = made.json()["sublicense_id"].clone();
+    let path = format!("{shares}/{}/seats", share.as_str().expect("an id"));
+    for pool in [json!(null), share] {
+        let emails: Vec<_> = (1..=8).map(|number| format!("{number}@x.example")).collect();
+        let seats = json!({"contract_id": contract, "sublicense_id": pool, "emails": emails});
+        let invited = house.post(&admin(), &format!("{GLOBEX}/invitations"), seats).await;
+        assert_eq!(invited.status, 200, "{}", invited.text);
+    }
+    // Ten of its own, and the sublicense's ten: eight of either are taken.
+    for refused in [
+        order(&house, &contract, -5, "CN-1").await,
+        house.post(&admin(), &path, json!({"add": -5})).await,
+    ] {
+        assert_eq!((refused.status, refused.code().as_str()), (409, "seats-in-use"));
+        assert_eq!(refused.seats_to_release(), Some(3), "{}", refused.text);
+        assert!(refused.text.contains("Seats to release first: 3"), "{}", refused.text);
+    }
+    for (back, number) in [(-20, Some(18)), (-21, None)] {
+        let refused = order(&house, &contract, back, "CN-1").await;
+        assert_eq!((refused.code().as_str(), refused.seats_to_release()), ("seats-in-use", number));
+    }
+    assert_eq!(house.post(&admin(), &path, json!({"add": -2})).await.status, 200);
+    assert_eq!(order(&house, &contract, -4, "CN-1").await.status, 200, "two of them came back");
     house.world.assert_seats_are_conserved().await;
 }
 
