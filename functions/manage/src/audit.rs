@@ -8,6 +8,8 @@ use seatkeeper_http::caller::READS;
 use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, Problem, Shared, SignedIn, views};
 
+use crate::clients;
+
 pub(crate) async fn list(
     State(app): State<Shared<Store>>,
     signed_in: SignedIn,
@@ -19,6 +21,7 @@ pub(crate) async fn list(
     let request = page_request(&mut fields);
     let since = fields.optional("since", instant());
     fields.finish(|| Some(()))?;
+    clients::known(&app, &client).await?;
     let page = app.store.client_audit(&client, since, &request).await?;
     Ok(Answer::ok(&views::list(&page, views::audit_record)))
 }

@@ -54,6 +54,7 @@ pub(crate) async fn list(
 ) -> Result<Answer, Problem> {
     let client = signed_in.admitted(&client, GROUP_READS)?;
     let request = only_page(&uri)?;
+    clients::known(&app, &client).await?;
     let page = app.store.groups_page(&client, &request).await?;
     let own = signed_in.own_groups();
     let seen =

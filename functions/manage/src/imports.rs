@@ -34,6 +34,8 @@ use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
 use serde_json::{Value, json};
 
+use crate::clients;
+
 /// How long the address of a report can be followed: long enough for a redirect.
 const LINK_LIFETIME: SignedDuration = SignedDuration::from_mins(5);
 /// Most characters of a file's name.
@@ -289,6 +291,7 @@ async fn list(
     let mut query = Fields::of_query(&uri);
     let page = page_request(&mut query);
     let page = query.finish(|| Some(page))?;
+    clients::known(&app, &client).await?;
     let page = app.store.imports(&client, &page).await?;
     let mut stocks: BTreeMap<PoolId, Option<Stock>> = BTreeMap::new();
     let mut items: Vec<Value> = Vec::new();

@@ -11,6 +11,8 @@ use seatkeeper_http::caller::GROUP_READS;
 use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, Problem, Shared, SignedIn, views};
 
+use crate::clients;
+
 /// The values of `status`.
 const STATUSES: [(&str, InvitationStatus); 5] = [
     ("pending", InvitationStatus::Pending),
@@ -42,6 +44,7 @@ pub(crate) async fn list(
     let status = fields.optional("status", choice(&STATUSES));
     let delivery = fields.optional("delivery", choice(&DELIVERIES));
     fields.finish(|| Some(()))?;
+    clients::known(&app, &client).await?;
     let now = app.clock.now();
     let keep = |invitation: &Invitation| {
         may_see(signed_in.caller(), invitation)

@@ -22,7 +22,7 @@ use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, person, views};
 use serde_json::json;
 
-use crate::contracts;
+use crate::{clients, contracts};
 
 /// The values of `status`.
 const STATUSES: [(&str, LearnerStatus); 4] = [
@@ -48,6 +48,7 @@ pub(crate) async fn list(
     let group: Option<GroupId> = fields.optional("group_id", parsed("unknown-group", str::parse));
     let status = fields.optional("status", choice(&STATUSES));
     fields.finish(|| Some(()))?;
+    clients::known(&app, &client).await?;
     known_group(&app, &signed_in, &client, group).await?;
     let now = app.clock.now();
     let own = signed_in.own_groups().cloned();

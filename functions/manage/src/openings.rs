@@ -103,6 +103,7 @@ async fn change(
     key: &CohortKey,
     what: CohortChange,
 ) -> Result<Answer, Problem> {
+    clients::known(app, &key.client_id).await?;
     let subject = &signed_in.subject;
     let work = |op: Op| async move {
         let (ports, clock, ids) = (&app.store, &app.clock, &app.ids);

@@ -28,6 +28,8 @@ use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, Shared, SignedIn, person, views};
 use serde_json::{Value, json};
 
+use crate::clients;
+
 /// Most characters of a batch's label.
 const LABEL_MAX: usize = 200;
 /// Most redemptions of one registration code.
@@ -239,6 +241,7 @@ async fn list(
     let mut query = Fields::of_query(&uri);
     let page = page_request(&mut query);
     let page = query.finish(|| Some(page))?;
+    clients::known(&app, &client).await?;
     let mut page = app.store.batches(&client, &page).await?;
     page.items.retain(|batch| batch.state != BatchState::Issuing);
     let mut redeemed = Vec::new();

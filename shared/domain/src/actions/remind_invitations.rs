@@ -40,7 +40,7 @@ pub struct Reminded {
 /// Why it was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RemindError {
-    /// There is no such contract.
+    /// There is no such client or contract.
     #[error(transparent)]
     Ground(#[from] GroundError),
     /// The store failed.
@@ -74,6 +74,9 @@ pub async fn remind_invitations(
     client: &ClientId,
     contract: Option<ContractId>,
 ) -> Result<Reminded, RemindError> {
+    if ports.client(client).await?.is_none() {
+        return Err(GroundError::UnknownClient.into());
+    }
     if let Some(contract) = contract
         && ports.contract(client, contract).await?.is_none()
     {
