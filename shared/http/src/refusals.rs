@@ -168,6 +168,14 @@ fn name_the_pool() -> Problem {
     )
 }
 
+fn unknown_pool() -> Problem {
+    Problem::invalid_field(
+        "/pool",
+        "unknown-pool",
+        "This client has no such contract or sublicense.",
+    )
+}
+
 impl From<ChangeLearnerError> for Problem {
     fn from(error: ChangeLearnerError) -> Self {
         match error {
@@ -183,6 +191,7 @@ impl From<ChangeLearnerError> for Problem {
                 ProblemCode::Conflict,
                 "No such seat of this learner waits for its day: it has opened, or there is none.",
             ),
+            ChangeLearnerError::UnknownPool => unknown_pool(),
             ChangeLearnerError::PoolMissing => name_the_pool(),
             ChangeLearnerError::Store(error) => error.into(),
         }
@@ -198,6 +207,7 @@ impl From<TransferSeatError> for Problem {
                 ProblemCode::Conflict,
                 "This learner has no such seat that could go to somebody else.",
             ),
+            TransferSeatError::UnknownPool => unknown_pool(),
             TransferSeatError::PoolMissing => name_the_pool(),
             TransferSeatError::SamePerson => Self::invalid_field(
                 "/to_email",

@@ -238,6 +238,31 @@ async fn a_transfer_that_cannot_be_says_why_and_moves_nothing() {
 }
 
 #[tokio::test]
+async fn a_pool_that_is_not_the_clients_is_a_wrong_field_and_one_without_the_seat_a_conflict() {
+    let (house, first) = globex(3).await;
+    let second = contract(&house, json!({"reference": "2026-G5", "seats": 1})).await;
+    let vendor = Person::vendor();
+    let made = house.post(&vendor, "/v1/clients", crate::client("initech")).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let order = json!({"reference": "2026-I1", "seats": 1});
+    let made = house.post(&vendor, "/v1/clients/initech/contracts", order).await;
+    let foreign = text(&made.json()["contract_id"]);
+    let order = json!({"contract_id": first, "email": "lea@globex.example", "start_on": day(9)});
+    let path = path_of(&create(&house, order).await);
+    let [contract, sublicense] = ["con", "sub"].map(|kind| format!("{kind}_{}", "0".repeat(26)));
+    for (pool, status) in [(&contract, 422), (&sublicense, 422), (&foreign, 422), (&second, 409)] {
+        let moved = patch(&house, &path, json!({"start_on": day(5), "pool": pool})).await;
+        let body = json!({"to_email": "max@globex.example", "pool": pool});
+        let handed = house.post(&admin(), &format!("{path}/transfer"), body).await;
+        for refused in [moved, handed] {
+            assert_eq!(refused.status, status, "{pool}: {}", refused.text);
+            let wrong = if status == 422 { vec!["/pool unknown-pool"] } else { vec![] };
+            assert_eq!(refused.faults(), wrong, "{pool}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_arrives_through_the_clients_own_sign_on_gets_a_seat_once() {
     let (house, contract) = globex(2).await;
     let path = format!("{GLOBEX}/sso/idp%7C42");

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground_of};
+use crate::actions::ground::{
+    GrantError, Ground, GroundError, check_grant, contract_of, ground_of,
+};
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::seating::{TermError, cohort_key, on_another_day, seat_mail};
 use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met};
@@ -67,6 +69,9 @@ pub enum ChangeLearnerError {
     /// Roles are given by the terms of a contract, and the learner has no seat of one.
     #[error("roles need a seat")]
     RolesNeedSeat,
+    /// The client has no such pool.
+    #[error("no such pool")]
+    UnknownPool,
     /// No seat of the learner waits for its day.
     #[error("no seat is scheduled")]
     NotScheduled,
@@ -115,6 +120,11 @@ pub async fn change_learner(
     command: &ChangeLearner,
 ) -> Result<ChangedLearner, ChangeLearnerError> {
     let client = &command.client_id;
+    if let Some(pool) = command.pool
+        && contract_of(ports, client, pool).await?.is_none()
+    {
+        return Err(ChangeLearnerError::UnknownPool);
+    }
     let known = async || {
         let learner = ports.learner(client, command.learner_id).await?;
         learner.ok_or(ChangeLearnerError::Unknown)

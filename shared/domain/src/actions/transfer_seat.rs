@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::actions::ground::{Ground, GroundError, ground_of};
+use crate::actions::ground::{Ground, GroundError, contract_of, ground_of};
 use crate::actions::open_cohort::stand;
 use crate::actions::release_seat::{end_if_over, released};
 use crate::actions::seating::{Term, close, cohort_key, new_seat, seat_mail};
@@ -59,6 +59,9 @@ pub enum TransferSeatError {
     /// There is nothing to stand on.
     #[error(transparent)]
     Ground(#[from] GroundError),
+    /// The client has no such pool.
+    #[error("no such pool")]
+    UnknownPool,
     /// The learner has no seat that could go.
     #[error("no live seat")]
     NoSeat,
@@ -111,6 +114,11 @@ pub async fn transfer_seat(
     if let Some(receipt) = ports.receipts(&op).await?.first() {
         let pool = receipt.get("pool").and_then(|pool| pool.as_str()?.parse().ok());
         return answer(ports, command, to_id, pool.ok_or_else(broken)?).await;
+    }
+    if let Some(pool) = command.pool
+        && contract_of(ports, client, pool).await?.is_none()
+    {
+        return Err(TransferSeatError::UnknownPool);
     }
     for _ in 0..ROUNDS {
         let now = clock.now();
