@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::invitations::{LinkClosed, OpenedLink};
 use seatkeeper_domain::dates::local_date;
+use seatkeeper_domain::language::Language;
 use seatkeeper_http::body::{Fields, Payload, verbatim};
 use seatkeeper_http::pages::{
     self, ClientLook, InvitationForm, Notice, Page, PageLanguage, RenderError, Site,
@@ -181,9 +182,8 @@ fn site<'a>(app: &'a App<Store>, opened: Option<&'a OpenedLink>, ask: &Ask) -> S
 
 /// The language asked for, the browser's, the invitation's, the client's.
 fn language(opened: Option<&OpenedLink>, ask: &Ask) -> PageLanguage {
-    let default = opened.map(|opened| {
-        let own = opened.invitation.grant.language.as_ref();
-        own.unwrap_or(&opened.client.default_language).as_str()
-    });
-    resolve_language(ask.lang.as_deref(), &ask.accepted.0, default)
+    let own = opened.and_then(|opened| opened.invitation.grant.language.as_ref());
+    let clients = opened.map(|opened| &opened.client.default_language);
+    let known = own.into_iter().chain(clients).map(Language::as_str);
+    resolve_language(ask.lang.as_deref(), &ask.accepted.0, known)
 }

@@ -151,13 +151,14 @@ async fn visit<'a>(
         PasswordLink::Forged => None,
     };
     let asked = Fields::of_query(uri).optional("lang", |given| given.as_text().map(str::to_owned));
-    let learners = match &link {
+    let own = match &link {
         PasswordLink::Live { learner, .. } => learner.profile.language.as_ref(),
         _ => None,
     };
-    let default = learners.or(owner.as_ref().map(|owner| &owner.default_language));
+    let clients = owner.as_ref().map(|owner| &owner.default_language);
+    let known = own.into_iter().chain(clients).map(Language::as_str);
     let accepted = AcceptLanguage::of(headers).0;
-    let language = resolve_language(asked.as_deref(), &accepted, default.map(Language::as_str));
+    let language = resolve_language(asked.as_deref(), &accepted, known);
     Ok(Visit { app, token, wants: Wants::of(headers), language, owner, link })
 }
 

@@ -87,6 +87,25 @@ async fn a_learner_sets_a_password_on_the_page_and_lands_in_the_lms() {
 }
 
 #[tokio::test]
+async fn a_page_that_the_persons_language_lacks_comes_in_the_clients() {
+    let (house, contract) = globex(5).await;
+    let of_language = |language: &str| json!({"language": language});
+    for (number, (language, shown)) in [("it", "fr"), ("de", "de")].into_iter().enumerate() {
+        let email = format!("{number}@globex.example");
+        let made = create(&house, &contract, &email, &of_language(language)).await;
+        let order = json!({
+            "contract_id": contract, "emails": format!("guest.{email}"), "notify": false,
+            "language": language,
+        });
+        let invited = house.post(&admin(), &format!("{GLOBEX}/invitations"), order).await.json();
+        for link in [&made["link"], &invited["results"][0]["link"]] {
+            let seen = house.send(Call::get(&page(link)).from_browser()).await;
+            assert_eq!((seen.status, seen.header("content-language")), (200, shown), "{language}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_forged_link_is_no_link_and_one_whose_time_ran_out_is_gone() {
     let (house, contract) = globex(5).await;
     let made = create(&house, &contract, "lea@globex.example", &json!({})).await;

@@ -23,18 +23,19 @@ pub const fn available_languages() -> &'static [PageLanguage] {
 }
 
 /// The language of a page: the one asked for by `lang`, else the first of the browser's that
-/// exists, else the client's, else English.
+/// exists, else the first that exists of those that are `known`: the person's own, then the
+/// client's; else English.
 ///
 /// All are language tags; a region, as in `fr-CA`, is dropped. `accepted` is best first.
-pub fn resolve_language(
-    explicit: Option<&str>,
-    accepted: &[String],
-    client_default: Option<&str>,
+pub fn resolve_language<'a>(
+    explicit: Option<&'a str>,
+    accepted: &'a [String],
+    known: impl IntoIterator<Item = &'a str>,
 ) -> PageLanguage {
     explicit
         .into_iter()
         .chain(accepted.iter().map(String::as_str))
-        .chain(client_default)
+        .chain(known)
         .find_map(PageLanguage::from_tag)
         .unwrap_or(PageLanguage::English)
 }
@@ -86,13 +87,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chain_is_asked_for_then_browser_then_client_then_english() {
+    fn the_chain_is_asked_for_then_browser_then_person_then_client_then_english() {
         let browser = ["it-CH".to_owned(), "fr-CH".to_owned(), "en".to_owned()];
         assert_eq!(resolve_language(Some("EN-us"), &browser, Some("fr")), English);
         assert_eq!(resolve_language(None, &browser, Some("en")), French);
         assert_eq!(resolve_language(Some("xx"), &browser, None), French);
         assert_eq!(resolve_language(None, &["it".to_owned()], Some("fr")), French);
         assert_eq!(resolve_language(None, &["de-AT".to_owned()], Some("fr")), German);
+        assert_eq!(resolve_language(None, &[], ["de", "fr"]), German);
+        assert_eq!(resolve_language(None, &["it".to_owned()], ["nl", "fr"]), French);
         assert_eq!(resolve_language(Some("nl"), &[], Some("it")), English);
         assert_eq!(resolve_language(None, &[], None), English);
     }
