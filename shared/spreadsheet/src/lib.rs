@@ -36,7 +36,7 @@ pub use port::Spreadsheets;
 pub use reject::{RejectCode, Rejection, UnknownRejectCode};
 pub use report::{ReportError, ReportHead, ReportRow, rejection_report, report};
 pub use template::{TemplateAbout, TemplateFormat, template};
-pub use texts::{hint, rejection_hint};
+pub use texts::{csv_separator, hint, rejection_hint};
 
 use format::Opened;
 use source::Source;

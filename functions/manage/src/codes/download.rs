@@ -10,6 +10,7 @@ use seatkeeper_domain::client::Client;
 use seatkeeper_domain::code::Batch;
 use seatkeeper_domain::dates::local_date;
 use seatkeeper_domain::idempotency::Op;
+use seatkeeper_domain::language::Language;
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _};
 use seatkeeper_http::body::{Fields, choice, integer};
 use seatkeeper_http::caller::ADMINISTRATION;
@@ -18,7 +19,7 @@ use seatkeeper_http::pages::{
 };
 use seatkeeper_http::request::{AcceptLanguage, Path};
 use seatkeeper_http::{Problem, Shared, SignedIn};
-use seatkeeper_spreadsheet::code_list;
+use seatkeeper_spreadsheet::{code_list, csv_separator};
 
 use super::batch_of;
 
@@ -65,7 +66,10 @@ pub(super) async fn download(
         })
         .collect();
     match format {
-        Format::Csv => file(&batch, "csv", "text/csv; charset=utf-8", csv(&owner, &rows).into()),
+        Format::Csv => {
+            let bytes = csv(&owner.default_language, &rows).into();
+            file(&batch, "csv", "text/csv; charset=utf-8", bytes)
+        }
         Format::Xlsx => {
             let today = local_date(app.clock.now(), owner.time_zone.zone());
             let cells = rows.iter().map(cells);
@@ -146,12 +150,12 @@ fn cells(row: &PrintedCode) -> [&str; 3] {
 
 /// The list for a spreadsheet: UTF-8 with a byte order mark, and the separator that the client's
 /// Excel expects.
-fn csv(client: &Client, rows: &[PrintedCode]) -> String {
-    let separator = if client.default_language.as_str() == "fr" { ";" } else { "," };
+fn csv(language: &Language, rows: &[PrintedCode]) -> String {
+    let separator = csv_separator(language).to_string();
     let mut text = String::from("\u{feff}");
     for row in std::iter::once(["code", "link", "state"]).chain(rows.iter().map(cells)) {
         let cells = row.map(safe_cell);
-        text.push_str(&cells.join(separator));
+        text.push_str(&cells.join(&separator));
         text.push_str("\r\n");
     }
     text
@@ -170,7 +174,26 @@ fn safe_cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use seatkeeper_domain::language::Languages;
+
     use super::*;
+
+    #[test]
+    fn a_list_has_the_separator_that_spreadsheets_of_its_language_expect() {
+        let languages = Languages::from_list("en,fr,de,es");
+        let code = PrintedCode {
+            code: "ABCD-EFGH".to_owned(),
+            link: "https://learn.example/acme/ABCD-EFGH".to_owned(),
+            redeemed: false,
+        };
+        for (tag, separator) in [("en", ","), ("fr", ";"), ("de", ";"), ("es", ";")] {
+            let language = languages.parse(tag).expect("a language of the list");
+            let list = csv(&language, std::slice::from_ref(&code));
+            let cells = [&code.code, &code.link, "unused"].join(separator);
+            let heading = ["code", "link", "state"].join(separator);
+            assert_eq!(list, format!("\u{feff}{heading}\r\n{cells}\r\n"), "{tag}");
+        }
+    }
 
     #[test]
     fn no_cell_is_a_formula() {

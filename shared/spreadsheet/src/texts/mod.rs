@@ -62,6 +62,12 @@ pub(crate) struct TemplateTexts {
     pub(crate) label_and_comment: [&'static str; 2],
 }
 
+/// What separates the fields of a csv file that spreadsheets open by themselves where this language
+/// is spoken.
+pub fn csv_separator(language: &Language) -> char {
+    Texts::of(language).template.separator
+}
+
 /// What to do about an error, in a language; in English where that has no texts.
 pub fn hint(code: RowErrorCode, language: &Language) -> &'static str {
     Texts::of(language).hint(code)
