@@ -322,6 +322,39 @@ async fn an_administrator_issues_lists_and_downloads_codes() {
 }
 
 #[tokio::test]
+async fn a_registration_code_is_struck_out_when_its_maximum_is_reached_and_not_before() {
+    let world = World::with_seats(20).await;
+    for (number, (max, guaranteed)) in
+        [(Some(2), false), (Some(2), true), (None, false)].into_iter().enumerate()
+    {
+        let order = json!({
+            "contract_id": world.contract.contract_id, "kind": "registration", "label": "Open day",
+            "max_redemptions": max, "guaranteed": guaranteed,
+        });
+        let issued = post(&world, CODES, &order).await;
+        assert_eq!(issued.status, 201, "{}", issued.text);
+        let issued = issued.json();
+        let code = issued["codes"][0].as_str().expect("a code");
+        let batch = issued["batch"]["batch_id"].as_str().expect("an id");
+        let last = if max.is_some() { ("redeemed", 0) } else { ("unused", 1) };
+        for (visit, (state, squares)) in
+            [("unused", 1), ("unused", 1), last].into_iter().enumerate()
+        {
+            if visit > 0 {
+                let email = format!("{number}.{visit}@example.org");
+                assert_eq!(redeem(&world, &person(code, &email)).await.status, 200);
+            }
+            let path = format!("{CODES}/{batch}/download?format=");
+            let list = call(&world, "GET", &format!("{path}csv"), None).await;
+            let line = list.text.lines().last().expect("a code");
+            assert!(line.ends_with(&format!(";{state}")), "{order} after {visit}: {line}");
+            let cards = call(&world, "GET", &format!("{path}html"), None).await;
+            assert_eq!(cards.text.matches("<svg").count(), squares, "{order} after {visit}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_an_order_is_named_field_by_field() {
     let world = World::with_seats(20).await;
     let fields = async |order: Value| {

@@ -17,7 +17,8 @@ use crate::stock::Delta;
 pub struct ListedCode {
     /// The code.
     pub code: Code,
-    /// Whether somebody redeemed it.
+    /// Whether it was redeemed as often as it can be: a redemption code once, a registration code as
+    /// many times as its maximum says.
     pub redeemed: bool,
 }
 
@@ -44,13 +45,16 @@ pub async fn download_codes(
     codes.truncate(usize::try_from(batch.count).unwrap_or(usize::MAX));
     let hashes: Vec<_> = codes.iter().map(|code| code.hash(keys, client)).collect();
     let records = ports.codes(client, &hashes).await?;
-    let shared = batch.kind == CodeKind::Registration && {
-        let blocks = ports.blocks(client, pool).await?;
-        batch.redeemed_with(&blocks) > 0
+    let spent = match (batch.kind, batch.max_redemptions) {
+        (CodeKind::Registration, Some(most)) => {
+            let blocks = ports.blocks(client, pool).await?;
+            batch.redeemed_with(&blocks) >= u64::from(most)
+        }
+        (CodeKind::Registration, None) | (CodeKind::Redemption, _) => false,
     };
     let listed = |(code, record): (Code, Option<crate::code::CodeRecord>)| ListedCode {
         code,
-        redeemed: shared || record.is_some_and(|record| record.redeemed_by.is_some()),
+        redeemed: spent || record.is_some_and(|record| record.redeemed_by.is_some()),
     };
     Ok(codes.into_iter().zip(records).map(listed).collect())
 }

@@ -37,7 +37,7 @@ pub struct PrintedCode {
     pub code: String,
     /// Where it is redeemed.
     pub link: String,
-    /// Whether it was redeemed.
+    /// Whether it was redeemed as often as it can be.
     pub redeemed: bool,
 }
 
