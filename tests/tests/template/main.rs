@@ -171,6 +171,35 @@ fn every_queue_and_every_function_has_an_alarm() {
 }
 
 #[test]
+fn tries_over_the_limits_raise_the_alarm_of_guesses_as_those_do_that_are_answered() {
+    let template = Template::read();
+    let alarm = template.properties("CodeGuessingAlarm");
+    let metrics = alarm["Metrics"].as_array().expect("several metrics");
+    let (stats, sums): (Vec<_>, Vec<_>) =
+        metrics.iter().partition(|metric| metric["Expression"].is_null());
+    assert_eq!(sums.len(), 1);
+    assert_eq!(sums[0]["Expression"], "SUM(METRICS())");
+    let mut outcomes = BTreeSet::new();
+    for stat in stats {
+        assert_eq!(stat["ReturnData"], json!(false), "only the sum is compared");
+        let (of, metric) = (&stat["MetricStat"], &stat["MetricStat"]["Metric"]);
+        assert_eq!((&of["Stat"], &of["Period"]), (&json!("Sum"), &json!(300)));
+        assert_eq!(
+            (&metric["Namespace"], &metric["MetricName"]),
+            (&json!("Seatkeeper"), &json!("Codes"))
+        );
+        assert_eq!(metric["Dimensions"].as_array().map(Vec::len), Some(1));
+        assert_eq!(metric["Dimensions"][0]["Name"], "Outcome");
+        outcomes.insert(metric["Dimensions"][0]["Value"].as_str().expect("an outcome").to_owned());
+    }
+    assert_eq!(outcomes, ["limited", "refused"].map(str::to_owned).into());
+    let emitted = source::file("functions/redeem/src/redeem.rs");
+    for outcome in outcomes {
+        assert!(emitted.contains(&format!("=> \"{outcome}\"")), "nobody tells of {outcome}");
+    }
+}
+
+#[test]
 fn only_the_pages_sign_in_and_password_reset_are_public() {
     let template = Template::read();
     let body = &template.properties("Api")["DefinitionBody"];

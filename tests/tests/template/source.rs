@@ -34,6 +34,11 @@ pub(crate) fn functions() -> BTreeSet<String> {
         .collect()
 }
 
+/// The text of a file, by its path in the repository.
+pub(crate) fn file(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect("a readable file")
+}
+
 /// The calls that the adapters make, as policies name them. A stored object is read by version.
 pub(crate) fn actions_called() -> BTreeSet<String> {
     let code: String = sources(&root().join("shared/aws/src")).into_iter().collect();
