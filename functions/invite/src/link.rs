@@ -91,6 +91,11 @@ pub(crate) async fn decline(
     request: Repeatable,
     payload: Payload,
 ) -> Response {
+    // The page's form has no fields, and what else a browser may send with it is not looked at.
+    let unread = Fields::of_optional(&payload).and_then(|fields| fields.finish(|| Some(())));
+    if let (false, Err(problem)) = (payload.is_form(), unread) {
+        return page::refuse(&app, None, &token, &ask, problem);
+    }
     let opened = match opened(&app, &token).await {
         Ok(opened) => opened,
         Err(problem) => return page::refuse(&app, None, &token, &ask, problem),

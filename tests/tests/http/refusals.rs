@@ -1,6 +1,6 @@
 //! What is refused, in which order, and what the refusal says.
 
-use seatkeeper_tests::http::{Call, House, Person};
+use seatkeeper_tests::http::{Call, House, PAGES, Person};
 use serde_json::{Value, json};
 
 use crate::{GLOBEX, admin, client, globex, group, text};
@@ -228,6 +228,33 @@ async fn every_field_at_fault_is_named_with_its_pointer() {
         assert_eq!(faults, expected, "{method} {path} {body}");
     }
     assert_eq!(house.world.cloud.dump(), before, "a refusal leaves nothing behind");
+}
+
+#[tokio::test]
+async fn who_declines_says_nothing_else_and_a_form_may_bring_what_it_likes() {
+    let (house, contract) = globex(5).await;
+    let order = json!({
+        "contract_id": contract, "emails": ["a@x.example", "b@x.example"], "notify": false,
+    });
+    let invited = house.post(&admin(), &format!("{GLOBEX}/invitations"), order).await.json();
+    let [first, second] = [0, 1].map(|place| {
+        let link = text(&invited["results"][place]["link"]);
+        link.strip_prefix(PAGES).expect("a page of ours").to_owned()
+    });
+    let odd = json!({"x": 1});
+    for link in [first.as_str(), "/i/nobodys"] {
+        let refused = house.send(Call::post(&format!("{link}/decline"), &odd)).await;
+        assert_eq!((refused.status, refused.faults()), (422, vec!["/x unknown-field".to_owned()]));
+    }
+    assert_eq!(house.send(Call::get(&first)).await.json()["status"], "pending");
+    for (link, call) in [
+        (&first, Call::post(&format!("{first}/decline"), &json!({}))),
+        (&second, Call::new("POST", &format!("{second}/decline")).form("x=1")),
+    ] {
+        let declined = house.send(call).await;
+        assert_eq!(declined.status, 200, "{}", declined.text);
+        assert_eq!(house.send(Call::get(link)).await.status, 410);
+    }
 }
 
 #[tokio::test]
