@@ -25,6 +25,7 @@ use std::ops::RangeInclusive;
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
+use http::Method;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -32,6 +33,7 @@ use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::ports::PageRequest;
 use serde_json::{Map, Value};
 
+use crate::idempotency::key_of;
 use crate::problem::{FieldError, Problem, ProblemCode};
 
 /// The largest body that is read: 1 MiB.
@@ -47,6 +49,9 @@ pub struct Payload {
     /// `None` if it is larger than [`MAX_BYTES`].
     bytes: Option<Bytes>,
     format: Format,
+    /// What is wrong with the `Idempotency-Key` it came under: told with the fields, before anything
+    /// is looked up.
+    key_fault: Vec<FieldError>,
 }
 
 /// How a body is encoded.
@@ -68,7 +73,8 @@ impl Payload {
     }
 
     fn new(bytes: Bytes, format: Format) -> Self {
-        Self { bytes: (bytes.len() <= MAX_BYTES).then_some(bytes), format }
+        let bytes = (bytes.len() <= MAX_BYTES).then_some(bytes);
+        Self { bytes, format, key_fault: Vec::new() }
     }
 
     /// Whether the body was sent by a form rather than as JSON.
@@ -99,9 +105,12 @@ impl<S: Send + Sync> FromRequest<S> for Payload {
                 value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
             });
         let format = if is_form { Format::Form } else { Format::Json };
+        let keyed = request.method() == Method::POST;
+        let key = if keyed { key_of(request.headers()) } else { Ok(None) };
+        let key_fault = key.err().map(|problem| problem.errors).unwrap_or_default();
         // The body is in memory already: reading it fails only when it is over the limit.
         let bytes = axum::body::to_bytes(request.into_body(), MAX_BYTES).await.ok();
-        Ok(Self { bytes, format })
+        Ok(Self { bytes, format, key_fault })
     }
 }
 
@@ -185,7 +194,7 @@ impl Fields {
     /// it is no object.
     pub fn of(payload: &Payload) -> Result<Self, Problem> {
         let bytes = payload.bytes()?;
-        match payload.format {
+        let fields = match payload.format {
             // A form writes braces as %7B: this is JSON whose sender left the default of `curl -d`.
             Format::Form if bytes.trim_ascii_start().starts_with(b"{") => {
                 Err(Problem::invalid_field(
@@ -196,15 +205,21 @@ impl Fields {
             }
             Format::Form => Ok(Self::from_pairs(bytes)),
             Format::Json => Self::from_json(bytes),
-        }
+        };
+        fields.map(|fields| fields.under_key_of(payload))
     }
 
     /// Like [`Fields::of`], for calls whose body may be left out.
     pub fn of_optional(payload: &Payload) -> Result<Self, Problem> {
         if payload.bytes()?.trim_ascii().is_empty() {
-            return Ok(Self::from_pairs(b""));
+            return Ok(Self::from_pairs(b"").under_key_of(payload));
         }
         Self::of(payload)
+    }
+
+    fn under_key_of(mut self, payload: &Payload) -> Self {
+        self.errors.extend_from_slice(&payload.key_fault);
+        self
     }
 
     /// Starts reading the query string of a request.

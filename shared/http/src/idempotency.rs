@@ -25,7 +25,8 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 const MAX_KEY: usize = 255;
 
 /// What makes two requests the same, beside caller and body: method, path and key. An extractor
-/// that never refuses; a malformed key is told by [`Once::answer`], after the caller is known.
+/// that never refuses; a malformed key is told after the caller is known, with the fields that are at
+/// fault, or else by [`Once::answer`].
 #[derive(Debug, Clone)]
 pub struct Repeatable {
     method: String,
@@ -49,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Repeatable {
 
 /// Reads the key: 1 to 255 visible characters, bare or in quotes (a structured field string,
 /// RFC 8941), which are not part of it.
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);

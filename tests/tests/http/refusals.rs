@@ -434,6 +434,18 @@ async fn an_idempotency_key_has_its_length_and_its_quotes() {
     }
     assert_eq!(send(&house, &"k".repeat(255), "Paris").await.status, 201);
     assert_eq!(send(&house, &format!("\"{}\"", "k".repeat(255)), "Paris").await.status, 201);
+    // It is told with the fields at fault, and before what the path names is looked for.
+    let nowhere = format!("{GLOBEX}/contracts/con_{}/sublicenses", "0".repeat(26));
+    let (both, only) = (json!({}), json!({"name": "Lyon", "seats": 1}));
+    for (body, mut expected) in [(both, vec!["/name required", "/seats required"]), (only, vec![])]
+    {
+        let call = Call::post(&nowhere, &body).by(&admin()).key(&"k".repeat(256));
+        expected.insert(0, " invalid-idempotency-key");
+        assert_eq!(house.send(call).await.faults(), expected);
+    }
+    let link = Call::post("/p/nobodys", &json!({"password": "correct horse battery"}));
+    let refused = house.send(link.key(&"k".repeat(256))).await;
+    assert_eq!(refused.faults(), [" invalid-idempotency-key"]);
     // Who may not call is told that, whatever the key.
     let call = Call::post(&format!("{GLOBEX}/groups"), &json!({"name": "Nice"}));
     let refused = house.send(call.by(&Person::admin("acme")).key(&"k".repeat(256))).await;
