@@ -12,7 +12,8 @@ use jiff::civil::Date;
 use seatkeeper_domain::actions::warn_client::LOOK_EVERY;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::change::{
-    BlockCursor, BlockKey, Change, Presence, Refused, SeatChange, SeatLearner, Step, StoreError,
+    BlockCursor, BlockKey, Change, Over, Presence, Refused, SeatChange, SeatLearner, Step,
+    StoreError,
 };
 use seatkeeper_domain::code::{Batch, Steering};
 use seatkeeper_domain::cohort::CohortKey;
@@ -294,8 +295,8 @@ impl Store {
                     s("released"),
                 )
                 .check(table, &keys::learner(client, *learner_id)),
-            Step::UpdateProfile { learner_id, profile, fill_only } => {
-                profiled(Expression::new(), profile, *fill_only)
+            Step::UpdateProfile { learner_id, profile, over } => {
+                profiled(Expression::new(), profile, *over)
                     .set(CHANGED_BY, s(op))
                     .set(CHANGED_AT, s(keys::sortable(change.at)))
                     .if_present(EMAIL)
@@ -663,17 +664,21 @@ fn joined(key: &CohortKey, start_on: AttributeValue, count: u64) -> Expression {
         .if_absent_or("state", "state", "=", s("waiting"))
 }
 
-/// Writes a profile: either only blanks are filled, or every value given is written. Sets grow.
-fn profiled(mut expression: Expression, profile: &Profile, fill_only: bool) -> Expression {
+/// Writes the values given of a profile over those that are there.
+fn profiled(mut expression: Expression, profile: &Profile, over: Over) -> Expression {
     for (name, value) in profile_texts(profile) {
-        expression = if fill_only {
-            expression.set_if_absent(name, value)
-        } else {
-            expression.set(name, value)
+        expression = match over {
+            Over::Joining | Over::Keeping => expression.set_if_absent(name, value),
+            Over::Replacing => expression.set(name, value),
         };
     }
     for (name, value) in profile_sets(profile) {
-        expression = expression.add(name, value);
+        expression = match over {
+            Over::Joining => expression.add(name, value),
+            // There are no empty sets: where nothing is in one, there is none.
+            Over::Keeping => expression.set_if_absent(name, value),
+            Over::Replacing => expression.set(name, value),
+        };
     }
     expression
 }
@@ -738,7 +743,7 @@ fn if_untouched(expression: Expression, since: Timestamp) -> Expression {
 
 fn seated(change: &Change, seating: &SeatLearner) -> Result<Expression, StoreError> {
     let seat = seat_attribute(seating.pool);
-    let mut expression = profiled(Expression::new(), &seating.profile, true)
+    let mut expression = profiled(Expression::new(), &seating.profile, Over::Joining)
         .set(&seat, to_value(&seating.seat)?)
         .set(keys::KIND, s("learner"))
         .set_if_absent("client_id", s(&change.client_id))

@@ -102,6 +102,17 @@ pub enum Presence {
     Existing,
 }
 
+/// What becomes of the values that an account has when it is given others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// They stay, and sets are added to: what goes with another seat comes on top.
+    Joining,
+    /// They stay, sets included: only what is blank is filled.
+    Keeping,
+    /// They are replaced by the values given, sets whole.
+    Replacing,
+}
+
 /// A learner is given a seat.
 #[derive(Debug, Clone)]
 pub struct SeatLearner {
@@ -325,10 +336,10 @@ pub enum Step {
     UpdateProfile {
         /// Whose.
         learner_id: LearnerId,
-        /// The new values; blanks change nothing, sets are added to.
+        /// The new values; blanks change nothing.
         profile: Box<Profile>,
-        /// Only blanks of the account are filled.
-        fill_only: bool,
+        /// What becomes of what the account has.
+        over: Over,
     },
     /// Changes an account: its profile, and live seats of it that have to be the ones seen.
     ChangeLearner {

@@ -5,6 +5,7 @@ use seatkeeper_domain::actions::release_seat::release_seat;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::contract::{HoldOn, Policies};
 use seatkeeper_domain::email::EmailAddress;
+use seatkeeper_domain::ids::GroupId;
 use seatkeeper_domain::import_run::{ImportStatus, Outcome, Verdict};
 use seatkeeper_domain::invitation::InvitationStatus;
 use seatkeeper_domain::ports::People as _;
@@ -45,6 +46,31 @@ async fn blanks_are_filled_or_values_replaced_only_when_asked() {
     assert_eq!(stage.mails().len(), 1, "only the first import tells");
     assert_eq!(stage.world.stock().await.used, 1);
     stage.assert_at_rest(&updated).await;
+}
+
+#[tokio::test]
+async fn sets_are_filled_where_there_is_none_and_replaced_when_asked() {
+    let stage = Stage::with_seats(10).await;
+    let head = "email;rôle;groupe;étiquette";
+    let file = |row: &str| format!("{head}\na@example.fr;{row}\n");
+    let sets = async || {
+        let profile = stage.learner("a@example.fr").await.expect("an account").profile;
+        let name = |id: &GroupId| stage.groups.iter().find(|known| known.0 == *id).map(|g| g.1);
+        let roles: Vec<String> = profile.roles.iter().map(ToString::to_string).collect();
+        let groups: Vec<_> = profile.group_ids.iter().filter_map(name).collect();
+        format!("{} {} {:?}", roles.join("+"), groups.join("+"), profile.labels)
+    };
+    stage.import("a.csv", file("learner;Paris;")).await;
+    let other = file("group_admin;Région Nord;spring|late");
+    stage.import_with(&other, &[("on-existing", "fill_blank")]).await;
+    assert_eq!(sets().await, r#"learner Paris {"late", "spring"}"#);
+    stage.import_with(&file(";;"), &[("on-existing", "update")]).await;
+    assert_eq!(sets().await, r#"learner Paris {"late", "spring"}"#, "blanks change nothing");
+    let run = stage.import_with(&other, &[("on-existing", "update")]).await;
+    assert_eq!(sets().await, r#"group_admin Région Nord {"late", "spring"}"#);
+    stage.import_with(&file("learner;;autumn"), &[("on-existing", "update")]).await;
+    assert_eq!(sets().await, r#"learner Région Nord {"autumn"}"#);
+    stage.assert_at_rest(&run).await;
 }
 
 #[tokio::test]

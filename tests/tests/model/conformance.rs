@@ -12,7 +12,7 @@ use seatkeeper_domain::actions::open_contract::open_contract;
 use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::{Action, Actor};
 use seatkeeper_domain::change::{
-    Block, BlockCursor, BlockKey, Change, Presence, Refused, SeatChange, SeatLearner, Step,
+    Block, BlockCursor, BlockKey, Change, Over, Presence, Refused, SeatChange, SeatLearner, Step,
 };
 use seatkeeper_domain::client::Group;
 use seatkeeper_domain::code::{
@@ -52,7 +52,7 @@ enum Bit {
     Seat(u32, bool, Option<u8>),
     Release(u32, bool, Option<i64>),
     NoLiveSeat(u32),
-    Profile(u32, bool),
+    Profile(u32, Over),
     Change(u32, bool, bool),
     Password(u32, u64),
     Erase(u32, bool),
@@ -111,6 +111,10 @@ enum Act {
     Wait(i64),
 }
 
+fn any_over() -> impl Strategy<Value = Over> {
+    prop_oneof![Just(Over::Joining), Just(Over::Keeping), Just(Over::Replacing)]
+}
+
 fn any_bit() -> impl Strategy<Value = Bit> {
     let learner = 0..3_u32;
     let option = |upto: u32| proptest::option::of(0..upto);
@@ -128,7 +132,7 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         2 => (learner.clone(), proptest::bool::weighted(0.8), proptest::option::of(0..60_i64))
             .prop_map(|(learner, seen, since)| Bit::Release(learner, seen, since)),
         1 => learner.clone().prop_map(Bit::NoLiveSeat),
-        1 => (learner.clone(), any::<bool>()).prop_map(|(learner, fill)| Bit::Profile(learner, fill)),
+        1 => (learner.clone(), any_over()).prop_map(|(learner, over)| Bit::Profile(learner, over)),
         1 => (learner.clone(), any::<bool>(), proptest::bool::weighted(0.8))
             .prop_map(|(learner, seat, seen)| Bit::Change(learner, seat, seen)),
         1 => (learner.clone(), 0..3_u64).prop_map(|(learner, serial)| Bit::Password(learner, serial)),
@@ -393,10 +397,10 @@ impl Both {
                 Step::ReleaseSeat { learner_id, pool, op: by, seat, untouched_since, beside: None }
             }
             Bit::NoLiveSeat(number) => Step::NoLiveSeat { learner_id: self.learner(number), pool },
-            Bit::Profile(number, fill_only) => {
+            Bit::Profile(number, over) => {
                 let learner_id = self.learner(number);
                 let profile = Box::new(profile(number + 1, op));
-                Step::UpdateProfile { learner_id, profile, fill_only }
+                Step::UpdateProfile { learner_id, profile, over }
             }
             Bit::Change(number, with_seat, seen) => {
                 let learner_id = self.learner(number);

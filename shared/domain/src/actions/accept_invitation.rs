@@ -10,7 +10,7 @@ use crate::actions::release_seat::end_if_over;
 use crate::actions::seating::{Seating, Take, TermRequest, close, give_seat, term};
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
-use crate::change::{Change, Presence, Step, StoreError};
+use crate::change::{Change, Over, Presence, Step, StoreError};
 use crate::dates::Opening;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, InvitationId, LearnerId};
@@ -246,7 +246,7 @@ impl<'a> Open<'a> {
         change.step(Step::UpdateProfile {
             learner_id,
             profile: Box::new(self.profile()),
-            fill_only: true,
+            over: Over::Joining,
         });
     }
 

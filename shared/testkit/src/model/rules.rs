@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use seatkeeper_domain::change::{Block, Change, Presence, Refused, Step};
+use seatkeeper_domain::change::{Block, Change, Over, Presence, Refused, Step};
 use seatkeeper_domain::code::BatchState;
 use seatkeeper_domain::cohort::{Cohort, CohortState};
 use seatkeeper_domain::email::EmailAddress;
@@ -587,7 +587,7 @@ impl Tenant {
                     changed_at: None,
                     seats: std::collections::BTreeMap::new(),
                 });
-                write_profile(&mut known.profile, &seating.profile, true);
+                write_profile(&mut known.profile, &seating.profile, Over::Joining);
                 if known.credential.is_none() {
                     known.credential.clone_from(&seating.credential);
                 }
@@ -599,9 +599,9 @@ impl Tenant {
                     known.seats.insert(*pool, seat.clone());
                 }
             }
-            Step::UpdateProfile { learner_id, profile, fill_only } => {
+            Step::UpdateProfile { learner_id, profile, over } => {
                 if let Some(known) = self.learners.get_mut(learner_id) {
-                    write_profile(&mut known.profile, profile, *fill_only);
+                    write_profile(&mut known.profile, profile, *over);
                     known.changed_at = Some(change.at);
                 }
             }
@@ -817,23 +817,31 @@ fn counters(stock: Stock) -> Delta {
     }
 }
 
-/// Blanks of the new values change nothing; sets grow.
-fn write_profile(known: &mut Profile, new: &Profile, fill_only: bool) {
-    fn write<T: Clone>(known: &mut Option<T>, new: Option<&T>, fill_only: bool) {
-        if new.is_some() && (known.is_none() || !fill_only) {
+/// Blanks of the new values change nothing.
+fn write_profile(known: &mut Profile, new: &Profile, over: Over) {
+    fn write<T: Clone>(known: &mut Option<T>, new: Option<&T>, over: Over) {
+        if new.is_some() && (known.is_none() || over == Over::Replacing) {
             *known = new.cloned();
         }
     }
-    write(&mut known.first_name, new.first_name.as_ref(), fill_only);
-    write(&mut known.last_name, new.last_name.as_ref(), fill_only);
-    write(&mut known.language, new.language.as_ref(), fill_only);
-    write(&mut known.external_id, new.external_id.as_ref(), fill_only);
-    write(&mut known.additional_info, new.additional_info.as_ref(), fill_only);
-    write(&mut known.end_on, new.end_on.as_ref(), fill_only);
-    write(&mut known.delete_on, new.delete_on.as_ref(), fill_only);
-    known.roles.extend(new.roles.iter().copied());
-    known.group_ids.extend(new.group_ids.iter().copied());
-    known.labels.extend(new.labels.iter().cloned());
+    fn write_set<T: Clone + Ord>(known: &mut BTreeSet<T>, new: &BTreeSet<T>, over: Over) {
+        match over {
+            Over::Joining => known.extend(new.iter().cloned()),
+            Over::Keeping if !known.is_empty() => {}
+            Over::Keeping | Over::Replacing if new.is_empty() => {}
+            Over::Keeping | Over::Replacing => known.clone_from(new),
+        }
+    }
+    write(&mut known.first_name, new.first_name.as_ref(), over);
+    write(&mut known.last_name, new.last_name.as_ref(), over);
+    write(&mut known.language, new.language.as_ref(), over);
+    write(&mut known.external_id, new.external_id.as_ref(), over);
+    write(&mut known.additional_info, new.additional_info.as_ref(), over);
+    write(&mut known.end_on, new.end_on.as_ref(), over);
+    write(&mut known.delete_on, new.delete_on.as_ref(), over);
+    write_set(&mut known.roles, &new.roles, over);
+    write_set(&mut known.group_ids, &new.group_ids, over);
+    write_set(&mut known.labels, &new.labels, over);
 }
 
 /// Whether a seat is counted as used: in use since it was given, or opened with its cohort.

@@ -12,7 +12,9 @@ use crate::actions::import_rows::recall;
 use crate::actions::invitations::{expires_at, told_at};
 use crate::actions::seating::{cohort_key, new_seat};
 use crate::audit::{Action, Actor};
-use crate::change::{Block, BlockCursor, Change, Presence, Refused, SeatLearner, Step, StoreError};
+use crate::change::{
+    Block, BlockCursor, Change, Over, Presence, Refused, SeatLearner, Step, StoreError,
+};
 use crate::client::Group;
 use crate::contract::HoldOn;
 use crate::dates::Opening;
@@ -515,9 +517,9 @@ fn draft_update(
     record: &mut RowRecord,
     to_do: &ToDo<'_>,
 ) -> Outcome {
-    let fill_only = match work.run.settings.on_existing {
-        OnExisting::FillBlank => true,
-        OnExisting::Update => false,
+    let over = match work.run.settings.on_existing {
+        OnExisting::FillBlank => Over::Keeping,
+        OnExisting::Update => Over::Replacing,
         OnExisting::Skip | OnExisting::Error => return Outcome::Skipped,
     };
     // Someone who is only invited has no account to change yet.
@@ -528,7 +530,7 @@ fn draft_update(
     draft.change.step(Step::UpdateProfile {
         learner_id: learner.learner_id,
         profile: Box::new(profile(to_do.values, &RowDefaults::default())),
-        fill_only,
+        over,
     });
     Outcome::Updated
 }
