@@ -295,8 +295,8 @@ impl Store {
                     s("released"),
                 )
                 .check(table, &keys::learner(client, *learner_id)),
-            Step::UpdateProfile { learner_id, profile, over } => {
-                profiled(Expression::new(), profile, *over)
+            Step::UpdateProfile { learner_id, profile, over, seats } => {
+                reseated(profiled(Expression::new(), profile, *over), seats)?
                     .set(CHANGED_BY, s(op))
                     .set(CHANGED_AT, s(keys::sortable(change.at)))
                     .if_present(EMAIL)
@@ -309,14 +309,7 @@ impl Store {
                     Some(true) => expression.set_if_absent(SUSPENDED_AT, s(change.at)),
                     Some(false) => expression.remove(SUSPENDED_AT),
                 };
-                for SeatChange { pool, op: given_by, seen_end, seat } in seats {
-                    let attribute = seat_attribute(*pool);
-                    expression = expression
-                        .set(&attribute, to_value(seat)?)
-                        .if_equal(&format!("{attribute}.op"), s(given_by))
-                        .if_equal(&format!("{attribute}.ends_at"), to_value(seen_end)?)
-                        .compare(&format!("{attribute}.state.is"), "<>", s("released"));
-                }
+                expression = reseated(expression, seats)?;
                 // Another day for a seat says nothing of the person.
                 if **profile != ProfileChange::default() {
                     expression = expression
@@ -681,6 +674,19 @@ fn profiled(mut expression: Expression, profile: &Profile, over: Over) -> Expres
         };
     }
     expression
+}
+
+/// Writes live seats over those that were seen.
+fn reseated(expression: Expression, seats: &[SeatChange]) -> Result<Expression, StoreError> {
+    seats.iter().try_fold(expression, |expression, change| {
+        let SeatChange { pool, op, seen_end, seat } = change;
+        let attribute = seat_attribute(*pool);
+        Ok(expression
+            .set(&attribute, to_value(seat)?)
+            .if_equal(&format!("{attribute}.op"), s(op))
+            .if_equal(&format!("{attribute}.ends_at"), to_value(seen_end)?)
+            .compare(&format!("{attribute}.state.is"), "<>", s("released")))
+    })
 }
 
 /// Writes what changes in a profile, each value by itself.

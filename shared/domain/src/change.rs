@@ -332,7 +332,7 @@ pub enum Step {
         /// Where.
         pool: PoolId,
     },
-    /// Changes a profile. The account must exist.
+    /// Changes a profile, and live seats that have to be the ones seen. The account must exist.
     UpdateProfile {
         /// Whose.
         learner_id: LearnerId,
@@ -340,6 +340,8 @@ pub enum Step {
         profile: Box<Profile>,
         /// What becomes of what the account has.
         over: Over,
+        /// What becomes of seats.
+        seats: Vec<SeatChange>,
     },
     /// Changes an account: its profile, and live seats of it that have to be the ones seen.
     ChangeLearner {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::change::BlockKey;
+use crate::change::{BlockKey, Over};
 use crate::ids::{ContractId, ImportId, LearnerId, PoolId, SublicenseId};
 use crate::import::DateOrder;
 use crate::language::Language;
@@ -84,7 +84,16 @@ pub enum OnExisting {
 impl OnExisting {
     /// Whether accounts that are there are written to.
     pub fn changes_accounts(self) -> bool {
-        matches!(self, Self::FillBlank | Self::Update)
+        self.over().is_some()
+    }
+
+    /// How accounts that are there are written over; `None`: they are not.
+    pub fn over(self) -> Option<Over> {
+        match self {
+            Self::FillBlank => Some(Over::Keeping),
+            Self::Update => Some(Over::Replacing),
+            Self::Skip | Self::Error => None,
+        }
     }
 }
 

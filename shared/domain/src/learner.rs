@@ -270,6 +270,15 @@ impl Seat {
         }
     }
 
+    /// When it opens, or opened; `None`: it was given back before.
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        match self.state {
+            SeatState::Scheduled { opens_at } => Some(opens_at),
+            SeatState::Active { used_at } => Some(used_at),
+            SeatState::Released { used_at, .. } => used_at,
+        }
+    }
+
     /// When it was taken into use, as known at `now`.
     pub fn used_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self.state {

@@ -1,16 +1,22 @@
 //! Who is there already, who is invited, who has a password, who is told.
 
-use jiff::civil::date;
+use jiff::Timestamp;
+use jiff::civil::{Date, date};
+use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
 use seatkeeper_domain::actions::release_seat::release_seat;
+use seatkeeper_domain::amend::Amend;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::contract::{HoldOn, Policies};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::GroupId;
-use seatkeeper_domain::import_run::{ImportStatus, Outcome, Verdict};
+use seatkeeper_domain::import_run::{ImportSettings, ImportStatus, OnExisting, Outcome, Verdict};
 use seatkeeper_domain::invitation::InvitationStatus;
+use seatkeeper_domain::learner::ProfileChange;
 use seatkeeper_domain::ports::People as _;
 use seatkeeper_domain::stock::Stock;
+use seatkeeper_testkit::When;
 
+use crate::desk::plainly;
 use crate::stage::{Stage, people};
 
 const TODAY: fn(usize) -> &'static str = |_| "";
@@ -70,6 +76,109 @@ async fn sets_are_filled_where_there_is_none_and_replaced_when_asked() {
     assert_eq!(sets().await, r#"group_admin Région Nord {"late", "spring"}"#);
     stage.import_with(&file("learner;;autumn"), &[("on-existing", "update")]).await;
     assert_eq!(sets().await, r#"learner Région Nord {"autumn"}"#);
+    stage.assert_at_rest(&run).await;
+}
+
+/// The last day of a person as the account says it, and when the seat ends.
+async fn end_of(stage: &Stage, email: &str) -> (Option<Date>, Option<Timestamp>) {
+    let learner = stage.learner(email).await.expect("an account");
+    (learner.profile.end_on, learner.seats[&stage.world.pool()].ends_at)
+}
+
+/// The last day, and the midnight after it in Paris.
+fn until(day: Date) -> (Option<Date>, Option<Timestamp>) {
+    let zone = jiff::tz::TimeZone::get("Europe/Paris").expect("a zone");
+    let midnight = day.tomorrow().expect("a day").to_zoned(zone).expect("a midnight");
+    (Some(day), Some(midnight.timestamp()))
+}
+
+#[tokio::test]
+async fn a_last_day_or_duration_that_a_file_gives_moves_the_end_of_the_seat() {
+    let stage = Stage::with_seats(10).await;
+    stage.import("a.csv", "email;durée\na@example.fr;\nb@example.fr;\nc@example.fr;400\n").await;
+    let (none, own) = (end_of(&stage, "a@example.fr").await, end_of(&stage, "c@example.fr").await);
+    assert!(none == (None, None) && own.1.is_some(), "{none:?} {own:?}");
+    let file = "email;date de fin;durée;date de suppression\na@example.fr;30/06/2027;;01/07/2028\n\
+                b@example.fr;;10;\nc@example.fr;30/06/2027;;\n";
+    let filled = stage.import_with(file, &[("on-existing", "fill_blank")]).await;
+    assert_eq!(filled.totals.updated, 3);
+    let today = date(2026, 11, 23);
+    let tenth = today.checked_add(jiff::ToSpan::days(9)).expect("a day");
+    assert_eq!(end_of(&stage, "a@example.fr").await, until(date(2027, 6, 30)));
+    assert_eq!(end_of(&stage, "b@example.fr").await, until(tenth), "from the day it opened");
+    assert_eq!(end_of(&stage, "c@example.fr").await, own, "it has an end of its own");
+    let deleted = stage.learner("a@example.fr").await.expect("an account").profile.delete_on;
+    assert_eq!(deleted, Some(date(2028, 7, 1)));
+    let later = file.replace("30/06/2027", "31/07/2027");
+    stage.import_with(&later, &[("on-existing", "fill_blank")]).await;
+    assert_eq!(end_of(&stage, "a@example.fr").await, until(date(2027, 6, 30)));
+    let updated = stage.import_with(&later, &[("on-existing", "update")]).await;
+    for email in ["a@example.fr", "c@example.fr"] {
+        assert_eq!(end_of(&stage, email).await, until(date(2027, 7, 31)), "{email}");
+    }
+    stage.import_with("email\na@example.fr\n", &[("on-existing", "update")]).await;
+    assert_eq!(end_of(&stage, "a@example.fr").await, until(date(2027, 7, 31)), "nothing given");
+    assert_eq!(stage.mails().len(), 3, "only the first import tells");
+    stage.assert_at_rest(&updated).await;
+}
+
+#[tokio::test]
+async fn an_end_that_does_not_go_with_the_seat_is_an_error_of_its_row() {
+    let stage = Stage::with_seats(10).await;
+    stage.import("a.csv", people(2, |_| "01/03/2027")).await;
+    let settings = ImportSettings { on_existing: OnExisting::Update, ..plainly() };
+    let file =
+        "email;date de fin\nperson.0@example.fr;28/02/2027\nperson.1@example.fr;01/03/2027\n";
+    let run = stage.checked(settings, file).await;
+    assert_eq!((run.totals.invalid, run.totals.existing), (1, 1));
+    let rows = stage.rows(&run).await;
+    let errors: Vec<_> = rows[0].errors.iter().map(|e| (e.column.as_str(), &*e.code)).collect();
+    assert_eq!(errors, [("end_on", "end-before-start")]);
+    stage.commit(run.import_id).await.expect("committed");
+    stage.resume(run.import_id).await.expect("completed");
+    let run = stage.now(run.import_id).await;
+    assert_eq!((run.totals.failed, run.totals.updated), (1, 1));
+    assert_eq!(end_of(&stage, "person.0@example.fr").await, (None, None));
+    assert_eq!(end_of(&stage, "person.1@example.fr").await, until(date(2027, 3, 1)));
+    stage.assert_at_rest(&run).await;
+}
+
+/// Somebody gives the seat another end after the worker has looked at it.
+#[tokio::test]
+async fn an_end_that_was_changed_meanwhile_is_looked_at_again() {
+    let stage = Stage::with_seats(10).await;
+    stage.import("a.csv", "email\na@example.fr\n").await;
+    let learner_id = stage.learner("a@example.fr").await.expect("an account").learner_id;
+    let file = "email;date de fin\na@example.fr;30/06/2027\n";
+    let object = stage.put_with("b.csv", file, &[("on-existing", "fill_blank")]).await;
+    let world = &stage.world;
+    let (store, clock, caller) = (world.store.clone(), world.clock.clone(), world.administrator());
+    let (op, client_id) = (world.op(), world.client.clone());
+    world.cloud.restart_trace();
+    // Claim, reservation, and then the rows.
+    world.cloud.let_first(When::call("TransactWriteItems", 3), move || async move {
+        let end_on = Amend::Set(date(2027, 1, 31));
+        let profile = ProfileChange { end_on, ..ProfileChange::default() };
+        let command = ChangeLearner {
+            client_id,
+            learner_id,
+            profile,
+            start_on: None,
+            pool: None,
+            notify: false,
+        };
+        let ids = seatkeeper_testkit::SeededIds::new(99, &clock);
+        let changed = change_learner(&store, &clock, &ids, &caller, op, &command).await;
+        changed.expect("another end");
+    });
+    stage.run(&object).await.expect("an end");
+    let run = stage.found(&object).await;
+    assert_eq!((run.status, run.totals.updated), (ImportStatus::Completed, 1));
+    assert_eq!(
+        end_of(&stage, "a@example.fr").await,
+        until(date(2027, 1, 31)),
+        "not blank any more"
+    );
     stage.assert_at_rest(&run).await;
 }
 

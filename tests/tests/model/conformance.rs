@@ -52,7 +52,7 @@ enum Bit {
     Seat(u32, bool, Option<u8>),
     Release(u32, bool, Option<i64>),
     NoLiveSeat(u32),
-    Profile(u32, Over),
+    Profile(u32, Over, Option<bool>),
     Change(u32, bool, bool),
     Password(u32, u64),
     Erase(u32, bool),
@@ -132,7 +132,8 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         2 => (learner.clone(), proptest::bool::weighted(0.8), proptest::option::of(0..60_i64))
             .prop_map(|(learner, seen, since)| Bit::Release(learner, seen, since)),
         1 => learner.clone().prop_map(Bit::NoLiveSeat),
-        1 => (learner.clone(), any_over()).prop_map(|(learner, over)| Bit::Profile(learner, over)),
+        2 => (learner.clone(), any_over(), proptest::option::of(proptest::bool::weighted(0.7)))
+            .prop_map(|(learner, over, seat)| Bit::Profile(learner, over, seat)),
         1 => (learner.clone(), any::<bool>(), proptest::bool::weighted(0.8))
             .prop_map(|(learner, seat, seen)| Bit::Change(learner, seat, seen)),
         1 => (learner.clone(), 0..3_u64).prop_map(|(learner, serial)| Bit::Password(learner, serial)),
@@ -397,10 +398,19 @@ impl Both {
                 Step::ReleaseSeat { learner_id, pool, op: by, seat, untouched_since, beside: None }
             }
             Bit::NoLiveSeat(number) => Step::NoLiveSeat { learner_id: self.learner(number), pool },
-            Bit::Profile(number, over) => {
+            Bit::Profile(number, over, seat) => {
                 let learner_id = self.learner(number);
-                let profile = Box::new(profile(number + 1, op));
-                Step::UpdateProfile { learner_id, profile, over }
+                let known = self.model.learner(&world.client, learner_id).await.expect("readable");
+                let known = known.and_then(|known| known.seats.get(&pool).cloned());
+                let later = change.at + SignedDuration::from_hours(48);
+                let seats = known.zip(seat).map(|(known, seen)| SeatChange {
+                    pool,
+                    op: known.op,
+                    seen_end: if seen { known.ends_at } else { Some(later) },
+                    seat: Seat { ends_at: Some(later), ..known },
+                });
+                let (profile, seats) = (profile(number + 1, op), seats.into_iter().collect());
+                Step::UpdateProfile { learner_id, profile: Box::new(profile), over, seats }
             }
             Bit::Change(number, with_seat, seen) => {
                 let learner_id = self.learner(number);

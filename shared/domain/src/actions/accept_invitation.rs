@@ -247,6 +247,7 @@ impl<'a> Open<'a> {
             learner_id,
             profile: Box::new(self.profile()),
             over: Over::Joining,
+            seats: Vec::new(),
         });
     }
 

@@ -281,11 +281,7 @@ fn last_instant(
         let checked = one.ground.contract.check_end(end, start, local_date(now, zone));
         checked.map_err(|error| TermError { field: "end_on", error })?;
     }
-    let opens = match one.seat.state {
-        SeatState::Scheduled { opens_at } => opens_at,
-        SeatState::Active { used_at } => used_at,
-        SeatState::Released { .. } => now,
-    };
+    let opens = one.seat.opens_at().unwrap_or(now);
     let ends_at = one.ground.contract.ends_at(end_on, None, opens, zone);
     Ok(ends_at.map_or(Amend::Clear, Amend::Set))
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Field;
+use crate::contract::WindowError;
 
 /// One thing wrong with a row. It repeats nothing of the row's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,6 +77,15 @@ pub enum RowErrorCode {
     /// The person has a seat or invitation here, and the import was told to refuse that.
     #[error("this person already has a seat or an invitation here")]
     AlreadyExists,
+}
+
+impl From<WindowError> for RowErrorCode {
+    fn from(error: WindowError) -> Self {
+        match error {
+            WindowError::OutsideContract => Self::OutsideContract,
+            WindowError::EndBeforeStart => Self::EndBeforeStart,
+        }
+    }
 }
 
 impl RowErrorCode {

@@ -209,8 +209,8 @@ impl Model {
                 known.is_none_or(|known| known.live_seat(*pool).is_none())
                     || left_out(Rule::NoLiveSeat)
             }
-            Step::UpdateProfile { learner_id, .. } => of.learners.contains_key(learner_id),
-            Step::ChangeLearner { learner_id, seats, .. } => {
+            Step::UpdateProfile { learner_id, seats, .. }
+            | Step::ChangeLearner { learner_id, seats, .. } => {
                 of.learners.get(learner_id).is_some_and(|known| {
                     seats.iter().all(|change| {
                         let seat = known.seats.get(&change.pool);
@@ -599,10 +599,13 @@ impl Tenant {
                     known.seats.insert(*pool, seat.clone());
                 }
             }
-            Step::UpdateProfile { learner_id, profile, over } => {
+            Step::UpdateProfile { learner_id, profile, over, seats } => {
                 if let Some(known) = self.learners.get_mut(learner_id) {
                     write_profile(&mut known.profile, profile, *over);
                     known.changed_at = Some(change.at);
+                    for change in seats {
+                        known.seats.insert(change.pool, change.seat.clone());
+                    }
                 }
             }
             Step::ChangeLearner { learner_id, profile, seats } => {

@@ -27,6 +27,7 @@ use crate::role::{PrivilegedRoles, Role};
 use crate::row_book::{Chunk, RowBook};
 
 use super::settings::rejected;
+use super::update::update_of;
 use super::write::told;
 use super::{ImportPorts, Importer, RowDefaults, Stop, Work};
 
@@ -194,6 +195,7 @@ where
         let mut outlook = Outlook::default();
         let mut cut = Cut { mode: settings.mode, ..Cut::default() };
         for (raw, row) in work.rows.iter().zip(&mut checked) {
+            row.errors.extend(self.misfit(work, row, &known, now));
             let judgment = judge.judge(row, |email| {
                 self.standing(&work.ground, email, &known).exists(&work.ground, now)
             });
@@ -236,6 +238,19 @@ where
         work.run.outlook = outlook;
         work.run.seats = SeatNeed { needed, ..SeatNeed::default() };
         self.keep_book(work).await
+    }
+
+    /// What of a row does not go with the seat that its person has, if that one would be changed.
+    fn misfit(
+        &self,
+        work: &Work,
+        row: &CheckedRow,
+        known: &Known,
+        now: Timestamp,
+    ) -> Option<RowError> {
+        let over = work.run.settings.on_existing.over()?;
+        let learner = self.standing(&work.ground, row.email.as_ref()?, known).learner?;
+        update_of(&work.ground, over, learner, &row.values, now).err()
     }
 
     /// Writes the rows down as they were judged, in this worker's own book.

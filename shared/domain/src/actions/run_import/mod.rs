@@ -14,6 +14,7 @@ mod invited;
 pub(super) mod reserve;
 mod settings;
 mod undo;
+mod update;
 mod write;
 
 use jiff::{SignedDuration, Timestamp};

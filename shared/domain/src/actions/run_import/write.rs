@@ -12,9 +12,7 @@ use crate::actions::import_rows::recall;
 use crate::actions::invitations::{expires_at, told_at};
 use crate::actions::seating::{cohort_key, new_seat};
 use crate::audit::{Action, Actor};
-use crate::change::{
-    Block, BlockCursor, Change, Over, Presence, Refused, SeatLearner, Step, StoreError,
-};
+use crate::change::{Block, BlockCursor, Change, Presence, Refused, SeatLearner, Step, StoreError};
 use crate::client::Group;
 use crate::contract::HoldOn;
 use crate::dates::Opening;
@@ -41,8 +39,8 @@ use super::{
 };
 
 /// A chunk while its rows are gone through.
-struct Draft {
-    change: Change,
+pub(super) struct Draft {
+    pub(super) change: Change,
     rows: Vec<RowRecord>,
     /// Who was read before.
     look: Look,
@@ -67,10 +65,10 @@ struct Cohort {
 }
 
 /// A row that is to be done.
-struct ToDo<'a> {
+pub(super) struct ToDo<'a> {
     email: &'a EmailAddress,
-    values: &'a RowValues,
-    standing: Standing<'a>,
+    pub(super) values: &'a RowValues,
+    pub(super) standing: Standing<'a>,
 }
 
 impl<P, F, S, C, I> Importer<'_, P, F, S, C, I>
@@ -317,7 +315,7 @@ where
         }
         match record.verdict {
             Verdict::Invalid | Verdict::Duplicate => Outcome::Failed,
-            Verdict::Existing => draft_update(work, draft, record, &to_do),
+            Verdict::Existing => self.draft_update(work, draft, record, &to_do),
             Verdict::Valid
                 if to_do.standing.takes_seat(&work.ground, settings.mode) && draft.rem == 0 =>
             {
@@ -456,7 +454,7 @@ fn own_or<T: Clone + Ord>(own: &[T], default: &BTreeSet<T>) -> BTreeSet<T> {
 }
 
 /// What a row says of the person; its own values win over the import's.
-fn profile(values: &RowValues, defaults: &RowDefaults) -> Profile {
+pub(super) fn profile(values: &RowValues, defaults: &RowDefaults) -> Profile {
     Profile {
         first_name: values.first_name.clone(),
         last_name: values.last_name.clone(),
@@ -509,30 +507,6 @@ fn first_rows(work: &Work) -> Vec<usize> {
         first
     };
     work.chunks.iter().map(place).collect()
-}
-
-fn draft_update(
-    work: &Work,
-    draft: &mut Draft,
-    record: &mut RowRecord,
-    to_do: &ToDo<'_>,
-) -> Outcome {
-    let over = match work.run.settings.on_existing {
-        OnExisting::FillBlank => Over::Keeping,
-        OnExisting::Update => Over::Replacing,
-        OnExisting::Skip | OnExisting::Error => return Outcome::Skipped,
-    };
-    // Someone who is only invited has no account to change yet.
-    let Some(learner) = to_do.standing.learner else {
-        return Outcome::Skipped;
-    };
-    record.learner_id = Some(learner.learner_id);
-    draft.change.step(Step::UpdateProfile {
-        learner_id: learner.learner_id,
-        profile: Box::new(profile(to_do.values, &RowDefaults::default())),
-        over,
-    });
-    Outcome::Updated
 }
 
 fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome {
