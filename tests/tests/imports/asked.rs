@@ -14,7 +14,7 @@ use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::{PoolId, SublicenseId};
 use seatkeeper_domain::import::DateOrder;
 use seatkeeper_domain::import_run::{
-    ImportSettings, ImportStatus, Mode, OnShortage, Outcome, SeatNeed, Verdict, WAITS,
+    ImportSettings, ImportStatus, Mode, OnShortage, Outcome, RowRecord, SeatNeed, Verdict, WAITS,
 };
 use seatkeeper_domain::learner::Profile;
 use seatkeeper_domain::ports::{
@@ -275,6 +275,50 @@ async fn defaults_speak_where_a_row_is_silent_and_groups_are_made_when_asked() {
     let letters: Vec<_> = stage.mails().into_iter().map(|(_, letter)| letter).collect();
     let generated = letters.iter().filter(|letter| *letter == "account_created_with_password");
     assert_eq!(generated.count(), 2, "{letters:?}");
+    stage.assert_at_rest(&run).await;
+}
+
+#[tokio::test]
+async fn a_row_that_contradicts_the_imports_day_of_deletion_is_invalid_in_the_preview() {
+    for mode in [Mode::Create, Mode::Invite] {
+        let stage = Stage::with_seats(5).await;
+        let defaults = RowDefaults { delete_on: Some(date(2027, 6, 30)), ..RowDefaults::default() };
+        let run = stage.open(ImportSettings { mode, ..plainly() }, defaults).await;
+        let text = "email;date de fin\na@example.fr;01/07/2027\nb@example.fr;30/06/2027\n";
+        let object = stage.upload(&run, text);
+        stage.handle(&stage.event(&object)).await.expect("checked");
+        let checked = stage.now(run.import_id).await;
+        assert_eq!((checked.totals.invalid, checked.totals.valid), (1, 1), "{mode:?}");
+        let rows = stage.rows(&checked).await;
+        let of = |row: &RowRecord| {
+            row.errors.iter().map(|e| format!("{} {}", e.column, e.code)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&rows[0]), ["end_on end-before-start"], "{mode:?}");
+        // A row that says nothing is wrong once that day is over.
+        let defaults =
+            RowDefaults { delete_on: Some(date(2026, 11, 23)), ..RowDefaults::default() };
+        let silent = stage.open(ImportSettings { mode, ..plainly() }, defaults).await;
+        stage.world.clock.advance(SignedDuration::from_hours(20));
+        let object = stage.upload(&silent, "email\nc@example.fr\n");
+        stage.handle(&stage.event(&object)).await.expect("checked");
+        let checked = stage.now(silent.import_id).await;
+        assert_eq!(of(&stage.rows(&checked).await[0]), ["delete_on end-before-start"], "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_whose_end_has_come_when_it_is_written_says_so() {
+    let stage = Stage::with_seats(5).await;
+    let run = stage.checked(plainly(), "email;date de fin\na@example.fr;23/11/2026\n").await;
+    assert_eq!(run.totals.valid, 1);
+    stage.world.clock.advance(SignedDuration::from_hours(20));
+    stage.commit(run.import_id).await.expect("committed");
+    stage.resume(run.import_id).await.expect("completed");
+    let run = stage.now(run.import_id).await;
+    let rows = stage.rows(&run).await;
+    assert_eq!((rows[0].outcome, rows[0].errors.len()), (Some(Outcome::Failed), 1));
+    let error = &rows[0].errors[0];
+    assert_eq!((error.column.as_str(), error.code.as_str()), ("end_on", "end-before-start"));
     stage.assert_at_rest(&run).await;
 }
 

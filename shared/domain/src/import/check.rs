@@ -295,8 +295,26 @@ impl<'a> Check<'a> {
         } else {
             (defaults.end_on, defaults.duration_days)
         };
-        let last_day = end.or_else(|| days.and_then(|days| last_day(start, days)));
-        values.delete_on = self.delete_on(last_day.unwrap_or(start));
+        let last_day = end.or_else(|| days.and_then(|days| last_day(start, days))).unwrap_or(start);
+        values.delete_on = self.delete_on(last_day);
+        let deleted = defaults.delete_on.filter(|_| self.row.cells[Field::DeleteOn].is_blank());
+        if deleted.is_some_and(|day| day < last_day) {
+            self.outlasts_deletion(values);
+        }
+    }
+
+    /// The import's day of deletion comes before what the row says itself ends.
+    fn outlasts_deletion(&mut self, values: &RowValues) {
+        let own = [
+            (Field::EndOn, values.end_on.is_some()),
+            (Field::DurationDays, values.duration_days.is_some()),
+            (Field::StartOn, values.start_on.is_some()),
+        ];
+        let own = own.into_iter().find(|(_, given)| *given);
+        let error = own.map(|(column, _)| RowError { column, code: RowErrorCode::EndBeforeStart });
+        if let Some(error) = error.filter(|error| !self.errors.contains(error)) {
+            self.errors.push(error);
+        }
     }
 
     /// A start that is past or before the contract means the earliest day there is.
@@ -489,6 +507,29 @@ mod tests {
         assert_eq!(errors_under(&rules, &late), ["start_on: end-before-start"]);
         let own = row([(Field::StartOn, "2027-07-01"), (Field::DurationDays, "30")]);
         assert!(errors_under(&rules, &own).is_empty());
+    }
+
+    #[test]
+    fn what_a_row_says_does_not_outlast_the_imports_day_of_deletion() {
+        let mut rules = rules();
+        rules.defaults.delete_on = Some(date(2027, 6, 30));
+        for mode in [Mode::Create, Mode::Invite] {
+            rules.mode = mode;
+            let of = |field, text| errors_under(&rules, &row([(field, text)]));
+            assert_eq!(of(Field::EndOn, "2027-07-01"), ["end_on: end-before-start"]);
+            assert_eq!(of(Field::DurationDays, "300"), ["duration_days: end-before-start"]);
+            assert_eq!(of(Field::StartOn, "2027-07-01"), ["start_on: end-before-start"]);
+            for field in [Field::EndOn, Field::StartOn] {
+                assert!(of(field, "2027-06-30").is_empty(), "{field}");
+            }
+            let own = row([(Field::EndOn, "2027-07-01"), (Field::DeleteOn, "2027-07-01")]);
+            assert!(errors_under(&rules, &own).is_empty());
+            let wrong = of(Field::EndOn, "soon");
+            assert_eq!(wrong, ["end_on: invalid-date"]);
+        }
+        rules.defaults.end_on = Some(date(2027, 6, 30));
+        let late = errors_under(&rules, &row([(Field::StartOn, "2027-07-02")]));
+        assert_eq!(late, ["start_on: end-before-start"], "once");
     }
 
     #[test]

@@ -195,10 +195,19 @@ where
         let mut outlook = Outlook::default();
         let mut cut = Cut { mode: settings.mode, ..Cut::default() };
         for (raw, row) in work.rows.iter().zip(&mut checked) {
-            row.errors.extend(self.misfit(work, row, &known, now));
-            let judgment = judge.judge(row, |email| {
-                self.standing(&work.ground, email, &known).exists(&work.ground, now)
-            });
+            let standing =
+                row.email.as_ref().map(|email| self.standing(&work.ground, email, &known));
+            let exists = standing.as_ref().is_some_and(|known| known.exists(&work.ground, now));
+            let term = row_term(&work.ground, &row.values, &defaults, now);
+            if row.errors.is_empty() {
+                let learner = standing.as_ref().and_then(|known| known.learner);
+                row.errors.extend(match learner.filter(|_| exists) {
+                    Some(learner) => misfit(work, learner, &row.values, now),
+                    None if exists => None,
+                    None => term.err().map(of_row),
+                });
+            }
+            let judgment = judge.judge(row, |_| exists);
             totals.count_verdict(judgment.verdict);
             let mut record = RowRecord {
                 email: row.email.as_ref().map(ToString::to_string),
@@ -206,8 +215,6 @@ where
                 duplicate_of: judgment.duplicate_of,
                 ..RowRecord::judged(row.line, judgment.verdict)
             };
-            let standing =
-                row.email.as_ref().map(|email| self.standing(&work.ground, email, &known));
             let (mut steps, mut opening) = (0, None);
             match (judgment.verdict, standing) {
                 (Verdict::Valid, Some(standing)) => {
@@ -220,7 +227,6 @@ where
                     }
                     needed += u64::from(standing.takes_seat(&work.ground, settings.mode));
                     steps = if settings.mode == Mode::Create { 1 } else { 2 };
-                    let term = row_term(&work.ground, &row.values, &defaults, now);
                     opening = term.ok().map(|term| term.opening);
                 }
                 (Verdict::Existing, Some(standing)) => {
@@ -238,19 +244,6 @@ where
         work.run.outlook = outlook;
         work.run.seats = SeatNeed { needed, ..SeatNeed::default() };
         self.keep_book(work).await
-    }
-
-    /// What of a row does not go with the seat that its person has, if that one would be changed.
-    fn misfit(
-        &self,
-        work: &Work,
-        row: &CheckedRow,
-        known: &Known,
-        now: Timestamp,
-    ) -> Option<RowError> {
-        let over = work.run.settings.on_existing.over()?;
-        let learner = self.standing(&work.ground, row.email.as_ref()?, known).learner?;
-        update_of(&work.ground, over, learner, &row.values, now).err()
     }
 
     /// Writes the rows down as they were judged, in this worker's own book.
@@ -366,6 +359,19 @@ pub(super) fn grantable_by_a_drop(policy: PrivilegedRoles) -> BTreeSet<Role> {
         PrivilegedRoles::Vendor => BTreeSet::from([Role::Learner]),
         PrivilegedRoles::ClientAdmin => BTreeSet::from([Role::Learner, Role::GroupAdmin]),
     }
+}
+
+/// What of a row does not go with the seat that its person has, if the import changes it.
+fn misfit(work: &Work, learner: &Learner, values: &RowValues, now: Timestamp) -> Option<RowError> {
+    let over = work.run.settings.on_existing.over()?;
+    update_of(&work.ground, over, learner, values, now).err()
+}
+
+/// What is wrong with the dates of a row, as its error.
+pub(super) fn of_row(error: TermError) -> RowError {
+    let named = |field: &&Field| field.as_str() == error.field;
+    let column = Field::ALL.iter().find(named).copied().unwrap_or(Field::StartOn);
+    RowError { column, code: error.error.into() }
 }
 
 /// When the seat of a row opens and ends.

@@ -10,7 +10,7 @@ use crate::actions::ROUNDS;
 use crate::actions::add_group::{AddGroupError, add_group};
 use crate::actions::import_rows::recall;
 use crate::actions::invitations::{expires_at, told_at};
-use crate::actions::seating::{cohort_key, new_seat};
+use crate::actions::seating::{Term, cohort_key, new_seat};
 use crate::audit::{Action, Actor};
 use crate::change::{Block, BlockCursor, Change, Presence, Refused, SeatLearner, Step, StoreError};
 use crate::client::Group;
@@ -31,7 +31,7 @@ use crate::ports::{Clock, Files, IdSource, Sheets};
 use crate::row_book::{Chunk, Marks};
 use crate::stock::Delta;
 
-use super::check::{Known, Look, Standing, row_term};
+use super::check::{Known, Look, Standing, of_row, row_term};
 use super::invited::nobody_is_invited;
 use super::{
     ImportPorts, Importer, LEASE, MARGIN, RowDefaults, Stop, Work, bits, lost_every_round,
@@ -68,6 +68,8 @@ struct Cohort {
 pub(super) struct ToDo<'a> {
     email: &'a EmailAddress,
     pub(super) values: &'a RowValues,
+    /// What is wrong with it by now.
+    errors: &'a [RowError],
     pub(super) standing: Standing<'a>,
 }
 
@@ -275,7 +277,7 @@ where
             let to_do = row.as_ref().and_then(|row| {
                 let email = row.email.as_ref()?;
                 let standing = self.standing(&work.ground, email, &known);
-                Some(ToDo { email, values: &row.values, standing })
+                Some(ToDo { email, values: &row.values, errors: &row.errors, standing })
             });
             let outcome = self.draft_row(work, &mut draft, &mut record, to_do);
             record.outcome = Some(outcome);
@@ -313,6 +315,13 @@ where
                 record.errors = self.problems(&[error], &work.run.language);
             }
         }
+        let is_left_alone =
+            record.verdict == Verdict::Existing && !settings.on_existing.changes_accounts();
+        if !to_do.errors.is_empty() && !is_left_alone {
+            // A day that was good when it was checked is over: nobody gets a seat without it.
+            record.errors.extend(self.problems(to_do.errors, &work.run.language));
+            return Outcome::Failed;
+        }
         match record.verdict {
             Verdict::Invalid | Verdict::Duplicate => Outcome::Failed,
             Verdict::Existing => self.draft_update(work, draft, record, &to_do),
@@ -321,10 +330,19 @@ where
             {
                 Outcome::NotSeated
             }
-            Verdict::Valid if to_do.standing.is_seated(settings.mode) => {
-                self.draft_seat(work, draft, record, &to_do)
+            Verdict::Valid => {
+                let defaults = RowDefaults::of(settings);
+                match row_term(&work.ground, to_do.values, &defaults, draft.change.at) {
+                    Err(error) => {
+                        record.errors.extend(self.problems(&[of_row(error)], &work.run.language));
+                        Outcome::Failed
+                    }
+                    Ok(term) if to_do.standing.is_seated(settings.mode) => {
+                        self.draft_seat(work, draft, record, &to_do, &term)
+                    }
+                    Ok(_) => draft_invitation(work, draft, &to_do),
+                }
             }
-            Verdict::Valid => draft_invitation(work, draft, &to_do),
         }
     }
 
@@ -343,24 +361,11 @@ where
         draft: &mut Draft,
         record: &mut RowRecord,
         to_do: &ToDo<'_>,
+        term: &Term,
     ) -> Outcome {
-        let ToDo { email, values, standing } = to_do;
+        let ToDo { email, values, standing, .. } = to_do;
         let ground = &work.ground;
         let defaults = RowDefaults::of(&work.run.settings);
-        let term = match row_term(ground, values, &defaults, draft.change.at) {
-            Ok(term) => term,
-            Err(error) => {
-                record.errors.push(RowProblem {
-                    column: error.field.to_owned(),
-                    code: "outside-contract".to_owned(),
-                    detail: self
-                        .sheets
-                        .hint(RowErrorCode::OutsideContract, &work.run.language)
-                        .to_owned(),
-                });
-                return Outcome::Failed;
-            }
-        };
         let learner_id = standing.learner_id;
         let source = Source { kind: SourceKind::Import, id: Some(work.run.import_id.to_string()) };
         let has_password = standing.learner.is_some_and(|known| known.credential.is_some());
@@ -385,7 +390,7 @@ where
             }
             (Opening::Now, true, Some(_)) => Letter::AccountCreatedToldOtherwise,
         };
-        let seat = new_seat(&draft.change, &term, source);
+        let seat = new_seat(&draft.change, term, source);
         let mail = Subject::Seat {
             learner: learner_id,
             pool: ground.pool,
@@ -510,7 +515,7 @@ fn first_rows(work: &Work) -> Vec<usize> {
 }
 
 fn draft_invitation(work: &Work, draft: &mut Draft, to_do: &ToDo<'_>) -> Outcome {
-    let ToDo { email, values, standing } = to_do;
+    let ToDo { email, values, standing, .. } = to_do;
     let ground = &work.ground;
     let defaults = RowDefaults::of(&work.run.settings);
     let at = draft.change.at;
