@@ -25,8 +25,7 @@ use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::ports::{Clock as _, Files as _, ImportLog as _, Ledger as _, Proofs as _};
 use seatkeeper_domain::stock::Stock;
 use seatkeeper_http::body::{
-    Fields, Given, Payload, Refusal, choice, date, flag, integer, lines, next_cursor, page_request,
-    text,
+    Fields, Payload, choice, date, flag, integer, lines, next_cursor, page_request, text,
 };
 use seatkeeper_http::caller::{ADMINISTRATION, READS};
 use seatkeeper_http::idempotency::Repeatable;
@@ -84,14 +83,14 @@ async fn open(
     Ok(answer)
 }
 
-/// What the name of a file says of it.
+/// What the name of a file says of it, for whoever stores it. What it is, its bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileType {
     extension: &'static str,
     content_type: &'static str,
 }
 
-/// The files an import reads; what they really are, their bytes say.
+/// The names of files that an import reads.
 const FILE_TYPES: [FileType; 6] = [
     FileType {
         extension: "xlsx",
@@ -104,19 +103,16 @@ const FILE_TYPES: [FileType; 6] = [
     FileType { extension: "xls", content_type: "application/vnd.ms-excel" },
 ];
 
-impl FileType {
-    fn of(filename: &str) -> Option<Self> {
-        let extension = filename.rsplit_once('.')?.1;
-        FILE_TYPES.into_iter().find(|known| extension.eq_ignore_ascii_case(known.extension))
-    }
-}
+/// A name that says nothing.
+const UNKNOWN_TYPE: FileType =
+    FileType { extension: "bin", content_type: "application/octet-stream" };
 
-/// A file's name, with what it says of the file.
-fn filename(given: Given<'_>) -> Result<(String, FileType), Refusal> {
-    let name = text(1..=FILENAME_MAX)(given)?;
-    let known = FileType::of(&name);
-    let detail = "Expected a name that ends in .xlsx, .csv, .txt, .tsv, .ods or .xls.";
-    known.map(|known| (name, known)).ok_or_else(|| Refusal::new("unsupported-format", detail))
+impl FileType {
+    fn of(filename: &str) -> Self {
+        let extension = filename.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let is_it = |known: &FileType| extension.eq_ignore_ascii_case(known.extension);
+        FILE_TYPES.into_iter().find(is_it).unwrap_or(UNKNOWN_TYPE)
+    }
 }
 
 fn read(
@@ -139,7 +135,7 @@ fn read(
     const ORDERS: [(&str, DateOrder); 2] = [("dmy", DateOrder::Dmy), ("mdy", DateOrder::Mdy)];
     let mut fields = Fields::of(payload)?;
     let (contract_id, sublicense_id) = person::pool(&mut fields);
-    let named = fields.required("filename", filename);
+    let filename = fields.required("filename", text(1..=FILENAME_MAX));
     let mode = fields.required("mode", choice(&MODES));
     let on_existing = fields.optional("on_existing", choice(&EXISTING)).unwrap_or_default();
     let on_shortage = fields.optional("on_shortage", choice(&SHORTAGE));
@@ -160,7 +156,8 @@ fn read(
         defaults: Value::Null,
     };
     fields.finish(|| {
-        let (filename, file) = named?;
+        let filename = filename?;
+        let file = FileType::of(&filename);
         let wanted = OpenImport {
             client_id,
             contract_id: contract_id?,

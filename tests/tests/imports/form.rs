@@ -219,8 +219,6 @@ async fn what_an_order_says_wrongly_is_told_by_its_place() {
     for (order, fault) in [
         (changed("contract_id", json!(foreign)), "/contract_id unknown-contract"),
         (changed("sublicense_id", json!("sub_1")), "/sublicense_id unknown-sublicense"),
-        (changed("filename", json!("people.pdf")), "/filename unsupported-format"),
-        (changed("filename", json!("people")), "/filename unsupported-format"),
         (changed("filename", Value::Null), "/filename required"),
         (changed("mode", json!("destroy")), "/mode not-allowed"),
         (changed("color", json!("red")), "/color unknown-field"),
@@ -254,6 +252,33 @@ async fn what_an_order_says_wrongly_is_told_by_its_place() {
     assert_eq!((refused.status, refused.code().as_str()), (403, "forbidden"));
     let refused = office.post("/imp_00000000000000000000000000/undo", json!({})).await;
     assert_eq!((refused.status, refused.code().as_str()), (404, "not-found"));
+}
+
+#[tokio::test]
+async fn a_file_is_judged_by_its_bytes_whatever_it_is_called() {
+    let office = Office::open().await;
+    let csv = b"email\nlea@example.fr\n".as_slice();
+    for (name, ending, bytes, status) in [
+        ("people.xlsm", "bin", csv, "checked"),
+        ("people", "bin", csv, "checked"),
+        ("list.XLSX", "xlsx", csv, "checked"),
+        ("list.pdf", "bin", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".as_slice(), "rejected"),
+    ] {
+        let mut order = office.order();
+        order["filename"] = json!(name);
+        let made = office.post("", order).await;
+        assert_eq!(made.status, 201, "{name}: {}", made.text);
+        let import = made.json();
+        let id = text(&import["import_id"]);
+        assert_eq!(import["key"], format!("imports/acme/{id}/source.{ending}"));
+        assert_eq!(import["filename"], name);
+        office.put(&import["upload"], bytes, &[]).expect("stored");
+        office.tell(&format!("{id}/source")).await;
+        let found = office.get(&format!("/{id}")).await.json();
+        assert_eq!(found["status"], status, "{name}: {found}");
+        let code = if status == "rejected" { json!("unsupported-format") } else { Value::Null };
+        assert_eq!(found["reject_code"], code, "{name}");
+    }
 }
 
 #[tokio::test]
