@@ -19,7 +19,7 @@ use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, ImportId, PoolId};
 use seatkeeper_domain::import::DateOrder;
 use seatkeeper_domain::import_run::{
-    FILE_MAX, ImportRun, ImportSettings, Mode, OnExisting, OnShortage, Verdict,
+    FILE_MAX, ImportRun, ImportSettings, ImportStatus, Mode, OnExisting, OnShortage, Verdict,
 };
 use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::ports::{Clock as _, Files as _, ImportLog as _, Ledger as _, Proofs as _};
@@ -320,11 +320,15 @@ async fn one(
         run.rows_done = block.map_or(run.rows_done, |block| block.rows);
     }
     let mut view = views::import(&run, standing.map(|standing| standing.shown()));
-    if run.undoing.kept > 0 {
-        let rows = match import_rows(&app.store, &files, &client, &run).await {
-            // It still says how many were kept.
-            Err(ImportRowsError::Gone) => Vec::new(),
-            rows => rows?,
+    let was_undone = matches!(run.status, ImportStatus::Undone | ImportStatus::PartlyUndone);
+    if was_undone || run.undoing.kept > 0 {
+        let rows = match run.undoing.kept {
+            0 => Vec::new(),
+            _ => match import_rows(&app.store, &files, &client, &run).await {
+                // It still says how many were kept.
+                Err(ImportRowsError::Gone) => Vec::new(),
+                rows => rows?,
+            },
         };
         view["kept"] = rows.iter().filter_map(views::kept_row).take(KEPT_MAX).collect();
     }

@@ -149,6 +149,7 @@ async fn a_file_goes_from_its_form_through_preview_and_commit_and_back() {
     office.tell("go-on-").await;
     let undone = office.get(&format!("/{id}")).await.json();
     assert_eq!((&undone["status"], &undone["undo"]["undone"]), (&json!("undone"), &json!(2)));
+    assert_eq!((&undone["kept"], &done["kept"]), (&json!([]), &Value::Null), "none was kept");
     assert_eq!(undone["stock"]["available"], 10);
     let again = office.post(&format!("/{id}/undo"), json!({})).await;
     assert_eq!((again.status, again.code().as_str()), (409, "import-not-ready"));
