@@ -13,8 +13,10 @@ use seatkeeper_domain::actions::cancel_import::cancel_import;
 use seatkeeper_domain::actions::commit_import::commit_import;
 use seatkeeper_domain::actions::import_rows::{ImportRowsError, import_rows, page_of};
 use seatkeeper_domain::actions::open_import::{OpenImport, open_import};
+use seatkeeper_domain::actions::release_import::release_import;
 use seatkeeper_domain::actions::run_import::RowDefaults;
 use seatkeeper_domain::actions::undo_import::undo_import;
+use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, ImportId, PoolId};
 use seatkeeper_domain::import::DateOrder;
@@ -33,7 +35,7 @@ use seatkeeper_http::request::Path;
 use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, SignedIn, person, views};
 use serde_json::{Value, json};
 
-use crate::clients;
+use crate::{WORKS_FOR, clients, contracts};
 
 /// How long the address of a report can be followed: long enough for a redirect.
 const LINK_LIFETIME: SignedDuration = SignedDuration::from_mins(5);
@@ -55,7 +57,8 @@ pub(crate) fn routes() -> Router<Shared<Store>> {
         .route("/imports/{import}/report", get(report))
         .route("/imports/{import}/commit", post(commit))
         .route("/imports/{import}/cancel", post(cancel))
-        .route("/imports/{import}/undo", post(undo));
+        .route("/imports/{import}/undo", post(undo))
+        .route("/imports/{import}/release", post(release));
     Router::new().nest("/v1/clients/{client}", imports)
 }
 
@@ -276,6 +279,35 @@ async fn steer(
         })
     };
     app.once().answer(&caller.subject, &request, &payload, work).await
+}
+
+/// `POST …/imports/{import}/release`: the seats of everyone the import let in.
+async fn release(
+    State(app): State<Shared<Store>>,
+    signed_in: SignedIn,
+    Extension(files): Extension<S3Files>,
+    Path((client, import)): Path<(String, String)>,
+    request: Repeatable,
+    payload: Payload,
+) -> Result<Answer, Problem> {
+    let client = &signed_in.admitted(&client, ADMINISTRATION)?;
+    Fields::of_optional(&payload)?.finish(|| Some(()))?;
+    let id: ImportId = import.parse().map_err(|_| Problem::not_found())?;
+    let (app, subject, files) = (&app, &signed_in.subject, &files);
+    let work = |op: Op| async move {
+        let actor = Actor::Caller(subject.clone());
+        let (store, clock, ids, keys) = (&app.store, &app.clock, &app.ids, &app.edge.keys);
+        let until = clock.now() + WORKS_FOR;
+        let done = release_import(store, files, clock, ids, keys, actor, op, client, id, until);
+        let done = done.await?;
+        Ok(Answer::ok(&json!({
+            "released": done.released,
+            "cancelled": done.cancelled,
+            "complete": done.complete,
+            "stock": views::stock(contracts::stock(app, client, done.pool).await?),
+        })))
+    };
+    app.once().answer(subject, &request, &payload, work).await
 }
 
 async fn list(

@@ -358,6 +358,7 @@ tests! {
     an_import_is_cancelled_once: CancelImport,
     an_import_is_undone_once: UndoImport,
     what_an_undo_owes_is_done_once: RunUndo,
+    whom_an_import_let_in_is_released_once: ReleaseImport,
     an_address_is_changed_once: ChangeAddress,
     everybody_is_reminded_once: Remind,
     reminders_are_stopped_once: StopReminders,

@@ -158,6 +158,7 @@ workflows! {
     CancelImport = "cancel-import",
     UndoImport = "undo-import",
     RunUndo = "run-undo",
+    ReleaseImport = "release-import",
     ChangeAddress = "change-address",
     Remind = "remind",
     StopReminders = "stop-reminders",
@@ -436,7 +437,7 @@ impl Scene {
                 let run = scene.stage.checked(plainly(), &six_people()).await;
                 scene.import = Some(run.import_id);
             }
-            Workflow::UndoImport | Workflow::RunUndo => {
+            Workflow::UndoImport | Workflow::RunUndo | Workflow::ReleaseImport => {
                 let run = scene.stage.completed(plainly(), &six_people()).await;
                 scene.import = Some(run.import_id);
             }
@@ -897,6 +898,7 @@ impl Scene {
             Workflow::CommitImport | Workflow::CancelImport | Workflow::UndoImport => {
                 self.steer_import(op).await
             }
+            Workflow::ReleaseImport => self.release_import(op).await,
             Workflow::Feedback => {
                 let world = self.world();
                 let event = self.event.as_ref().expect("news");
@@ -1413,6 +1415,14 @@ impl Scene {
         moved
             .map(|()| "allocated".to_owned())
             .map_err(|error| failure(matches!(error, AllocateError::Store(_)), error))
+    }
+
+    async fn release_import(&self, op: Op) -> Result<String, Failure> {
+        let import = self.import.expect("an import");
+        let until = self.world().clock.now() + SignedDuration::from_mins(1);
+        let done = self.stage.release(op, import, until).await;
+        done.map(|done| format!("complete {}", done.complete))
+            .map_err(|error| failure(matches!(error, SteerImportError::Store(_)), error))
     }
 
     /// Steers the import, as this operation.

@@ -51,7 +51,7 @@ const fn call(
 }
 
 /// All of them, in an order in which one after the other can be called.
-const ROUTES: [Route; 66] = [
+const ROUTES: [Route; 67] = [
     get("", READS, 200),
     call("PATCH", "", r#"{"name": "Globex {n}"}"#, VENDOR, 200),
     get("/contracts", READS, 200),
@@ -160,6 +160,7 @@ const ROUTES: [Route; 66] = [
     ),
     call("POST", "/imports/{import}/commit", "{}", ADMINISTRATION, 409),
     call("POST", "/imports/{import}/cancel", "{}", ADMINISTRATION, 409),
+    call("POST", "/imports/{import}/release", "{}", ADMINISTRATION, 200),
     call("POST", "/imports/{import}/undo", "{}", ADMINISTRATION, 202),
     get("/import-template?format=csv&contract_id={contract}", READS, 200),
     call(

@@ -1,17 +1,22 @@
 //! Imports that somebody asked for: the stage with a form, a commit, a cancel and an undo.
 
+use jiff::Timestamp;
 use seatkeeper_domain::actions::cancel_import::cancel_import;
 use seatkeeper_domain::actions::commit_import::{SteerImportError, commit_import};
 use seatkeeper_domain::actions::open_import::{OpenImport, open_import};
+use seatkeeper_domain::actions::release_import::{ReleasedImport, release_import};
 use seatkeeper_domain::actions::run_import::{
     ImportEnd, RowDefaults, RunImportError, UploadedFile,
 };
 use seatkeeper_domain::actions::undo_import::undo_import;
+use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::ImportId;
 use seatkeeper_domain::import::DateOrder;
 use seatkeeper_domain::import_run::{ImportRun, ImportSettings, Mode, OnExisting, OnShortage};
 use seatkeeper_domain::ports::ImportLog as _;
 use seatkeeper_testkit::StoredObject;
+use seatkeeper_tests::World;
 use serde_json::Value;
 
 use crate::stage::{Stage, UPLOADS};
@@ -113,6 +118,18 @@ impl Stage {
         self.undo(import).await.expect("undoing");
         self.resume(import).await.expect("undone");
         self.now(import).await
+    }
+
+    /// Releases everyone an import let in, until then at most.
+    pub(crate) async fn release(
+        &self,
+        op: Op,
+        import: ImportId,
+        until: Timestamp,
+    ) -> Result<ReleasedImport, SteerImportError> {
+        let World { store, clock, ids, keys, client, .. } = &self.world;
+        let (files, actor) = (&self.files, Actor::Caller("admin-1".to_owned()));
+        release_import(store, files, clock, ids, keys, actor, op, client, import, until).await
     }
 
     /// Line and reason of every row that an undo kept.

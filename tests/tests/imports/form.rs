@@ -144,6 +144,8 @@ async fn a_file_goes_from_its_form_through_preview_and_commit_and_back() {
     let learner = office.house.get(&office.admin, &path).await;
     assert_eq!(learner.json()["items"][0]["first_name"], "Léa");
 
+    let early = office.post(&format!("/{id}/release"), json!({"all": true})).await;
+    assert_eq!(early.faults(), ["/all unknown-field"]);
     let undoing = office.post(&format!("/{id}/undo"), json!({})).await;
     assert_eq!((undoing.status, &undoing.json()["status"]), (202, &json!("undoing")));
     office.tell("go-on-").await;
@@ -153,6 +155,30 @@ async fn a_file_goes_from_its_form_through_preview_and_commit_and_back() {
     assert_eq!(undone["stock"]["available"], 10);
     let again = office.post(&format!("/{id}/undo"), json!({})).await;
     assert_eq!((again.status, again.code().as_str()), (409, "import-not-ready"));
+    office.house.world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
+async fn everyone_of_a_file_is_released_in_one_call() {
+    let office = Office::open().await;
+    let import = office.post("", office.order()).await.json();
+    let id = text(&import["import_id"]);
+    let path = format!("/{id}/release");
+    let early = office.post(&path, json!({})).await;
+    assert_eq!((early.status, early.code().as_str()), (409, "import-not-ready"));
+    office.put(&import["upload"], WINDOWS_1252, &[]).expect("stored");
+    office.tell("source.csv").await;
+    assert_eq!(office.post(&format!("/{id}/commit"), json!({})).await.status, 202);
+    office.tell("go-on-").await;
+    let call = Call::post(&format!("{ACME}/imports{path}"), &json!({})).by(&office.admin);
+    let released = office.house.send(call.clone().key("one")).await;
+    assert_eq!(released.status, 200, "{}", released.text);
+    let body = released.json();
+    let told = (&body["released"], &body["cancelled"], &body["complete"]);
+    assert_eq!(told, (&json!(2), &json!(0), &json!(true)));
+    assert_eq!((&body["stock"]["used"], &body["stock"]["available"]), (&json!(0), &json!(10)));
+    assert_eq!(office.house.send(call.key("one")).await.text, released.text);
+    assert_eq!(office.get(&format!("/{id}")).await.json()["status"], "completed");
     office.house.world.assert_seats_are_conserved().await;
 }
 

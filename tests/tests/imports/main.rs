@@ -9,6 +9,7 @@ mod form;
 mod interrupted;
 mod met;
 mod people;
+mod release;
 mod samples;
 mod settings;
 mod shortage;

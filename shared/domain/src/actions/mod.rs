@@ -34,6 +34,8 @@ pub mod prove_records;
 pub mod reclaim_seats;
 pub mod redeem_code;
 pub mod release_batch;
+pub mod release_import;
+mod release_many;
 pub mod release_seat;
 pub mod remind_invitations;
 pub mod renew_contract;
