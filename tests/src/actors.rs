@@ -49,7 +49,7 @@ use seatkeeper_domain::language::Languages;
 use seatkeeper_domain::learner::{Profile, ProfileChange};
 use seatkeeper_domain::password::{PasswordHash, PasswordPolicy};
 use seatkeeper_domain::ports::{
-    Catalog, Clock as _, CodeBook, IdSource as _, Ledger, People, RefusedTries,
+    Arrivals, Catalog, Clock as _, CodeBook, IdSource as _, Ledger, People, RefusedTries,
 };
 use seatkeeper_domain::role::{Caller, CallerRole, Scope};
 use seatkeeper_domain::secrets::Keys;
@@ -300,10 +300,13 @@ impl Setting {
 
 /// All that the actions here ask for.
 pub trait Everything:
-    Ledger + Catalog + People + CodeBook + RefusedTries + IdempotencyStore
+    Ledger + Catalog + People + Arrivals + CodeBook + RefusedTries + IdempotencyStore
 {
 }
-impl<P: Ledger + Catalog + People + CodeBook + RefusedTries + IdempotencyStore> Everything for P {}
+impl<P> Everything for P where
+    P: Ledger + Catalog + People + Arrivals + CodeBook + RefusedTries + IdempotencyStore
+{
+}
 
 /// Somebody who acts, with ids of their own.
 pub struct Who {

@@ -1,10 +1,11 @@
-//! Tickets on DynamoDB.
+//! Learners who come in, and their tickets, on DynamoDB.
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 use seatkeeper_domain::change::StoreError;
-use seatkeeper_domain::ports::{Ticket, Tickets};
+use seatkeeper_domain::ids::{ClientId, LearnerId};
+use seatkeeper_domain::ports::{Arrivals, Ticket, Tickets};
 use seatkeeper_domain::role::Scope;
 
 use crate::apply::condition_failed;
@@ -13,18 +14,24 @@ use crate::keys;
 use crate::records::{EMAIL, ENTERED_AT, text};
 use crate::store::{Store, store_error};
 
-impl Tickets for Store {
-    async fn keep_ticket(&self, ticket: &Ticket, now: Timestamp) -> Result<(), StoreError> {
-        let entered =
-            Expression::new().set(ENTERED_AT, s(keys::sortable(now))).if_present(EMAIL).send_to(
-                &self.dynamodb,
-                &self.table,
-                &keys::learner(&ticket.client_id, ticket.learner_id),
-            );
-        match entered.send().await {
-            Err(error) if !condition_failed(&error) => return Err(store_error(error)),
-            _ => {}
+impl Arrivals for Store {
+    async fn note_arrival(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let key = keys::learner(client, learner);
+        let entered = Expression::new().set(ENTERED_AT, s(keys::sortable(now))).if_present(EMAIL);
+        match entered.send_to(&self.dynamodb, &self.table, &key).send().await {
+            Err(error) if !condition_failed(&error) => Err(store_error(error)),
+            _ => Ok(()),
         }
+    }
+}
+
+impl Tickets for Store {
+    async fn keep_ticket(&self, ticket: &Ticket) -> Result<(), StoreError> {
         let mut item = Item::from(keys::ticket(&ticket.hash).attributes());
         item.insert(keys::KIND.to_owned(), s("ticket"));
         item.insert("client_id".to_owned(), s(&ticket.client_id));

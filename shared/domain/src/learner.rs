@@ -36,7 +36,7 @@ pub struct Learner {
     pub delivery: Option<Delivery>,
     /// When the account was made.
     pub created_at: Timestamp,
-    /// When the learner last came in: signed in, or chose a password.
+    /// When the learner last came in: signed in, chose a password, or arrived by single sign-on.
     pub entered_at: Option<Timestamp>,
     /// When an administrator or an import last changed the profile.
     pub changed_at: Option<Timestamp>,

@@ -185,10 +185,21 @@ pub struct Ticket {
     pub expires_at: Timestamp,
 }
 
+/// Who comes in, and when.
+pub trait Arrivals {
+    /// Writes down that a learner came in at `now`; of who has no account it does nothing.
+    async fn note_arrival(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+}
+
 /// Tickets that can be exchanged once.
 pub trait Tickets {
-    /// Keeps a new ticket, and that its learner came in at `now`.
-    async fn keep_ticket(&self, ticket: &Ticket, now: Timestamp) -> Result<(), StoreError>;
+    /// Keeps a new ticket.
+    async fn keep_ticket(&self, ticket: &Ticket) -> Result<(), StoreError>;
     /// Takes a ticket of a client in this scope away; only one caller ever gets it.
     async fn take_ticket(
         &self,

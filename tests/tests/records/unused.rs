@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
+use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
 use seatkeeper_domain::actions::reclaim_seats::{ReclaimSeats, Reclaimed, reclaim_seats};
+use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::tickets::issue_ticket;
 use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::ids::LearnerId;
-use seatkeeper_domain::learner::SeatStatus;
+use seatkeeper_domain::learner::{Profile, SeatStatus};
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, People as _};
 use seatkeeper_tests::{World, address};
 
@@ -44,6 +46,25 @@ async fn comes_in(world: &World, number: usize) {
     let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
     let ticket = issue_ticket(store, clock, ids, keys, &world.client, id(world, number)).await;
     ticket.expect("a ticket");
+}
+
+/// Arrives through the client's identity provider.
+async fn arrives(world: &World, number: usize) {
+    let command = CreateLearner {
+        client_id: world.client.clone(),
+        contract_id: world.contract.contract_id,
+        sublicense_id: None,
+        email: address(number),
+        profile: Profile::default(),
+        password: PasswordChoice::SingleSignOn,
+        term: TermRequest::default(),
+        notify: false,
+        copy_to: None,
+    };
+    let (store, clock, ids, keys) = (&world.store, &world.clock, &world.ids, &world.keys);
+    let caller = world.administrator();
+    let made = create_learner(store, clock, ids, keys, &caller, world.op(), &command).await;
+    assert_eq!(made.expect("arrived").learner.entered_at, Some(clock.now()));
 }
 
 async fn stands(world: &World, number: usize) -> SeatStatus {
@@ -122,6 +143,24 @@ async fn who_comes_in_before_the_mail_goes_out_gets_none() {
     assert_eq!(world.cloud.sent_mails().len(), mails);
     world.clock.advance(DAY * 15);
     assert_eq!(a_round(&world).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_by_single_sign_on_uses_the_seat() {
+    let world = World::with_seats(9).await;
+    create(&world, 1, None).await;
+    arrives(&world, 2).await;
+    world.clock.advance(DAY * 60);
+    arrives(&world, 2).await;
+    world.clock.advance(DAY * 31);
+    assert_eq!(reclaim(&world, &unused(&world, &[], false)).await.warned, 1, "the first");
+    world.clock.advance(DAY);
+    arrives(&world, 1).await;
+    assert_eq!(reclaim(&world, &unused(&world, &[], false)).await.warned, 0);
+    world.clock.advance(DAY * 15);
+    assert_eq!(a_round(&world).await, 0);
+    assert_eq!(stands(&world, 1).await, SeatStatus::Active);
+    world.assert_seats_are_conserved().await;
 }
 
 #[tokio::test(start_paused = true)]

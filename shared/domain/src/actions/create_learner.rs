@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::actions::ground::{GrantError, Ground, GroundError, check_grant, ground};
 use crate::actions::release_seat::end_if_over;
 use crate::actions::seating::{Seating, Take, TermError, TermRequest, give_seat, term};
-use crate::actions::start_clocks::start_clocks;
+use crate::actions::start_clocks::come_in;
 use crate::actions::{Met, ROUNDS, erased_meanwhile, gave_up, met, overtaken};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Presence, StoreError};
@@ -16,7 +16,7 @@ use crate::ids::{ClientId, ContractId, LearnerId, PoolId, SublicenseId};
 use crate::learner::{Credential, Learner, Profile, Source, SourceKind};
 use crate::outbox::Letter;
 use crate::password::{Password, PasswordHash};
-use crate::ports::{Catalog, Clock, IdSource, Ledger, People};
+use crate::ports::{Arrivals, Catalog, Clock, IdSource, Ledger, People};
 use crate::role::Caller;
 use crate::secrets::Keys;
 use crate::stock::Stock;
@@ -95,8 +95,8 @@ pub enum CreateLearnerError {
 }
 
 /// What creating needs from outside.
-pub trait CreatePorts: Ledger + Catalog + People {}
-impl<P: Ledger + Catalog + People> CreatePorts for P {}
+pub trait CreatePorts: Ledger + Catalog + People + Arrivals {}
+impl<P: Ledger + Catalog + People + Arrivals> CreatePorts for P {}
 
 /// What an earlier or this attempt did, as its receipt says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +139,8 @@ pub async fn create_learner(
         None => seat(ports, clock, ids, keys, caller, op, command, &ground).await?,
     };
     if matches!(command.password, PasswordChoice::SingleSignOn) {
-        start_clocks(ports, clock, ids, client, done.learner).await?;
+        // Whoever comes this way has been let in by their own organization, the first time and later.
+        come_in(ports, clock, ids, client, done.learner).await?;
     }
     answer(ports, keys, command, &ground, done).await
 }

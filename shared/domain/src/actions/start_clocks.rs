@@ -1,4 +1,5 @@
-//! Starting the clock of seats whose duration begins when their learner first comes in.
+//! What a learner's coming in does: it is written down, and the clock starts of seats whose duration
+//! begins with it.
 
 use crate::actions::ground::contract_of;
 use crate::actions::{Met, ROUNDS, gave_up, met};
@@ -7,8 +8,20 @@ use crate::change::{Change, Step, StoreError};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, LearnerId, PoolId};
 use crate::learner::SeatStatus;
-use crate::ports::{Catalog, Clock, IdSource, Ledger, People};
+use crate::ports::{Arrivals, Catalog, Clock, IdSource, Ledger, People};
 use crate::stock::Delta;
+
+/// A learner comes in, by whatever way. Whoever came in counts as somebody who uses their seats.
+pub async fn come_in(
+    ports: &(impl Arrivals + Ledger + Catalog + People),
+    clock: &impl Clock,
+    ids: &impl IdSource,
+    client: &ClientId,
+    learner: LearnerId,
+) -> Result<(), StoreError> {
+    start_clocks(ports, clock, ids, client, learner).await?;
+    ports.note_arrival(client, learner, clock.now()).await
+}
 
 /// Starts the clocks of a learner's open seats that wait for it. Those that run are left alone, so
 /// that it may be asked whenever the learner comes in.

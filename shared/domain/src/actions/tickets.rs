@@ -3,10 +3,10 @@
 use data_encoding::BASE64URL_NOPAD;
 use jiff::SignedDuration;
 
-use crate::actions::start_clocks::start_clocks;
+use crate::actions::start_clocks::come_in;
 use crate::change::StoreError;
 use crate::ids::{ClientId, LearnerId};
-use crate::ports::{Catalog, Clock, IdSource, Ledger, People, Ticket, Tickets};
+use crate::ports::{Arrivals, Catalog, Clock, IdSource, Ledger, People, Ticket, Tickets};
 use crate::role::Scope;
 use crate::secrets::Keys;
 
@@ -16,25 +16,24 @@ pub const LIFETIME: SignedDuration = SignedDuration::from_secs(60);
 /// Issues a ticket for a learner who comes in: 256 random bits, of which only a keyed hash is kept.
 /// Seats whose duration begins with the learner's first coming begin.
 pub async fn issue_ticket(
-    ports: &(impl Tickets + Ledger + Catalog + People),
+    ports: &(impl Tickets + Arrivals + Ledger + Catalog + People),
     clock: &impl Clock,
     ids: &impl IdSource,
     keys: &Keys,
     client: &ClientId,
     learner: LearnerId,
 ) -> Result<String, StoreError> {
-    start_clocks(ports, clock, ids, client, learner).await?;
+    come_in(ports, clock, ids, client, learner).await?;
     let mut secret = [0; 32];
     ids.fill(&mut secret);
     let text = BASE64URL_NOPAD.encode(&secret);
-    let now = clock.now();
     let ticket = Ticket {
         hash: hash(keys, &text),
         client_id: client.clone(),
         learner_id: learner,
-        expires_at: now + LIFETIME,
+        expires_at: clock.now() + LIFETIME,
     };
-    ports.keep_ticket(&ticket, now).await?;
+    ports.keep_ticket(&ticket).await?;
     Ok(text)
 }
 

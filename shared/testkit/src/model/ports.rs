@@ -19,7 +19,7 @@ use seatkeeper_domain::ids::{
 use seatkeeper_domain::invitation::Invitation;
 use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::ports::{
-    Catalog, CodeBook, Counted, Ledger, Page, PageRequest, People, RefusedTries, TryLimit,
+    Arrivals, Catalog, CodeBook, Counted, Ledger, Page, PageRequest, People, RefusedTries, TryLimit,
 };
 use seatkeeper_domain::stock::Stock;
 use serde_json::Value;
@@ -277,6 +277,24 @@ impl People for Ports {
     ) -> Result<Option<InvitationId>, StoreError> {
         self.call("invitation_place", |model| {
             Ok(of(model, client, |tenant| tenant.pointers.get(&invitation).map(|at| at.value)))
+        })
+        .await
+    }
+}
+
+impl Arrivals for Ports {
+    async fn note_arrival(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.call("note_arrival", |model| {
+            let known = model.tenants.get_mut(client);
+            if let Some(known) = known.and_then(|tenant| tenant.learners.get_mut(&learner)) {
+                known.entered_at = Some(now);
+            }
+            Ok(())
         })
         .await
     }
