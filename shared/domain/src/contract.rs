@@ -290,13 +290,18 @@ impl Contract {
         start: Option<Date>,
         today: Date,
     ) -> Result<(), WindowError> {
-        if end < start.unwrap_or(today).max(today) {
-            return Err(WindowError::EndBeforeStart);
-        }
-        if self.ends_on.is_some_and(|last| end > last) {
-            return Err(WindowError::OutsideContract);
-        }
-        Ok(())
+        check_end(end, start.unwrap_or(today).max(today), self.ends_on)
+    }
+
+    /// The same for a seat that has outlasted the contract: what bounds it is the access that it still
+    /// gives.
+    pub fn check_end_of_access(
+        &self,
+        end: Date,
+        start: Option<Date>,
+        today: Date,
+    ) -> Result<(), WindowError> {
+        check_end(end, start.unwrap_or(today).max(today), self.access_ends_on())
     }
 
     /// When a seat that opens at `opens` ends: its own last day; or its own duration, from its first
@@ -376,4 +381,15 @@ impl Contract {
     pub fn pool(&self, sublicense: Option<SublicenseId>) -> PoolId {
         sublicense.map_or(PoolId::Contract(self.contract_id), PoolId::Sublicense)
     }
+}
+
+/// Whether a last day lies between these.
+fn check_end(end: Date, earliest: Date, latest: Option<Date>) -> Result<(), WindowError> {
+    if end < earliest {
+        return Err(WindowError::EndBeforeStart);
+    }
+    if latest.is_some_and(|last| end > last) {
+        return Err(WindowError::OutsideContract);
+    }
+    Ok(())
 }

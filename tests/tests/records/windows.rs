@@ -3,7 +3,9 @@
 
 use jiff::civil::{Date, Time, date};
 use jiff::{SignedDuration, Timestamp};
-use seatkeeper_domain::actions::change_learner::{ChangeLearner, change_learner};
+use seatkeeper_domain::actions::change_learner::{
+    ChangeLearner, ChangeLearnerError, change_learner,
+};
 use seatkeeper_domain::actions::create_learner::{
     CreateLearner, CreateLearnerError, PasswordChoice, create_learner,
 };
@@ -86,6 +88,26 @@ pub(crate) async fn signs_in(world: &World, number: usize) -> SignIn {
     sign_in(store, clock, keys, &world.client, typed, "203.0.113.24").await.expect("an answer")
 }
 
+/// Gives somebody's seats a last day, or takes it away; says when the one of the world's contract ends.
+async fn last_day(
+    world: &World,
+    number: usize,
+    end_on: Amend<Date>,
+) -> Result<Option<Timestamp>, ChangeLearnerError> {
+    let command = ChangeLearner {
+        client_id: world.client.clone(),
+        learner_id: world.keys.learner_id(&world.client, &address(number)),
+        profile: ProfileChange { end_on, ..ProfileChange::default() },
+        start_on: None,
+        pool: None,
+        notify: false,
+    };
+    let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
+    let caller = world.administrator();
+    let changed = change_learner(store, clock, ids, &caller, world.op(), &command).await?;
+    Ok(changed.learner.seats[&world.pool()].ends_at)
+}
+
 fn after(last: Date) -> Timestamp {
     end_of(last, &paris())
 }
@@ -117,6 +139,37 @@ async fn access_outlasts_the_contract_by_its_grace_and_then_ends_where_that_was_
     assert_eq!(prove(&world).await.seats_ended, 2);
     assert_eq!((world.stock().await.available, world.stock().await.used), (9, 0));
     world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_last_day_ends_a_seat_that_has_outlasted_its_contract() {
+    // Open as long as nobody ends it, or for its grace.
+    let grace = Policies { on_end: OnEnd::StopAccess, grace_days: 14, ..Policies::default() };
+    for (terms, access) in [(Policies::default(), None), (grace, Some(date(2029, 1, 14)))] {
+        let world = world(terms).await;
+        create(&world, 1, TermRequest::default()).await.expect("a seat");
+        world.clock.set(noon(date(2029, 1, 5)));
+        let yesterday = last_day(&world, 1, Amend::Set(date(2029, 1, 4))).await;
+        assert!(matches!(yesterday, Err(ChangeLearnerError::Term(_))), "{yesterday:?}");
+        let beyond = last_day(&world, 1, Amend::Set(date(2029, 1, 15))).await;
+        assert_eq!(beyond.is_ok(), access.is_none(), "{beyond:?}");
+        for (end_on, last) in
+            [(Amend::Clear, access), (Amend::Set(date(2029, 1, 7)), Some(date(2029, 1, 7)))]
+        {
+            let ends_at = last_day(&world, 1, end_on).await.expect("changed");
+            assert_eq!(ends_at, last.map(after));
+        }
+        world.clock.set(after(date(2029, 1, 7)));
+        assert!(matches!(signs_in(&world, 1).await, SignIn::Over));
+        // What is over stays over.
+        let ends_at = last_day(&world, 1, Amend::Set(date(2029, 1, 12))).await.expect("changed");
+        assert_eq!(ends_at, Some(after(date(2029, 1, 7))));
+        run_sweep(&world, 1).await;
+        world.clock.advance(SignedDuration::from_hours(3));
+        assert_eq!(prove(&world).await.seats_ended, 1);
+        assert_eq!(world.stock().await.used, 0);
+        world.assert_seats_are_conserved().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,17 +280,6 @@ async fn a_last_day_set_and_taken_away_leaves_what_the_contract_says() {
         (Amend::Set(date(2027, 5, 1)), Some(after(date(2027, 5, 1)))),
         (Amend::Clear, Some(after(date(2028, 12, 31)))),
     ] {
-        let command = ChangeLearner {
-            client_id: world.client.clone(),
-            learner_id: world.keys.learner_id(&world.client, &address(1)),
-            profile: ProfileChange { end_on, ..ProfileChange::default() },
-            start_on: None,
-            pool: None,
-            notify: false,
-        };
-        let (store, clock, ids) = (&world.store, &world.clock, &world.ids);
-        let changed =
-            change_learner(store, clock, ids, &world.administrator(), world.op(), &command).await;
-        assert_eq!(changed.expect("changed").learner.seats[&world.pool()].ends_at, ends_at);
+        assert_eq!(last_day(&world, 1, end_on).await.expect("changed"), ends_at);
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::actions::ground::{
-    GrantError, Ground, GroundError, check_grant, contract_of, ground_of,
+    GrantError, Ground, GroundError, check_grant, contract_of, ground_of_any,
 };
 use crate::actions::open_cohort::{OpenCohortError, open_cohort};
 use crate::actions::seating::{TermError, cohort_key, on_another_day, seat_mail};
@@ -16,10 +16,11 @@ use crate::amend::Amend;
 use crate::audit::{Action, Actor};
 use crate::change::{Change, SeatChange, Step, StoreError};
 use crate::cohort::CohortState;
+use crate::contract::WindowError;
 use crate::dates::{Opening, local_date};
 use crate::idempotency::Op;
 use crate::ids::{ClientId, LearnerId, PoolId};
-use crate::learner::{Learner, ProfileChange, Seat, SeatState};
+use crate::learner::{Learner, ProfileChange, Seat, SeatState, SeatStatus};
 use crate::outbox::Letter;
 use crate::ports::{Catalog, Clock, IdSource, Ledger, People};
 use crate::role::Caller;
@@ -101,9 +102,20 @@ struct Standing<'a> {
     pool: PoolId,
     seat: &'a Seat,
     ground: Ground,
+    /// Whether it has outlasted its contract: only its end can change.
+    outlasts: bool,
 }
 
 impl Standing<'_> {
+    fn check_end(&self, end: Date, start: Option<Date>, today: Date) -> Result<(), WindowError> {
+        let contract = &self.ground.contract;
+        if self.outlasts {
+            contract.check_end_of_access(end, start, today)
+        } else {
+            contract.check_end(end, start, today)
+        }
+    }
+
     fn becomes(&self, seat: Seat) -> SeatChange {
         let Seat { op, ends_at, .. } = *self.seat;
         SeatChange { pool: self.pool, op, seen_end: ends_at, seat }
@@ -135,26 +147,7 @@ pub async fn change_learner(
         let standing = standing(ports, client, &learner, command, now).await?;
         check(ports, caller, client, command, &standing).await?;
         let mut change = Change::new(client, op, Actor::Caller(caller.subject.clone()), now);
-        let mut seats = Vec::new();
-        // Who goes from one contract to the next has a seat of either, and no day lies in both.
-        let goes_over = standing.iter().any(|one| one.seat.carried_from.is_some());
-        let mut misfit = None;
-        for one in &standing {
-            let last = match last_instant(command, one, now) {
-                Err(error) if goes_over => {
-                    misfit = Some(error);
-                    continue;
-                }
-                last => last?,
-            };
-            if !last.keeps() {
-                let seat = Seat { ends_at: last.of(one.seat.ends_at), ..one.seat.clone() };
-                seats.push(one.becomes(seat));
-            }
-        }
-        if let Some(error) = misfit.filter(|_| seats.is_empty()) {
-            return Err(error);
-        }
+        let mut seats = last_days(command, &standing, now)?;
         let moved = match command.start_on {
             None => None,
             Some(start_on) => {
@@ -227,11 +220,11 @@ async fn standing<'a>(
         return Ok(standing);
     }
     for (pool, seat) in learner.seats.iter().filter(|(_, seat)| seat.is_live()) {
-        match ground_of(ports, client, *pool, now).await {
-            Ok(ground) => standing.push(Standing { pool: *pool, seat, ground }),
-            // What is over stays as it was.
-            Err(GroundError::ContractEnded) => {}
-            Err(error) => return Err(error.into()),
+        let ground = ground_of_any(ports, client, *pool).await?;
+        let outlasts = ground.has_ended(now);
+        // What is over stays as it was.
+        if !outlasts || seat.status(now) != SeatStatus::Ended {
+            standing.push(Standing { pool: *pool, seat, ground, outlasts });
         }
     }
     Ok(standing)
@@ -246,10 +239,11 @@ async fn check(
     standing: &[Standing<'_>],
 ) -> Result<(), ChangeLearnerError> {
     if let Some(roles) = &command.profile.roles {
-        if standing.is_empty() && !roles.is_empty() {
+        let running = || standing.iter().filter(|one| !one.outlasts);
+        if running().next().is_none() && !roles.is_empty() {
             return Err(ChangeLearnerError::RolesNeedSeat);
         }
-        for one in standing {
+        for one in running() {
             check_grant(ports, &one.ground, caller, roles, &BTreeSet::new()).await?;
         }
     }
@@ -262,6 +256,38 @@ async fn check(
         }
     }
     Ok(())
+}
+
+/// The seats as they end by the last day that is given, or without it.
+fn last_days(
+    command: &ChangeLearner,
+    standing: &[Standing<'_>],
+    now: Timestamp,
+) -> Result<Vec<SeatChange>, ChangeLearnerError> {
+    // Who goes from one contract to the next has a seat of either, and no day lies in both.
+    let goes_over = standing.iter().any(|one| one.seat.carried_from.is_some());
+    let running = standing.iter().any(|one| !one.outlasts);
+    let (mut seats, mut fits, mut misfit) = (Vec::new(), false, None);
+    for one in standing {
+        let last = match last_instant(command, one, now) {
+            // Contracts that run judge the day. Behind what is left of another it changes nothing there.
+            Err(_) if one.outlasts && running => continue,
+            Err(error) if goes_over => {
+                misfit = Some(error);
+                continue;
+            }
+            last => last?,
+        };
+        if !last.keeps() {
+            let seat = Seat { ends_at: last.of(one.seat.ends_at), ..one.seat.clone() };
+            seats.push(one.becomes(seat));
+            fits |= !one.outlasts || !running;
+        }
+    }
+    match misfit {
+        Some(error) if !fits => Err(error),
+        _ => Ok(seats),
+    }
 }
 
 /// When the seat ends then.
@@ -278,7 +304,7 @@ fn last_instant(
     let zone = one.ground.client.time_zone.zone();
     if let Some(end) = end_on {
         let start = command.start_on.or(one.seat.starts_on);
-        let checked = one.ground.contract.check_end(end, start, local_date(now, zone));
+        let checked = one.check_end(end, start, local_date(now, zone));
         checked.map_err(|error| TermError { field: "end_on", error })?;
     }
     let opens = one.seat.opens_at().unwrap_or(now);
@@ -294,6 +320,7 @@ fn scheduled<'a, 'b>(
 ) -> Result<&'a Standing<'b>, ChangeLearnerError> {
     let waits = |one: &&Standing<'_>| {
         matches!(one.seat.state, SeatState::Scheduled { .. })
+            && !one.outlasts
             && command.pool.is_none_or(|pool| pool == one.pool)
     };
     let mut waiting = standing.iter().filter(waits);

@@ -44,6 +44,13 @@ pub enum GroundError {
     Store(#[from] StoreError),
 }
 
+impl Ground {
+    /// Whether the contract's last day is over.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.contract.status(now, self.client.time_zone.zone()) == ContractStatus::Ended
+    }
+}
+
 /// Reads client, contract and pool; the contract must not have ended.
 pub async fn ground(
     ports: &impl Catalog,
@@ -51,6 +58,16 @@ pub async fn ground(
     contract: ContractId,
     sublicense: Option<SublicenseId>,
     now: Timestamp,
+) -> Result<Ground, GroundError> {
+    let ground = read(ports, client, contract, sublicense).await?;
+    if ground.has_ended(now) { Err(GroundError::ContractEnded) } else { Ok(ground) }
+}
+
+async fn read(
+    ports: &impl Catalog,
+    client: &ClientId,
+    contract: ContractId,
+    sublicense: Option<SublicenseId>,
 ) -> Result<Ground, GroundError> {
     let client = ports.client(client).await?.ok_or(GroundError::UnknownClient)?;
     let contract =
@@ -60,9 +77,6 @@ pub async fn ground(
         if known.is_none_or(|known| known.contract_id != contract.contract_id) {
             return Err(GroundError::UnknownSublicense);
         }
-    }
-    if contract.status(now, client.time_zone.zone()) == ContractStatus::Ended {
-        return Err(GroundError::ContractEnded);
     }
     let pool = contract.pool(sublicense);
     Ok(Ground { client, contract, sublicense_id: sublicense, pool })
@@ -75,6 +89,16 @@ pub async fn ground_of(
     pool: PoolId,
     now: Timestamp,
 ) -> Result<Ground, GroundError> {
+    let ground = ground_of_any(ports, client, pool).await?;
+    if ground.has_ended(now) { Err(GroundError::ContractEnded) } else { Ok(ground) }
+}
+
+/// What a seat stands on that was given before: its contract may have ended.
+pub async fn ground_of_any(
+    ports: &impl Catalog,
+    client: &ClientId,
+    pool: PoolId,
+) -> Result<Ground, GroundError> {
     let (contract, sublicense) = match pool {
         PoolId::Contract(contract) => (contract, None),
         PoolId::Sublicense(id) => {
@@ -82,7 +106,7 @@ pub async fn ground_of(
             (known.ok_or(GroundError::UnknownSublicense)?.contract_id, Some(id))
         }
     };
-    ground(ports, client, contract, sublicense, now).await
+    read(ports, client, contract, sublicense).await
 }
 
 /// Why roles or groups cannot be given.
