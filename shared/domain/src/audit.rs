@@ -90,6 +90,8 @@ pub enum Action {
     SeatsOpened,
     /// A seat was given another date.
     SeatRescheduled,
+    /// A seat was given another end.
+    SeatEndMoved,
     /// A seat went from one person to another.
     SeatTransferred,
     /// A seat was released.
@@ -145,9 +147,23 @@ pub struct AuditRecord {
     pub learner_ids: Vec<LearnerId>,
     /// How the stock shown for the pool changed.
     pub delta: Delta,
-    /// Why: an order, an import, a batch, an invitation; or the day that a seat was moved to.
+    /// Why: an order, an import, a batch, an invitation; or the day or end that a seat was moved to.
     pub reason: Option<String>,
+    /// The day or end that a seat had before it was moved; `None` also if nothing ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// What came of the rows of an import that it covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marks: Option<Marks>,
+}
+
+impl AuditRecord {
+    /// The day or end that a seat was moved to; `None` also if nothing ends it any more.
+    pub fn after(&self) -> Option<&str> {
+        let moved = matches!(
+            self.action,
+            Action::SeatRescheduled | Action::SeatEndMoved | Action::ClockStarted
+        );
+        self.reason.as_deref().filter(|_| moved)
+    }
 }

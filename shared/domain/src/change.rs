@@ -673,6 +673,14 @@ impl StoreError {
     }
 }
 
+/// What a record of the trail says beside who, where and how many.
+#[derive(Default)]
+struct Told {
+    reason: Option<String>,
+    before: Option<String>,
+    marks: Option<Marks>,
+}
+
 impl Change {
     /// A change without steps, as the only one of its operation.
     pub fn new(client_id: &ClientId, op: Op, actor: Actor, at: Timestamp) -> Self {
@@ -725,7 +733,20 @@ impl Change {
         learners: &[LearnerId],
         reason: Option<String>,
     ) {
-        self.trail(pool, delta, action, learners.to_vec(), (reason, None));
+        self.trail(pool, delta, action, learners.to_vec(), Told { reason, ..Told::default() });
+    }
+
+    /// Leaves the trail of a day or an end that seats had `before`, and of what it is now.
+    pub fn audit_shift(
+        &mut self,
+        pool: PoolId,
+        delta: Delta,
+        action: Action,
+        learners: &[LearnerId],
+        (before, after): (Option<String>, Option<String>),
+    ) {
+        let told = Told { reason: after, before, marks: None };
+        self.trail(pool, delta, action, learners.to_vec(), told);
     }
 
     /// Leaves the trail of a chunk of an import: the seats that it moved, and what came of its rows.
@@ -738,7 +759,9 @@ impl Change {
         rows: (ImportId, Marks),
     ) {
         let (import, marks) = rows;
-        self.trail(pool, delta, action, learners, (Some(import.to_string()), Some(marks)));
+        let reason = Some(import.to_string());
+        let told = Told { reason, marks: Some(marks), before: None };
+        self.trail(pool, delta, action, learners, told);
     }
 
     fn trail(
@@ -747,11 +770,20 @@ impl Change {
         delta: Delta,
         action: Action,
         learner_ids: Vec<LearnerId>,
-        (reason, marks): (Option<String>, Option<Marks>),
+        Told { reason, before, marks }: Told,
     ) {
         let (at, actor) = (self.at, self.actor.clone());
-        let record = AuditRecord { at, actor, action, pool, learner_ids, delta, reason, marks };
-        self.step(Step::Audit(record));
+        self.step(Step::Audit(AuditRecord {
+            at,
+            actor,
+            action,
+            pool,
+            learner_ids,
+            delta,
+            reason,
+            before,
+            marks,
+        }));
     }
 
     /// Whether the steps conserve seats: every movement balances, and the trail tells of each

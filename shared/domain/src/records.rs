@@ -284,6 +284,7 @@ impl LetsGo {
             | Action::InvitationReaddressed
             | Action::SeatsOpened
             | Action::SeatUnused
+            | Action::SeatEndMoved
             | Action::ClockStarted
             | Action::LearnerSuspended
             | Action::LearnerResumed

@@ -112,6 +112,7 @@ pub fn audit_record(record: &AuditRecord) -> Value {
     json!({
         "at": record.at, "actor": record.actor, "action": record.action, "pool": record.pool,
         "learner_ids": record.learner_ids, "delta": record.delta, "reason": record.reason,
+        "before": record.before, "after": record.after(),
     })
 }
 

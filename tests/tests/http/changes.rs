@@ -112,8 +112,22 @@ async fn a_last_day_ends_the_seats_and_can_be_taken_away() {
     let ends_at = text(&ends["seats"][0]["ends_at"]);
     let ends_at: jiff::Timestamp = ends_at.parse().expect("an instant");
     assert!(ends_at.duration_since(now()) > SignedDuration::from_hours(24 * 9));
+    // That nothing moves is no news.
+    assert_eq!(patch(&house, &path, json!({"end_on": day(10)})).await.json(), ends);
     let open = patch(&house, &path, json!({"end_on": null})).await.json();
     assert_eq!((&open["end_on"], &open["seats"][0]["ends_at"]), (&json!(null), &json!(null)));
+    let learner = text(&made["learner"]["learner_id"]);
+    let told = format!("{GLOBEX}/seats/{contract}/explain?learner={learner}");
+    let told = house.get(&admin(), &told).await.json();
+    let moved: Vec<_> = told["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|one| one["action"] == "seat_end_moved")
+        .map(|one| (&one["before"], &one["after"]))
+        .collect();
+    let last = &ends["seats"][0]["ends_at"];
+    assert_eq!(moved, [(&json!(null), last), (last, &json!(null))]);
 }
 
 #[tokio::test]

@@ -402,17 +402,19 @@ impl<P: CohortPorts, C: Clock, I: IdSource> Changing<'_, P, C, I> {
             }
         }
         let count = who.len() as u64;
-        let reason = Some(start_on.to_string());
+        let before = local_date(self.key.instant, ground.client.time_zone.zone());
+        let days = (Some(before.to_string()), Some(start_on.to_string()));
         match opens {
             None => {}
             Some(Opening::Now) => {
                 let delta = Delta::taken_up(i64::try_from(count).unwrap_or(i64::MAX));
-                change.move_seats(pool, delta, Action::SeatRescheduled, &who, reason);
+                change.step(Step::MovePool { pool, delta });
+                change.audit_shift(pool, delta, Action::SeatRescheduled, &who, days);
             }
             Some(Opening::Later { start_on, instant }) => {
                 let key = cohort_key(ground, instant);
                 change.step(Step::JoinCohort { key, start_on, count });
-                change.audit(pool, Delta::default(), Action::SeatRescheduled, &who, reason);
+                change.audit_shift(pool, Delta::default(), Action::SeatRescheduled, &who, days);
             }
         }
         self.leave(change, count);

@@ -182,6 +182,9 @@ pub async fn change_learner(
                 change.audit(*pool, Delta::default(), action, &[command.learner_id], None);
             }
         }
+        if !command.profile.end_on.keeps() {
+            tell_of_ends(&mut change, command.learner_id, &seats);
+        }
         let profile = Box::new(command.profile.clone());
         change.step(Step::ChangeLearner { learner_id: command.learner_id, profile, seats });
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
@@ -203,6 +206,17 @@ fn keeps_out(command: &ChangeLearner, learner: &Learner) -> Option<Action> {
         (true, None) => Some(Action::LearnerSuspended),
         (false, Some(_)) => Some(Action::LearnerResumed),
         _ => None,
+    }
+}
+
+/// The trail says of each seat whose end moves when it ended before, and when it ends now.
+fn tell_of_ends(change: &mut Change, learner: LearnerId, seats: &[SeatChange]) {
+    for SeatChange { pool, seen_end, seat, .. } in seats {
+        if seat.ends_at != *seen_end {
+            let ends = [*seen_end, seat.ends_at].map(|end| end.map(|end| end.to_string()));
+            let (nothing, action) = (Delta::default(), Action::SeatEndMoved);
+            change.audit_shift(*pool, nothing, action, &[learner], ends.into());
+        }
     }
 }
 
@@ -342,15 +356,18 @@ fn reschedule(
     let moved = on_another_day(change, &one.ground, (one.seat, opens_at), days)?;
     let Some((when, seat)) = moved else { return Ok(()) };
     change.step(Step::LeaveCohort { key: cohort_key(&one.ground, opens_at), count: 1 });
-    let (who, reason) = ([command.learner_id], seat.starts_on.map(|day| day.to_string()));
+    let before = local_date(opens_at, one.ground.client.time_zone.zone());
+    let days = (Some(before.to_string()), seat.starts_on.map(|day| day.to_string()));
+    let (who, action) = ([command.learner_id], Action::SeatRescheduled);
     match when {
         Opening::Now => {
-            change.move_seats(pool, Delta::taken_up(1), Action::SeatRescheduled, &who, reason);
+            change.step(Step::MovePool { pool, delta: Delta::taken_up(1) });
+            change.audit_shift(pool, Delta::taken_up(1), action, &who, days);
         }
         Opening::Later { start_on, instant } => {
             let key = cohort_key(&one.ground, instant);
             change.step(Step::JoinCohort { key, start_on, count: 1 });
-            change.audit(pool, Delta::default(), Action::SeatRescheduled, &who, reason);
+            change.audit_shift(pool, Delta::default(), action, &who, days);
         }
     }
     seats.retain(|seat| seat.pool != pool);

@@ -66,8 +66,9 @@ async fn start_clock(
         let mut change = Change::new(client, op, Actor::Learner, now);
         let seen = seat.ends_at;
         change.step(Step::StartClock { learner_id, pool, op: seat.op, seen, ends_at });
-        let (nothing, reason) = (Delta::default(), Some(ends_at.to_string()));
-        change.audit(pool, nothing, Action::ClockStarted, &[learner_id], reason);
+        let ends = (seen.map(|end| end.to_string()), Some(ends_at.to_string()));
+        let (nothing, action) = (Delta::default(), Action::ClockStarted);
+        change.audit_shift(pool, nothing, action, &[learner_id], ends);
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
             Ok(()) | Err(Met::Repeated) => return Ok(()),
             // They came in twice at once, or somebody changed the seat.

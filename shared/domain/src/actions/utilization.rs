@@ -82,6 +82,7 @@ impl Origin {
             | Action::SeatReclaimed
             | Action::SeatsReserved
             | Action::ReserveReturned
+            | Action::SeatEndMoved
             | Action::ClockStarted
             | Action::LearnerSuspended
             | Action::LearnerResumed
