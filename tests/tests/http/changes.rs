@@ -83,6 +83,8 @@ async fn a_change_that_cannot_be_names_what_is_wrong_and_changes_nothing() {
         (json!({"first_name": ""}), "/first_name too-short"),
         (json!({"group_ids": ["grp_00000000000000000000000000"]}), "/group_ids unknown-group"),
         (json!({"end_on": "2020-01-01"}), "/end_on end-before-start"),
+        (json!({"delete_on": "2020-01-01"}), "/delete_on end-before-start"),
+        (json!({"end_on": day(9), "delete_on": day(8)}), "/delete_on end-before-start"),
         (json!({"start_on": "soon"}), "/start_on invalid-date"),
         (json!({"pool": contract}), "/pool start-missing"),
         (json!({"pool": "x", "start_on": day(3)}), "/pool unknown-pool"),
@@ -128,6 +130,29 @@ async fn a_last_day_ends_the_seats_and_can_be_taken_away() {
         .collect();
     let last = &ends["seats"][0]["ends_at"];
     assert_eq!(moved, [(&json!(null), last), (last, &json!(null))]);
+}
+
+#[tokio::test]
+async fn nobody_is_erased_before_their_last_day_or_their_first() {
+    let (house, contract) = globex(5).await;
+    let lasts = json!({"contract_id": contract, "email": "lea@globex.example", "end_on": day(9)});
+    let waits = json!({"contract_id": contract, "email": "max@globex.example", "start_on": day(9)});
+    for order in [lasts, waits] {
+        let path = path_of(&create(&house, order).await);
+        let early = patch(&house, &path, json!({"delete_on": day(8)})).await;
+        assert_eq!(early.faults(), ["/delete_on end-before-start"]);
+        let then = patch(&house, &path, json!({"delete_on": day(9)})).await;
+        assert_eq!((then.status, &then.json()["delete_on"]), (200, &json!(day(9))));
+        let sooner = patch(&house, &path, json!({"delete_on": null})).await;
+        assert_eq!(sooner.json()["delete_on"], json!(null));
+    }
+    // With both, it is the new last day that counts.
+    let path =
+        path_of(&create(&house, json!({"contract_id": contract, "email": "c@x.example"})).await);
+    let both = patch(&house, &path, json!({"end_on": day(5), "delete_on": day(6)})).await;
+    assert_eq!(both.status, 200, "{}", both.text);
+    let both = patch(&house, &path, json!({"end_on": day(2), "delete_on": day(3)})).await;
+    assert_eq!(both.status, 200, "{}", both.text);
 }
 
 #[tokio::test]

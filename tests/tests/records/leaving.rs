@@ -99,7 +99,7 @@ async fn who_was_to_leave_too_soon_for_the_notice_stays_until_it_was_given() {
     let world = with_people().await;
     looked_after(&world).await;
     leaves_on(&world, 1, Some(date(2026, 11, 24))).await;
-    leaves_on(&world, 2, Some(date(2026, 11, 20))).await;
+    leaves_on(&world, 2, Some(date(2026, 11, 23))).await;
     assert_eq!(prove(&world).await.notices_owed, 4);
     run_sweep(&world, 2).await;
     assert_eq!(told(&world), 4);

@@ -146,6 +146,8 @@ pub async fn change_learner(
         let learner = known().await?;
         let standing = standing(ports, client, &learner, command, now).await?;
         check(ports, caller, client, command, &standing).await?;
+        let profile = news(command, &learner);
+        check_deletion(ports, command, (&learner, &profile), now).await?;
         let mut change = Change::new(client, op, Actor::Caller(caller.subject.clone()), now);
         let mut seats = last_days(command, &standing, now)?;
         let moved = match command.start_on {
@@ -169,10 +171,7 @@ pub async fn change_learner(
                 Some(one.pool)
             }
         };
-        if change.steps.is_empty()
-            && seats.is_empty()
-            && command.profile == ProfileChange::default()
-        {
+        if change.steps.is_empty() && seats.is_empty() && profile == ProfileChange::default() {
             return Ok(ChangedLearner { learner, rescheduled: None });
         }
         if let Some(action) = keeps_out(command, &learner) {
@@ -185,8 +184,8 @@ pub async fn change_learner(
         if !command.profile.end_on.keeps() {
             tell_of_ends(&mut change, command.learner_id, &seats);
         }
-        let profile = Box::new(command.profile.clone());
-        change.step(Step::ChangeLearner { learner_id: command.learner_id, profile, seats });
+        let (learner_id, profile) = (command.learner_id, Box::new(profile));
+        change.step(Step::ChangeLearner { learner_id, profile, seats });
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
             Ok(()) | Err(Met::Repeated) => {
                 let learner = ports.learner(client, command.learner_id).await?;
@@ -268,6 +267,41 @@ async fn check(
         if let Some(unknown) = groups.difference(&known).next() {
             return Err(GrantError::UnknownGroup(*unknown).into());
         }
+    }
+    Ok(())
+}
+
+/// What changes in the profile. A day of erasure that stands already is no news, also when it is past
+/// and only the notice is waited for.
+fn news(command: &ChangeLearner, learner: &Learner) -> ProfileChange {
+    let mut profile = command.profile.clone();
+    if matches!(profile.delete_on, Amend::Set(day) if learner.profile.delete_on == Some(day)) {
+        profile.delete_on = Amend::Keep;
+    }
+    profile
+}
+
+/// Whether the day of erasure can be that: it is not past, and not before the last day or the day for
+/// which a seat waits.
+async fn check_deletion(
+    ports: &impl Catalog,
+    command: &ChangeLearner,
+    (learner, profile): (&Learner, &ProfileChange),
+    now: Timestamp,
+) -> Result<(), ChangeLearnerError> {
+    let Amend::Set(delete_on) = profile.delete_on else { return Ok(()) };
+    let owner = ports.client(&command.client_id).await?.ok_or(GroundError::UnknownClient)?;
+    let day = |at| local_date(at, owner.time_zone.zone());
+    let today = day(now);
+    let waits = learner.seats.values().filter_map(|seat| match seat.state {
+        SeatState::Scheduled { opens_at } => Some(day(opens_at)),
+        SeatState::Active { .. } | SeatState::Released { .. } => None,
+    });
+    let opens = command.start_on.or_else(|| waits.max());
+    let last = profile.end_on.of(learner.profile.end_on).or(opens);
+    if delete_on < last.unwrap_or(today).max(today) {
+        let error = WindowError::EndBeforeStart;
+        return Err(TermError { field: "delete_on", error }.into());
     }
     Ok(())
 }
