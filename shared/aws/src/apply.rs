@@ -29,8 +29,8 @@ use crate::erasing::{ERASED_BY, erased_invitation, erased_learner};
 use crate::expression::{Expression, Item, n, s};
 use crate::keys::{self, Key};
 use crate::records::{
-    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, SUSPENDED_AT, counters, number, profile_sets,
-    profile_texts, seat_attribute, seat_in, text, to_item, to_value,
+    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, LEAVES_ON, LEAVES_SINCE, SUSPENDED_AT, counters,
+    number, profile_sets, profile_texts, seat_attribute, seat_in, text, to_item, to_value,
 };
 use crate::store::{Store, store_error};
 
@@ -705,6 +705,11 @@ fn amended(expression: Expression, change: &ProfileChange) -> Expression {
         ("group_ids", members(change.group_ids.as_ref())),
         ("labels", members(change.labels.as_ref())),
     ];
+    // A day that is given anew counts from anew, also one that was there before.
+    let expression = match change.delete_on {
+        Amend::Keep => expression,
+        Amend::Clear | Amend::Set(_) => expression.remove(LEAVES_ON).remove(LEAVES_SINCE),
+    };
     values.into_iter().fold(expression, |expression, (name, value)| match value {
         Amend::Keep => expression,
         Amend::Clear => expression.remove(name),

@@ -10,14 +10,14 @@ use seatkeeper_domain::learner::Seat;
 use crate::expression::{Expression, n, s};
 use crate::keys;
 use crate::records::{
-    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, SUSPENDED_AT, gone_attribute, seat_attribute,
-    to_value,
+    CHANGED_AT, CHANGED_BY, EMAIL, ENTERED_AT, LEAVES_ON, LEAVES_SINCE, SUSPENDED_AT,
+    gone_attribute, seat_attribute, to_value,
 };
 
 /// The operation that erased whoever had an account before.
 pub(crate) const ERASED_BY: &str = "erased_by";
 /// What an account says of a person, its seats apart.
-const PERSONAL: [&str; 19] = [
+const PERSONAL: [&str; 21] = [
     EMAIL,
     "first_name",
     "last_name",
@@ -37,6 +37,8 @@ const PERSONAL: [&str; 19] = [
     CHANGED_AT,
     CHANGED_BY,
     SUSPENDED_AT,
+    LEAVES_ON,
+    LEAVES_SINCE,
 ];
 /// What an invitation says of whoever was invited.
 const INVITED: [&str; 11] = [

@@ -29,6 +29,10 @@ pub(crate) const ENTERED_AT: &str = "entered_at";
 pub(crate) const CHANGED_AT: &str = "changed_at";
 /// Since when a learner is kept out.
 pub(crate) const SUSPENDED_AT: &str = "suspended_at";
+/// The deletion date of an account that a round has seen.
+pub(crate) const LEAVES_ON: &str = "leaves_on";
+/// When one first saw it.
+pub(crate) const LEAVES_SINCE: &str = "leaves_since";
 /// The operation that last changed an account.
 pub(crate) const CHANGED_BY: &str = "changed_by";
 

@@ -15,8 +15,11 @@ use seatkeeper_domain::records::{
 use crate::apply::condition_failed;
 use crate::expression::{Expression, Item, n, s};
 use crate::keys;
-use crate::records::{self, from_item, number, text};
+use crate::records::{self, LEAVES_ON, LEAVES_SINCE, from_item, number, text};
 use crate::store::{Store, store_error};
+
+/// The deletion date of an account.
+const DELETE_ON: &str = "delete_on";
 
 /// Where a reading stands: in a bucket of learners, or of invitations, perhaps behind a sort key.
 struct Place {
@@ -131,6 +134,35 @@ impl Rounds for Store {
         Ok(text(&item, "told_at").and_then(|at| at.parse().ok()))
     }
 
+    async fn leaving_since(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+        on: Date,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let key = keys::learner(client, learner);
+        let item = self.get(&key).await?.unwrap_or_default();
+        let day = |name| text(&item, name).and_then(|day| day.parse::<Date>().ok());
+        if day(DELETE_ON) != Some(on) {
+            return Ok(None);
+        }
+        let since = text(&item, LEAVES_SINCE).and_then(|at| at.parse().ok());
+        if let Some(since) = since.filter(|_| day(LEAVES_ON) == Some(on)) {
+            return Ok(Some(since));
+        }
+        let noted = Expression::new()
+            .set(LEAVES_ON, s(on))
+            .set(LEAVES_SINCE, s(now))
+            .if_equal(DELETE_ON, s(on))
+            .send_to(&self.dynamodb, &self.table, &key);
+        match noted.send().await {
+            Ok(_) => Ok(Some(now)),
+            Err(error) if condition_failed(&error) => Ok(None),
+            Err(error) => Err(store_error(error)),
+        }
+    }
+
     async fn client_pools(
         &self,
         client: &ClientId,
@@ -179,7 +211,7 @@ impl Rounds for Store {
                     recorded.open.push(invitation);
                 }
             } else {
-                let leaves = text(&item, "delete_on").and_then(|date| date.parse().ok());
+                let leaves = text(&item, DELETE_ON).and_then(|date| date.parse().ok());
                 let found = seats(item)?;
                 let who = found.first().map(|seat| seat.learner_id).zip(leaves);
                 recorded.leaving.extend(who);

@@ -721,6 +721,15 @@ pub trait Rounds {
         client: &ClientId,
         on: Date,
     ) -> Result<Option<Timestamp>, StoreError>;
+    /// Since when a round has known that a learner is erased on this day: since `now`, if none did, which
+    /// is written down until the day changes. `None`: it is not that learner's day. Strongly consistent.
+    async fn leaving_since(
+        &self,
+        client: &ClientId,
+        learner: LearnerId,
+        on: Date,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
     /// A client's pools; a sublicense's with the contract it belongs to.
     async fn client_pools(
         &self,

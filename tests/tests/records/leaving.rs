@@ -115,6 +115,32 @@ async fn who_was_to_leave_too_soon_for_the_notice_stays_until_it_was_given() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_given_a_day_that_was_told_of_long_ago_stays_as_long_as_after_a_notice() {
+    let world = with_people().await;
+    looked_after(&world).await;
+    leaves_on(&world, 1, Some(DAY)).await;
+    leaves_on(&world, 3, Some(DAY)).await;
+    world.clock.set("2026-11-29T12:00:00Z".parse().expect("an instant"));
+    assert_eq!(prove(&world).await.notices_owed, 2);
+    run_sweep(&world, 2).await;
+    // Ten hours before the day begins, one more is given it, and one is given it back.
+    world.clock.set("2026-11-30T13:00:00Z".parse().expect("an instant"));
+    leaves_on(&world, 2, Some(DAY)).await;
+    leaves_on(&world, 3, None).await;
+    leaves_on(&world, 3, Some(DAY)).await;
+    assert_eq!(prove(&world).await.learners_erased, 0);
+    // To say it again changes nothing.
+    leaves_on(&world, 2, Some(DAY)).await;
+    world.clock.set("2026-12-01T14:00:00Z".parse().expect("an instant"));
+    assert_eq!(prove(&world).await.learners_erased, 1, "who had the day when it was told of");
+    assert!(!is_there(&world, 1).await && is_there(&world, 2).await && is_there(&world, 3).await);
+    world.clock.set("2026-12-02T15:00:00Z".parse().expect("an instant"));
+    assert_eq!(prove(&world).await.learners_erased, 2);
+    assert_eq!(told(&world), 2);
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_nobody_is_to_be_told_the_day_alone_counts() {
     let world = with_people().await;
     leaves_on(&world, 1, Some(date(2026, 11, 24))).await;

@@ -15,12 +15,25 @@ use crate::outbox::{MailIntent, Subject};
 use crate::ports::{Clock, IdSource, Ledger, Rounds};
 
 /// How long before those who look after a client are told.
-const NOTICE: SignedDuration = SignedDuration::from_hours(36);
+pub(super) const NOTICE: SignedDuration = SignedDuration::from_hours(36);
 
 /// How a deletion date stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It is too far away for this round.
+    Far,
+    /// Those who look after the client are told, or have been.
+    Near,
+    /// It has come, and 36 hours have gone by since they were told.
+    Come,
+    /// It has come, and there is nobody to tell.
+    ComeUntold,
+}
+
+/// How a deletion date was found.
 pub(super) struct DeletionDay {
-    /// Whether those who have it are to be erased now.
-    pub(super) has_come: bool,
+    /// How it stands.
+    pub(super) stands: Stands,
     /// Mails owed because of it by this call.
     pub(super) notices_owed: u32,
 }
@@ -40,15 +53,17 @@ pub(super) async fn deletion_day(
     for _ in 0..ROUNDS {
         let now = clock.now();
         if owner.alerts_to.is_empty() {
-            return Ok(DeletionDay { has_come: begins <= now, notices_owed });
+            let stands = if begins <= now { Stands::ComeUntold } else { Stands::Far };
+            return Ok(DeletionDay { stands, notices_owed });
         }
         // The next round may come too late to tell of it.
         if begins > now + NOTICE + EVERY {
-            return Ok(DeletionDay { has_come: false, notices_owed });
+            return Ok(DeletionDay { stands: Stands::Far, notices_owed });
         }
         if let Some(told_at) = ports.erasure_told(&owner.client_id, on).await? {
             let has_come = begins <= now && told_at + NOTICE <= now;
-            return Ok(DeletionDay { has_come, notices_owed });
+            let stands = if has_come { Stands::Come } else { Stands::Near };
+            return Ok(DeletionDay { stands, notices_owed });
         }
         let change = notice(op, owner, on, (begins, now));
         match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {

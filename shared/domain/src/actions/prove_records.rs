@@ -15,7 +15,7 @@ use std::fmt;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::actions::deletion_day::deletion_day;
+use crate::actions::deletion_day::{NOTICE, Stands, deletion_day};
 use crate::actions::erase_learner::{EraseLearnerError, erase_learner};
 use crate::actions::ground::contract_of;
 use crate::actions::prove_pool::{AddedUp, Look, SETTLED_AFTER, look};
@@ -235,21 +235,21 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             return Ok(true);
         }
         let Some(owner) = self.ports.client(self.client).await? else { return Ok(true) };
-        let mut days: BTreeMap<Date, bool> = BTreeMap::new();
+        let mut days: BTreeMap<Date, Stands> = BTreeMap::new();
         for (learner, on) in leaving {
             if self.clock.now() >= self.until {
                 return Ok(false);
             }
             let (ports, clock, ids) = (self.ports, self.clock, self.ids);
-            let has_come = match days.entry(*on) {
+            let stands = match days.entry(*on) {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(place) => {
                     let day = deletion_day(ports, clock, ids, &owner, *on).await?;
                     proven.notices_owed += day.notices_owed;
-                    *place.insert(day.has_come)
+                    *place.insert(day.stands)
                 }
             };
-            if !has_come {
+            if stands == Stands::Far || !self.may_leave(*learner, *on, stands).await? {
                 continue;
             }
             let (actor, op) = (Actor::System, Op { id: ids.uuid(), guard: None });
@@ -263,6 +263,24 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             }
         }
         Ok(true)
+    }
+
+    /// Whether a learner whose date is near is to be erased now. What the notice says of a day, it says of
+    /// whoever has it then: who is given that day later stays as long from then on.
+    async fn may_leave(
+        &self,
+        learner: LearnerId,
+        on: Date,
+        stands: Stands,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        // What was read may be old: somebody may have been kept by another date.
+        let since = self.ports.leaving_since(self.client, learner, on, now).await?;
+        Ok(match stands {
+            Stands::Far | Stands::Near => false,
+            Stands::Come => since.is_some_and(|since| since + NOTICE <= now),
+            Stands::ComeUntold => since.is_some(),
+        })
     }
 
     /// Counts what a reading found; where the next one begins.
