@@ -107,14 +107,8 @@ fn read(
     let copy = fields.optional("copy_to_me", flag()).unwrap_or(false);
     let copy_to = person::copy_to(&mut fields, signed_in.caller(), copy);
     let email = fields.finish(|| email)?;
-    let pick = PickContract {
-        client_id,
-        named,
-        sublicense_id,
-        addresses: vec![email.clone()],
-        start_on: term.start_on,
-        end_on: term.end_on,
-    };
+    let pick =
+        PickContract { client_id, named, sublicense_id, addresses: vec![email.clone()], term };
     let client_id = pick.client_id.clone();
     let wanted = move |contract_id| CreateLearner {
         client_id: client_id.clone(),

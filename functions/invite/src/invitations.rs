@@ -13,6 +13,7 @@ use seatkeeper_domain::actions::invite::{
 use seatkeeper_domain::actions::pick_contract::{PickContract, pick_contract};
 use seatkeeper_domain::actions::remind_invitations::remind_invitations;
 use seatkeeper_domain::actions::resend_invitation::resend_invitation;
+use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, ContractId, InvitationId};
 use seatkeeper_domain::invitation::Grant;
@@ -171,8 +172,12 @@ fn read(
         named,
         sublicense_id,
         addresses: unique_addresses(&addresses),
-        start_on: grant.start_on,
-        end_on: grant.end_on,
+        term: TermRequest {
+            start_on: grant.start_on,
+            end_on: grant.end_on,
+            duration_days: None,
+            delete_on: grant.delete_on,
+        },
     };
     let client_id = pick.client_id.clone();
     let wanted = move |contract_id| Invite {

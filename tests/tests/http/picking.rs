@@ -87,6 +87,27 @@ async fn whom_a_call_invites_stand_on_one_contract_also_when_it_is_made_again() 
 }
 
 #[tokio::test]
+async fn a_contract_whose_seats_would_be_over_is_passed_over() {
+    let (house, open) = globex(5).await;
+    let order = json!({
+        "reference": "2026-F", "seats": 9, "starts_on": day(-20), "ends_on": day(9),
+        "policies": {"seat_duration_days": 15, "clock_start": "fixed"},
+    });
+    let over = contract(&house, order).await;
+    let lea = json!({"email": "lea@globex.example"});
+    assert_eq!(picked(&create(&house, lea).await), open);
+    let bo = json!({"emails": ["bo@globex.example"]});
+    let invited = house.post(&admin(), &format!("{GLOBEX}/invitations"), bo).await;
+    assert_eq!(invited.json()["stock"], stock([5, 0, 1, 1, 0, 3]), "{}", invited.text);
+    // A day of one's own goes before the duration.
+    let cy = json!({"email": "cy@globex.example", "end_on": day(5)});
+    assert_eq!(picked(&create(&house, cy).await), over);
+    // What no contract allows is told of the one that is picked.
+    let past = json!({"email": "di@globex.example", "end_on": "2020-01-01"});
+    assert_eq!(create(&house, past).await.faults(), ["/end_on end-before-start"]);
+}
+
+#[tokio::test]
 async fn a_sublicense_says_which_contract_and_a_repeated_key_comes_to_the_same() {
     let (house, open, _) = with_contracts(&[(2, -10, 30)]).await;
     let share = json!({"name": "North", "seats": 2});

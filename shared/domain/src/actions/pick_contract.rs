@@ -7,11 +7,12 @@
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
-use crate::actions::ground::GroundError;
+use crate::actions::ground::{Ground, GroundError};
+use crate::actions::seating::{TermError, TermRequest, term};
 use crate::change::StoreError;
-use crate::contract::{Contract, ContractStatus};
+use crate::client::Client;
+use crate::contract::{Contract, ContractStatus, WindowError};
 use crate::email::EmailAddress;
 use crate::idempotency::Op;
 use crate::ids::{ClientId, ContractId, InvitationId, PoolId, SublicenseId};
@@ -31,10 +32,8 @@ pub struct PickContract {
     pub sublicense_id: Option<SublicenseId>,
     /// For whom.
     pub addresses: Vec<EmailAddress>,
-    /// The day they open, if one is asked for.
-    pub start_on: Option<Date>,
-    /// Their last day, if one is asked for.
-    pub end_on: Option<Date>,
+    /// The dates that are asked for.
+    pub term: TermRequest,
 }
 
 /// Why none was picked.
@@ -84,11 +83,10 @@ pub async fn pick_contract(
     }
     let owner = ports.client(client).await?.ok_or(GroundError::UnknownClient)?;
     let (now, zone) = (clock.now(), owner.time_zone.zone());
-    let latest = command.start_on.max(command.end_on);
     let mut contracts = ports.all_contracts(client).await?;
     contracts.retain(|contract| {
         contract.status(now, zone) == ContractStatus::Active
-            && contract.ends_on.is_none_or(|last| latest.is_none_or(|day| day <= last))
+            && allows(&owner, contract, &command.term, now)
     });
     contracts.sort_by_key(|contract| {
         (contract.ends_on.is_none(), contract.ends_on, contract.created_at, contract.contract_id)
@@ -103,6 +101,19 @@ pub async fn pick_contract(
         (Reverse(begun), Reverse(one.seats() >= wanted))
     });
     best.map(|one| one.contract.contract_id).ok_or(PickContractError::None)
+}
+
+/// Whether a contract has room for the dates that are asked for. What is wrong with them whichever
+/// contract it is, the caller hears of the one that is picked.
+fn allows(owner: &Client, contract: &Contract, asked: &TermRequest, now: Timestamp) -> bool {
+    let ground = Ground {
+        client: owner.clone(),
+        contract: contract.clone(),
+        sublicense_id: None,
+        pool: PoolId::Contract(contract.contract_id),
+    };
+    let refused = term(&ground, asked, now);
+    !matches!(refused, Err(TermError { error: WindowError::OutsideContract, .. }))
 }
 
 async fn look_at(
