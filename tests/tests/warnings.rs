@@ -15,14 +15,16 @@ use seatkeeper_domain::actions::add_client::replace_client;
 use seatkeeper_domain::actions::allocate_seats::add_sublicense;
 use seatkeeper_domain::actions::invite::{Invite, invite};
 use seatkeeper_domain::actions::open_contract::add_seats;
-use seatkeeper_domain::audit::Actor;
+use seatkeeper_domain::audit::{Action, Actor};
+use seatkeeper_domain::change::{Change, Step};
 use seatkeeper_domain::client::AlertRecipient;
 use seatkeeper_domain::contract::{OnEnd, Policies, Sublicense};
 use seatkeeper_domain::dates::instant_of;
 use seatkeeper_domain::ids::SublicenseId;
 use seatkeeper_domain::invitation::Grant;
 use seatkeeper_domain::language::Languages;
-use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _};
+use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _, Ledger as _};
+use seatkeeper_domain::stock::Delta;
 use seatkeeper_testkit::{Fault, When};
 use seatkeeper_tests::{World, address};
 
@@ -223,6 +225,44 @@ async fn the_mail_of_a_low_stock_says_when_the_rest_is_gone() {
     let told = format!("the seats run out on {}.", day.strftime("%B %-d, %Y"));
     let mail = last_in_english(&world);
     assert!(mail.contains(&told), "{told}: {mail}");
+}
+
+/// So many seats are taken at once, with a record each, as if by as many people.
+async fn rush(world: &World, seats: usize) {
+    for chunk in vec![(); seats].chunks(98) {
+        let seats = i64::try_from(chunk.len()).expect("few");
+        let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
+        change.step(Step::MovePool { pool: world.pool(), delta: Delta::used(seats) });
+        for () in chunk {
+            change.audit(world.pool(), Delta::used(1), Action::SeatGiven, &[], None);
+        }
+        world.store.apply(&change).await.expect("seats");
+        world.clock.advance(SignedDuration::from_secs(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rush_at_the_beginning_counts_as_what_it_is_in_four_weeks() {
+    let world = world(4_000, &[2_760]).await;
+    name_recipients(&world).await;
+    rush(&world, 1_200).await;
+    // Twelve hundred in the first minute, one a day since then: some twelve hundred and thirty in all.
+    for day in 0..27 {
+        world.clock.advance(SignedDuration::from_hours(24));
+        seat(&world, day..day + 1).await;
+    }
+    world.clock.advance(SignedDuration::from_hours(22));
+    rush(&world, 13).await;
+    assert_eq!(an_hour_later(&world).await, 2);
+    // 2,760 are left, of which 1,240 are taken in four weeks.
+    let zone = jiff::tz::TimeZone::get("Europe/Paris").expect("a zone");
+    let today = world.clock.now().to_zoned(zone).date();
+    let mail = last_in_english(&world);
+    let near = (61..=63).any(|days| {
+        let day = today.saturating_add(jiff::Span::new().days(days));
+        mail.contains(&format!("the seats run out on {}.", day.strftime("%B %-d, %Y")))
+    });
+    assert!(near, "{mail}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -121,6 +121,17 @@ impl Proofs for Store {
         Ok(Page { items: items?, next: found.next })
     }
 
+    async fn trail_back(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError> {
+        let found = self.page(&keys::audit_partition(client, pool), "", false, page).await?;
+        let items: Result<_, _> = found.items.into_iter().map(audit_record).collect();
+        Ok(Page { items: items?, next: found.next })
+    }
+
     async fn keep_proof(
         &self,
         client: &ClientId,

@@ -516,6 +516,8 @@ pub struct SeatsLeft {
 pub struct StillOpen {
     /// Invitations without an answer.
     pub invitations: u64,
+    /// Whether there may be more of them: not all were looked at.
+    pub at_least: bool,
     /// Seats that open on a later date.
     pub scheduled: u64,
 }
@@ -680,6 +682,13 @@ pub trait Proofs {
         client: &ClientId,
         pool: PoolId,
         from: Option<Timestamp>,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError>;
+    /// The records of a pool, newest first, strongly consistent.
+    async fn trail_back(
+        &self,
+        client: &ClientId,
+        pool: PoolId,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
     /// Keeps a proof, and when to look again.

@@ -75,6 +75,7 @@ fn letters() -> Vec<(&'static str, LetterKind<'static>)> {
                 used: 1488,
                 total: 1500,
                 invitations: 5,
+                at_least: false,
                 scheduled: 120,
             },
         ),

@@ -235,6 +235,7 @@ impl Writer for LetterWriter {
                     used: left.used,
                     total: left.total,
                     invitations: open.invitations,
+                    at_least: open.at_least,
                     scheduled: open.scheduled,
                 };
                 warning(client, kind, to, reader)

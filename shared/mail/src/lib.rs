@@ -131,6 +131,8 @@ pub enum LetterKind<'a> {
         total: u64,
         /// Invitations without an answer.
         invitations: u64,
+        /// Whether there may be more of them.
+        at_least: bool,
         /// Seats that open on a later date.
         scheduled: u64,
     },

@@ -74,6 +74,7 @@ fn contract_ending(stops_access: bool, access_until: Option<Date>) -> LetterKind
         used: 1488,
         total: 1500,
         invitations: if stops_access { 5 } else { 0 },
+        at_least: access_until.is_some(),
         scheduled: if stops_access { 1200 } else { 0 },
     }
 }

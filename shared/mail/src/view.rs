@@ -82,6 +82,7 @@ pub(crate) struct EndingView {
     pub(crate) total: String,
     /// Invitations without an answer, if there are any.
     pub(crate) invitations: Option<String>,
+    pub(crate) at_least: bool,
     /// Seats that open on a later date, if there are any.
     pub(crate) scheduled: Option<String>,
 }
@@ -207,6 +208,7 @@ impl Facts {
                 used,
                 total,
                 invitations,
+                at_least,
                 scheduled,
             } => Self {
                 contract: contract(reference),
@@ -217,6 +219,7 @@ impl Facts {
                     used: language.number(used),
                     total: language.number(total),
                     invitations: some(invitations),
+                    at_least,
                     scheduled: some(scheduled),
                 },
                 ..Self::default()

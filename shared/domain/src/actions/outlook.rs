@@ -20,9 +20,12 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_hours(28 * 24);
 const LEAST: SignedDuration = SignedDuration::from_hours(24);
 /// The most days ahead that are told: what is beyond is no warning.
 const AHEAD: f64 = 365.0;
-/// Most pages of a hundred records that are read of one pool. The rate of one that moved more often is
-/// taken from the oldest of them.
-const PAGES: u32 = 10;
+/// Records of a trail that are read at once.
+const READ: u16 = 1_000;
+/// Most readings of one pool. The rate of one that moved more often is taken from the newest records.
+const READINGS: u32 = 20;
+/// Most pages of a hundred open invitations that are counted: a few seconds' work.
+const PAGES: u32 = 100;
 
 /// The pools of a contract: its own, and those of its sublicenses.
 async fn pools_of(
@@ -72,32 +75,34 @@ async fn rate(
     pool: PoolId,
     (since, now): (Timestamp, Timestamp),
 ) -> Result<f64, StoreError> {
-    let mut page = PageRequest { limit: 100, cursor: None };
-    let (mut taken, mut until) = (0, now);
-    for turn in 1..=PAGES {
-        let found = ports.trail(client, pool, Some(since), &page).await?;
+    let mut page = PageRequest { limit: READ, cursor: None };
+    let (mut taken, mut begin) = (0, since);
+    for turn in 1..=READINGS {
+        let found = ports.trail_back(client, pool, &page).await?;
         // Who comes over from a contract before came at once, and no others will.
         let moved = found
             .items
             .iter()
+            .take_while(|record| record.at >= since)
             .filter(|record| !matches!(Origin::of(record), Origin::Contract | Origin::Renewal));
         taken -= moved.map(|record| record.delta.available).sum::<i64>();
-        match found.next {
-            None => break,
-            next if turn == PAGES => {
-                until = found.items.last().map_or(until, |record| record.at);
-                page.cursor = next;
-            }
-            next => page.cursor = next,
+        let oldest = found.items.last().map(|record| record.at);
+        page.cursor = found.next.filter(|_| oldest.is_some_and(|oldest| oldest >= since));
+        if page.cursor.is_none() {
+            break;
+        }
+        if turn == READINGS {
+            begin = oldest.unwrap_or(since);
         }
     }
-    let span = until.duration_since(since).max(SignedDuration::from_hours(1));
+    let span = now.duration_since(begin).max(SignedDuration::from_hours(1));
     #[expect(clippy::cast_precision_loss, reason = "far fewer seats than 2^52")]
     let taken = taken as f64;
     Ok(taken * 86_400.0 / span.as_secs_f64())
 }
 
-/// What still waits in a contract that comes to its end.
+/// What still waits in a contract that comes to its end. A client's invitations are counted within
+/// bounds: a mail goes out.
 pub(super) async fn still_open(
     ports: &(impl Catalog + PendingInvitations + Rounds),
     client: &ClientId,
@@ -110,15 +115,16 @@ pub(super) async fn still_open(
         open.scheduled += waiting.map(|cohort| cohort.count).sum::<u64>();
     }
     let mut page = PageRequest { limit: 100, cursor: None };
-    loop {
+    for _ in 0..PAGES {
         let found = ports.pending_invitations(client, &page).await?;
         let ours = found.items.iter().filter(|invitation| {
             invitation.contract_id == contract && invitation.redeems.is_none()
         });
         open.invitations += ours.count() as u64;
-        match found.next {
-            None => return Ok(open),
-            next => page.cursor = next,
+        page.cursor = found.next;
+        if page.cursor.is_none() {
+            return Ok(open);
         }
     }
+    Ok(StillOpen { at_least: true, ..open })
 }
