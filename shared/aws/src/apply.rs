@@ -375,6 +375,14 @@ impl Store {
                 .if_equal("version", n(version))
                 .if_equal("status", to_value(status)?)
                 .update(table, &keys::invitation(client, *from)),
+            Step::ReaddressInvitation { from, learner_id, version, status, left } => {
+                erased_invitation(change, *learner_id, (*version, *status))?
+                    .set("closed_at", s(change.at))
+                    .set("holds_seat", AttributeValue::Bool(false))
+                    .set("left", n(left))
+                    .remove(keys::DUE_SHARD)
+                    .update(table, &keys::invitation(client, *from))
+            }
             Step::EraseInvitation { invitation_id, learner_id, version, status } => {
                 erased_invitation(change, *learner_id, (*version, *status))?
                     .update(table, &keys::invitation(client, *invitation_id))

@@ -409,11 +409,25 @@ pub enum Step {
         /// Which place.
         invitation_id: InvitationId,
     },
-    /// Marks an invitation as gone to the place of another address. It must be at this version, in
+    /// Marks an invitation as gone to another place of the same address. It must be at this version, in
     /// the state seen.
     MoveInvitation {
         /// The place it leaves.
         from: InvitationId,
+        /// At which version.
+        version: u32,
+        /// The state seen.
+        status: InvitationStatus,
+        /// How many have left this place then.
+        left: u16,
+    },
+    /// Marks an invitation as gone to the place of another address, and removes everything that says who
+    /// was invited at this one: nothing leads back here. It must be at this version, in the state seen.
+    ReaddressInvitation {
+        /// The place it leaves.
+        from: InvitationId,
+        /// Whose address it was made for.
+        learner_id: LearnerId,
         /// At which version.
         version: u32,
         /// The state seen.

@@ -87,6 +87,36 @@ async fn whoever_is_erased_leaves_their_seats_and_no_word_of_who_they_were() {
 }
 
 #[tokio::test]
+async fn an_address_that_was_changed_leaves_no_word_of_it_wherever_the_invitation_went() {
+    let (house, pool) = globex(5).await;
+    let order =
+        json!({"contract_id": pool, "emails": ["lae@globex.example"], "message": "Dear Lae"});
+    let invited = house.post(&admin(), &format!("{GLOBEX}/invitations"), order).await.json();
+    let path = format!("{GLOBEX}/invitations/{}", text(&invited["results"][0]["invitation_id"]));
+    let says = |word: &str| {
+        let items = house.world.cloud.dump().into_iter();
+        items.filter(|item| item.to_string().contains(word)).count()
+    };
+    for address in ["lee@globex.example", LEA] {
+        let to = json!({"email": address});
+        let changed = house.send(Call::new("PATCH", &path).json(&to).by(&admin())).await;
+        assert_eq!((changed.status, &changed.json()["email"]), (200, &json!(address)));
+    }
+    assert_eq!([says("lae@"), says("lee@"), says(LEA), says("Dear Lae")], [0, 0, 1, 1]);
+    let learner = lea(&house, &pool).await;
+    assert_eq!(house.get(&admin(), &path).await.json()["status"], "accepted");
+    house.world.assert_seats_are_conserved().await;
+    assert_eq!(erase(&house, &learner).await.status, 200);
+    assert_eq!([says(LEA), says("Dear Lae")], [0, 0]);
+    // Whoever has one of the addresses is somebody else.
+    let order = json!({"contract_id": pool, "emails": ["lae@globex.example"]});
+    let again = house.post(&admin(), &format!("{GLOBEX}/invitations"), order).await.json();
+    assert_eq!(again["results"][0]["outcome"], "invited");
+    assert_ne!(again["results"][0]["invitation_id"], invited["results"][0]["invitation_id"]);
+    house.world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test]
 async fn the_address_of_an_erased_person_is_anybodys_and_no_link_of_before_works() {
     let (house, pool) = globex(5).await;
     let learner = lea(&house, &pool).await;

@@ -69,6 +69,7 @@ enum Bit {
     Batch(u8, u8),
     Steer(u8, u8, u8),
     MoveInvitation(u32, u32, u8),
+    Readdress(u32, u32, u8),
     PointInvitation(u32, u32),
     Reminder(u32, u32, u32),
     NoReminders(u32, u32),
@@ -154,6 +155,8 @@ fn any_bit() -> impl Strategy<Value = Bit> {
             .prop_map(|(who, version, status)| Bit::MoveInvitation(who, version, status)),
         1 => (learner.clone(), 1..3_u32, 0..6_u8)
             .prop_map(|(who, version, status)| Bit::EraseInvitation(who, version, status)),
+        1 => (learner.clone(), 1..3_u32, 0..6_u8)
+            .prop_map(|(who, version, status)| Bit::Readdress(who, version, status)),
         1 => (learner.clone(), learner.clone())
             .prop_map(|(who, whose)| Bit::PointInvitation(who, whose)),
         1 => (learner.clone(), 1..3_u32, 0..2_u32)
@@ -491,6 +494,13 @@ impl Both {
             }
             Bit::MoveInvitation(number, version, status) => Step::MoveInvitation {
                 from: self.invitation(number),
+                version,
+                status: invitation_status(status),
+                left: 1,
+            },
+            Bit::Readdress(number, version, status) => Step::ReaddressInvitation {
+                from: self.invitation(number),
+                learner_id: self.learner(number),
                 version,
                 status: invitation_status(status),
                 left: 1,

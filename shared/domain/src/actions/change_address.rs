@@ -2,7 +2,8 @@
 //! same invitation, a new link, and the old one is dead.
 //!
 //! An invitation stands at the place of its address, so that two live ones cannot have the same.
-//! Here it moves to another place; what it leaves behind keeps its id from being given again.
+//! Here it moves to another place; what it leaves behind keeps its id from being given again, and says
+//! nothing of who was invited there.
 
 use serde_json::json;
 
@@ -180,8 +181,9 @@ fn plan(
     let (action, reason) = (Action::InvitationReaddressed, Some(id.to_string()));
     change.audit(ground.pool, held, action, &learners, reason);
     let from_home = u16::from(old.place() == id.home());
-    change.step(Step::MoveInvitation {
+    change.step(Step::ReaddressInvitation {
         from: old.place(),
+        learner_id: keys.learner_id(&client, &old.email),
         version: old.version,
         status: old.status,
         left: old.left.saturating_add(from_home),

@@ -7,7 +7,7 @@ use seatkeeper_domain::code::BatchState;
 use seatkeeper_domain::cohort::{Cohort, CohortState};
 use seatkeeper_domain::email::EmailAddress;
 use seatkeeper_domain::ids::PoolId;
-use seatkeeper_domain::invitation::{Grant, InvitationStatus};
+use seatkeeper_domain::invitation::{Grant, Invitation, InvitationStatus};
 use seatkeeper_domain::learner::{Learner, Profile, ProfileChange, Seat, SeatState};
 use seatkeeper_domain::stock::{Delta, Stock};
 use uuid::Uuid;
@@ -66,6 +66,7 @@ fn target(place: usize, step: &Step) -> String {
         | Step::CountReminder { invitation_id, .. }
         | Step::StopReminders { invitation_id, .. }
         | Step::EraseInvitation { invitation_id, .. }
+        | Step::ReaddressInvitation { from: invitation_id, .. }
         | Step::MoveInvitation { from: invitation_id, .. } => {
             format!("invitation {invitation_id}")
         }
@@ -250,6 +251,7 @@ impl Model {
                     || left_out(Rule::NoLiveInvitation)
             }
             Step::EraseInvitation { invitation_id: from, version, status, .. }
+            | Step::ReaddressInvitation { from, version, status, .. }
             | Step::MoveInvitation { from, version, status, .. } => {
                 of.invitations.get(from).is_some_and(|known| {
                     (known.version, known.status) == (*version, *status)
@@ -403,6 +405,7 @@ impl Model {
             | Step::CountReminder { invitation_id, .. }
             | Step::StopReminders { invitation_id, .. }
             | Step::EraseInvitation { invitation_id, .. }
+            | Step::ReaddressInvitation { from: invitation_id, .. }
             | Step::MoveInvitation { from: invitation_id, .. } => {
                 Some(of.invitations.get(invitation_id)?.op)
             }
@@ -671,14 +674,16 @@ impl Tenant {
                     known.op = op;
                 }
             }
+            Step::ReaddressInvitation { from, left, .. } => {
+                if let Some(known) = self.invitations.get_mut(from) {
+                    forget_invited(known, op);
+                    known.holds_seat = false;
+                    known.left = *left;
+                }
+            }
             Step::EraseInvitation { invitation_id, .. } => {
                 if let Some(known) = self.invitations.get_mut(invitation_id) {
-                    known.email = EmailAddress::nobody();
-                    known.status = InvitationStatus::Moved;
-                    known.grant = Grant::default();
-                    known.message = None;
-                    known.redeems = None;
-                    known.op = op;
+                    forget_invited(known, op);
                 }
             }
             Step::PointInvitation { invitation_id, place } => {
@@ -806,6 +811,16 @@ impl Tenant {
             }
         }
     }
+}
+
+/// What is left of an invitation says nothing of who was invited.
+fn forget_invited(known: &mut Invitation, op: Uuid) {
+    known.email = EmailAddress::nobody();
+    known.status = InvitationStatus::Moved;
+    known.grant = Grant::default();
+    known.message = None;
+    known.redeems = None;
+    known.op = op;
 }
 
 fn counters(stock: Stock) -> Delta {
