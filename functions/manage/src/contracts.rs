@@ -271,8 +271,7 @@ pub(crate) async fn add_modules(
     let work = |op: Op| async move {
         let actor = Actor::Caller(subject.clone());
         let place = (&owner.client_id, contract.contract_id);
-        let all = contract.modules.union(&new).cloned().collect();
-        add_modules_to(&app.store, &app.clock, actor, op, place, all).await?;
+        add_modules_to(&app.store, &app.clock, actor, op, place, &new).await?;
         let contract = known(app, &owner.client_id, &contract.contract_id.to_string()).await?;
         Ok(Answer::ok(&view(app, owner, &contract).await?))
     };

@@ -1,11 +1,14 @@
 //! Tickets: the client's LMS learns who has arrived.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use seatkeeper_aws::Store;
 use seatkeeper_domain::actions::ground::contract_of;
 use seatkeeper_domain::actions::tickets::exchange_ticket;
+use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::client::Client;
-use seatkeeper_domain::ids::PoolId;
+use seatkeeper_domain::contract::Contract;
 use seatkeeper_domain::learner::Learner;
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, People as _};
 use seatkeeper_http::body::{Fields, Payload};
@@ -40,10 +43,13 @@ pub(crate) async fn exchange(
         let groups = app.store.groups_by_id(&ticket.client_id, &learner.profile.group_ids).await?;
         let mut shown = views::learner(&learner, app.clock.now());
         let owner = app.store.client(&ticket.client_id).await?.ok_or_else(Problem::not_found)?;
-        let read_only = read_only_pools(app, &owner, &learner).await?;
+        let contracts = contracts(app, &owner, &learner).await?;
         for seat in shown["seats"].as_array_mut().into_iter().flatten() {
-            let looks = read_only.iter().any(|pool| seat["pool"] == pool.to_string());
+            let of = seat["pool"].as_str().and_then(|pool| contracts.get(pool));
+            let looks = of.is_some_and(|(_, looks)| *looks);
             seat["access"] = json!(if looks { "read_only" } else { "full" });
+            seat["contract_id"] = json!(of.map(|(contract, _)| contract.contract_id));
+            seat["modules"] = json!(of.map(|(contract, _)| &contract.modules));
         }
         Ok(Answer::ok(&json!({
             "client_id": ticket.client_id,
@@ -56,19 +62,21 @@ pub(crate) async fn exchange(
     app.once().answer(&signed_in.subject, &request, &payload, work).await
 }
 
-/// Of a learner's live seats, the pools whose contract has ended and lets its learners look only.
-async fn read_only_pools(
+/// The contracts of a learner's seats as they are now, by pool; and whether it has ended and lets the
+/// learner of a live seat look only.
+async fn contracts(
     app: &App<Store>,
     owner: &Client,
     learner: &Learner,
-) -> Result<Vec<PoolId>, Problem> {
+) -> Result<BTreeMap<String, (Contract, bool)>, Problem> {
     let (now, zone) = (app.clock.now(), owner.time_zone.zone());
-    let mut pools = Vec::new();
-    for (pool, _) in learner.seats.iter().filter(|(_, seat)| seat.is_live()) {
+    let mut contracts = BTreeMap::new();
+    for (pool, seat) in &learner.seats {
         let contract = contract_of(&app.store, &owner.client_id, *pool).await?;
-        if contract.is_some_and(|contract| contract.is_read_only(now, zone)) {
-            pools.push(*pool);
-        }
+        let contract =
+            contract.ok_or_else(|| StoreError::Broken("a seat of no contract".to_owned()))?;
+        let looks = seat.is_live() && contract.is_read_only(now, zone);
+        contracts.insert(pool.to_string(), (contract, looks));
     }
-    Ok(pools)
+    Ok(contracts)
 }

@@ -175,12 +175,13 @@ impl Store {
                 let item = owned_by("reference", contract_id, op);
                 new().put(table, &keys::reference(client, reference), item)
             }
-            Step::AddModules { contract_id, modules } => {
+            Step::AddModules { contract_id, modules, seen } => {
                 let list = AttributeValue::L(modules.iter().map(s).collect());
                 Expression::new()
                     .set("modules", list)
-                    .add("version", n(1))
-                    .if_present(keys::PK)
+                    .set("version", n(seen + 1))
+                    .set("op", s(op))
+                    .if_equal("version", n(seen))
                     .update(table, &keys::contract(client, *contract_id))
             }
             Step::AddSublicense(record) => new().put(

@@ -191,12 +191,14 @@ pub enum Step {
         /// When they are told.
         told_at: Timestamp,
     },
-    /// Adds modules to a contract.
+    /// Adds modules to a contract, which must be at the version that was seen.
     AddModules {
         /// Which.
         contract_id: ContractId,
-        /// What.
+        /// All that it has then.
         modules: Vec<String>,
+        /// At which version.
+        seen: u64,
     },
     /// A sublicense that does not exist yet.
     AddSublicense(Sublicense),

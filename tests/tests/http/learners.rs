@@ -2,11 +2,13 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
+use seatkeeper_domain::actions::open_contract::add_modules;
 use seatkeeper_domain::actions::tickets::issue_ticket;
+use seatkeeper_domain::audit::Actor;
 use seatkeeper_domain::ids::LearnerId;
 use seatkeeper_domain::link::Link;
 use seatkeeper_domain::ports::People as _;
-use seatkeeper_testkit::{Cloud, VirtualClock};
+use seatkeeper_testkit::{Cloud, VirtualClock, When};
 use seatkeeper_tests::http::{Call, House, PAGES, Person, now};
 use serde_json::{Value, json};
 
@@ -195,7 +197,10 @@ async fn a_ticket_is_exchanged_once_by_the_clients_lms_for_who_has_come() {
     let arrived = exchange(&house, &Person::lms("globex"), &one).await;
     assert_eq!(arrived.status, 200, "{}", arrived.text);
     let mut learner = house.get(&admin(), &text_path(&made)).await.json();
-    learner["seats"][0]["access"] = json!("full");
+    let seat = &mut learner["seats"][0];
+    seat["access"] = json!("full");
+    seat["contract_id"] = json!(contract);
+    seat["modules"] = json!([]);
     assert_eq!(
         arrived.json(),
         json!({
@@ -226,6 +231,58 @@ async fn a_ticket_is_exchanged_once_by_the_clients_lms_for_who_has_come() {
 
 fn text_path(made: &Value) -> String {
     format!("{GLOBEX}/learners/{}", text(&made["learner"]["learner_id"]))
+}
+
+#[tokio::test]
+async fn a_module_that_is_added_reaches_those_who_have_a_seat() {
+    let (house, _) = globex(5).await;
+    let order = json!({"reference": "2026-G2", "seats": 4, "modules": ["safety"]});
+    let contract = contract(&house, order).await;
+    let path = format!("{GLOBEX}/contracts/{contract}");
+    let branch = json!({"name": "North", "seats": 2});
+    let branch = house.post(&admin(), &format!("{path}/sublicenses"), branch).await.json();
+    let world = &house.world;
+    for more in [json!({}), json!({"sublicense_id": branch["sublicense_id"]})] {
+        let email = if more == json!({}) { "lea@globex.example" } else { "bo@globex.example" };
+        let made = create(&house, &contract, email, &more).await;
+        let learner: LearnerId = text(&made["learner"]["learner_id"]).parse().expect("an id");
+        let seats = async || {
+            let clock = VirtualClock::new(now());
+            let (store, ids, keys) = (&world.store, &world.ids, &world.keys);
+            let ticket = issue_ticket(store, &clock, ids, keys, &world.client, learner).await;
+            let told = exchange(&house, &Person::lms("globex"), &ticket.expect("a ticket")).await;
+            let told = told.json();
+            assert_eq!(told["seats"], told["learner"]["seats"]);
+            told["seats"].clone()
+        };
+        assert_eq!(seats().await[0]["contract_id"], json!(contract));
+        let known = seats().await[0]["modules"].clone();
+        let add = json!({"add": [email, "safety"]});
+        let added = house.post(&Person::vendor(), &format!("{path}/modules"), add).await.json();
+        assert_eq!(seats().await[0]["modules"], added["modules"]);
+        assert_ne!(added["modules"], known);
+    }
+}
+
+#[tokio::test]
+async fn modules_that_two_add_at_once_are_all_there() {
+    let (house, contract) = globex(5).await;
+    let world = &house.world;
+    let id = contract.parse().expect("an id");
+    let (store, clock, client, op) =
+        (world.store.clone(), world.clock.clone(), world.client.clone(), world.op());
+    world.cloud.restart_trace();
+    world.cloud.let_first(When::call("TransactWriteItems", 1), move || async move {
+        let fire = ["fire".to_owned()].into();
+        let added = add_modules(&store, &clock, Actor::System, op, (&client, id), &fire).await;
+        added.expect("added");
+    });
+    let path = format!("{GLOBEX}/contracts/{contract}/modules");
+    let added = house.post(&Person::vendor(), &path, json!({"add": ["safety"]})).await;
+    assert_eq!((added.status, &added.json()["modules"]), (200, &json!(["fire", "safety"])));
+    // What is there already is no change.
+    let again = house.post(&Person::vendor(), &path, json!({"add": ["fire"]})).await;
+    assert_eq!(again.json(), added.json());
 }
 
 #[tokio::test]

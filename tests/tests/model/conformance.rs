@@ -92,7 +92,7 @@ enum Bit {
     Order(u8, i64),
     Group(u8),
     GroupName(u8),
-    Modules(u8),
+    Modules(u8, u8),
     Renewal(u8),
     Reference(u8),
     Listing(u8),
@@ -170,7 +170,7 @@ fn any_bit() -> impl Strategy<Value = Bit> {
         1 => (0..2_u8).prop_map(Bit::HasOpened),
         1 => (0..2_u8).prop_map(Bit::Group),
         1 => (0..2_u8).prop_map(Bit::GroupName),
-        1 => (0..2_u8).prop_map(Bit::Modules),
+        1 => (0..2_u8, 0..3_u8).prop_map(|(number, seen)| Bit::Modules(number, seen)),
         1 => (0..2_u8).prop_map(Bit::Renewal),
         1 => (0..2_u8).prop_map(Bit::Reference),
     ];
@@ -616,9 +616,10 @@ impl Both {
                 folded: format!("group {number}"),
                 group_id: GroupId::from_bits(1),
             },
-            Bit::Modules(number) => Step::AddModules {
+            Bit::Modules(number, seen) => Step::AddModules {
                 contract_id: world.contract.contract_id,
                 modules: (0..=number).map(|module| format!("m{module}")).collect(),
+                seen: 1 + u64::from(seen),
             },
             Bit::Renewal(number) => Step::NoteRenewal {
                 contract_id: world.contract.contract_id,

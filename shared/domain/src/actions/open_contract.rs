@@ -1,8 +1,10 @@
 //! Contracts: opening one, adding seats by order, adding modules.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
-use crate::actions::{Met, met};
+use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::{Action, Actor};
 use crate::change::{Change, Step, StoreError};
 use crate::contract::Contract;
@@ -108,14 +110,24 @@ pub async fn add_modules(
     actor: Actor,
     op: Op,
     (client, contract): (&ClientId, ContractId),
-    modules: Vec<String>,
+    add: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
-    let mut change = Change::new(client, op, actor, clock.now());
-    change.step(Step::AddModules { contract_id: contract, modules });
-    let Err(refused) = ports.apply(&change).await else { return Ok(()) };
-    match met(&change, refused) {
-        Met::Repeated => Ok(()),
-        Met::NoSeats | Met::Raced(_) => Err(StoreError::Broken("the contract is gone".to_owned())),
-        Met::Failed(error) => Err(error),
+    for _ in 0..ROUNDS {
+        let known = ports.contract(client, contract).await?;
+        let known = known.ok_or_else(|| StoreError::Broken("the contract is gone".to_owned()))?;
+        if add.is_subset(&known.modules) {
+            return Ok(());
+        }
+        let modules = known.modules.union(add).cloned().collect();
+        let mut change = Change::new(client, op, actor.clone(), clock.now());
+        let (contract_id, seen) = (contract, known.version);
+        change.step(Step::AddModules { contract_id, modules, seen });
+        match ports.apply(&change).await.map_err(|refused| met(&change, refused)) {
+            Ok(()) | Err(Met::Repeated) => return Ok(()),
+            // Somebody else changed the contract: theirs stay.
+            Err(Met::NoSeats | Met::Raced(_)) => {}
+            Err(Met::Failed(error)) => return Err(error),
+        }
     }
+    Err(gave_up())
 }

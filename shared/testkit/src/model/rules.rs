@@ -119,7 +119,10 @@ impl Model {
             Step::AddContract(record) => !of.contracts.contains_key(&record.contract_id),
             Step::NoteErasure { on, .. } => !of.erasures.contains_key(on),
             Step::TakeReference { reference, .. } => !of.references.contains_key(reference),
-            Step::AddModules { contract_id, .. } => of.contracts.contains_key(contract_id),
+            Step::AddModules { contract_id, seen, .. } => {
+                let known = of.contracts.get(contract_id).map(|known| &known.value);
+                known.is_some_and(|known| known.version == *seen)
+            }
             Step::NoteRenewal { contract_id, .. } => {
                 let known = of.contracts.get(contract_id).map(|known| &known.value);
                 known.is_some_and(|known| known.renewed_by.is_none())
@@ -477,8 +480,9 @@ impl Tenant {
             Step::TakeReference { reference, contract_id } => {
                 self.references.insert(reference.clone(), Marked::by(change, *contract_id));
             }
-            Step::AddModules { contract_id, modules } => {
+            Step::AddModules { contract_id, modules, .. } => {
                 if let Some(contract) = self.contracts.get_mut(contract_id) {
+                    contract.op = Some(change.op.id);
                     contract.value.modules = modules.iter().cloned().collect();
                     contract.value.version += 1;
                 }
