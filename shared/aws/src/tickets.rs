@@ -22,7 +22,12 @@ impl Arrivals for Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = keys::learner(client, learner);
-        let entered = Expression::new().set(ENTERED_AT, s(keys::sortable(now))).if_present(EMAIL);
+        // A write that comes late says nothing of one who has come in since.
+        let at = s(keys::sortable(now));
+        let entered = Expression::new()
+            .set(ENTERED_AT, at.clone())
+            .if_absent_or(ENTERED_AT, ENTERED_AT, "<", at)
+            .if_present(EMAIL);
         match entered.send_to(&self.dynamodb, &self.table, &key).send().await {
             Err(error) if !condition_failed(&error) => Err(store_error(error)),
             _ => Ok(()),

@@ -292,7 +292,7 @@ impl Arrivals for Ports {
         self.call("note_arrival", |model| {
             let known = model.tenants.get_mut(client);
             if let Some(known) = known.and_then(|tenant| tenant.learners.get_mut(&learner)) {
-                known.entered_at = Some(now);
+                known.entered_at = known.entered_at.max(Some(now));
             }
             Ok(())
         })
