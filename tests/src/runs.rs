@@ -10,6 +10,14 @@ pub fn long() -> bool {
     folder().is_some()
 }
 
+/// Runs it on a stack with room for the whole of a workflow and what is done to it.
+pub fn with_room(work: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(work);
+    if let Err(panic) = thread.expect("a thread").join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 fn folder() -> Option<PathBuf> {
     std::env::var_os("SEATKEEPER_VERIFY").map(PathBuf::from)
 }

@@ -10,11 +10,12 @@ use seatkeeper_domain::ports::{Clock as _, IdSource as _, RefusedTries as _, Try
 use seatkeeper_domain::role::Scope;
 use seatkeeper_testkit::{Attempt, Fault, When, calls_of_adapters};
 use seatkeeper_tests::address;
+use seatkeeper_tests::runs::with_room;
 use seatkeeper_tests::tally::Tally;
 
 use crate::point::{Driver, alone, drive};
 use crate::scene::{Scene, Workflow};
-use crate::{Breaks, conclude, with_room};
+use crate::{Breaks, conclude};
 
 /// What a scene does to reach the calls: its workflow, and what no workflow comes to.
 async fn acts(scene: &Scene) {

@@ -262,21 +262,13 @@ fn two_faults(workflow: Workflow) {
     conclude(tally, &workflow.to_string(), &breaks);
 }
 
-/// Runs it on a stack with room for the whole of a workflow and what is done to it.
-fn with_room(work: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(work);
-    if let Err(panic) = thread.expect("a thread").join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
 macro_rules! tests {
     ($($name:ident: $workflow:ident),+ $(,)?) => {
         mod one_fault {
             $(
                 #[test]
                 fn $name() {
-                    super::with_room(|| super::one_fault(super::Workflow::$workflow));
+                    super::runs::with_room(|| super::one_fault(super::Workflow::$workflow));
                 }
             )+
         }
@@ -285,7 +277,7 @@ macro_rules! tests {
             $(
                 #[test]
                 fn $name() {
-                    super::with_room(|| super::two_faults(super::Workflow::$workflow));
+                    super::runs::with_room(|| super::two_faults(super::Workflow::$workflow));
                 }
             )+
         }

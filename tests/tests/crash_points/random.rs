@@ -20,12 +20,12 @@ use seatkeeper_domain::idempotency::{Attempt as Record, Begin, IdempotencyStore 
 use seatkeeper_domain::ports::{Clock as _, IdSource as _};
 use seatkeeper_testkit::When;
 use seatkeeper_tests::invariants::Seen;
-use seatkeeper_tests::runs;
+use seatkeeper_tests::runs::{self, with_room};
 use seatkeeper_tests::tally::Tally;
 
 use crate::point::{Mode, alone, caught, settle};
 use crate::scene::{Failure, Scene};
-use crate::{Breaks, Choice, conclude, mailroom, with_room};
+use crate::{Breaks, Choice, conclude, mailroom};
 
 /// Schedules of a long run, all parts together.
 const LONG: u64 = 50_000;

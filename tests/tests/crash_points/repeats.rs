@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::point::{Driver, alone, drive, settle};
 use crate::scene::{Scene, Workflow};
-use crate::with_room;
+use seatkeeper_tests::runs::with_room;
 
 /// All that a run leaves.
 type Trace = (Vec<Attempt>, Vec<Value>, Vec<SentMail>);

@@ -55,6 +55,10 @@ fn chosen() -> Option<String> {
 
 #[test]
 fn every_seeded_bug_is_noticed_by_the_invariant_that_speaks_of_it() {
+    runs::with_room(play_all);
+}
+
+fn play_all() {
     let begun = Instant::now();
     let only = chosen();
     let (mut caught, mut missed) = (BTreeMap::<&str, u32>::new(), Vec::new());
@@ -85,6 +89,10 @@ fn every_seeded_bug_is_noticed_by_the_invariant_that_speaks_of_it() {
 
 #[test]
 fn without_a_bug_every_story_ends_well() {
+    runs::with_room(play_without_bugs);
+}
+
+fn play_without_bugs() {
     let mut played = BTreeSet::new();
     let mut broken = Vec::new();
     for bug in BUGS {

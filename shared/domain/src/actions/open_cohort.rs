@@ -117,7 +117,7 @@ pub(super) async fn stand(
             if known.is_some_and(|known| known.state == CohortState::Opened) {
                 opened.insert(*instant);
             } else if *instant <= at {
-                match open_cohort(ports, clock, ids, &key).await {
+                match Box::pin(open_cohort(ports, clock, ids, &key)).await {
                     Ok(_) => {}
                     Err(OpenCohortError::Store(error)) => return Err(error),
                     Err(OpenCohortError::TooEarly | OpenCohortError::UnknownCohort) => {

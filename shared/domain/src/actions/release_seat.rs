@@ -100,7 +100,9 @@ pub(super) async fn end_if_over(
         learner.live_seat(pool).is_some_and(|seat| seat.status(now) == SeatStatus::Ended)
     };
     let Some(learner) = learner.filter(over) else { return Ok(false) };
-    end_seat(ports, clock, ids, (client, contract), learner.learner_id, pool).await?;
+    // Seldom, and much to carry along for who has nothing to do with it.
+    let whose = learner.learner_id;
+    Box::pin(end_seat(ports, clock, ids, (client, contract), whose, pool)).await?;
     Ok(true)
 }
 
