@@ -336,9 +336,9 @@ async fn a_registration_code_is_struck_out_when_its_maximum_is_reached_and_not_b
         let issued = issued.json();
         let code = issued["codes"][0].as_str().expect("a code");
         let batch = issued["batch"]["batch_id"].as_str().expect("an id");
-        let last = if max.is_some() { ("redeemed", 0) } else { ("unused", 1) };
+        let third = if max.is_some() { ("redeemed", 0) } else { ("unused", 1) };
         for (visit, (state, squares)) in
-            [("unused", 1), ("unused", 1), last].into_iter().enumerate()
+            [("unused", 1), ("unused", 1), third].into_iter().enumerate()
         {
             if visit > 0 {
                 let email = format!("{number}.{visit}@example.org");

@@ -333,6 +333,7 @@ tests! {
     a_contract_is_renewed_once: RenewContract,
     a_contract_is_renewed_once_by_a_later_one: RenewLater,
     seats_are_added_once: TopUp,
+    modules_are_added_once: AddModules,
     a_sublicense_is_made_once: AddSublicense,
     seats_are_allocated_once: Allocate,
     seats_are_given_back_by_a_sublicense_once: GiveBack,

@@ -32,7 +32,7 @@ use seatkeeper_domain::actions::ground::{GrantError, GroundError};
 use seatkeeper_domain::actions::invite::{Invite, InviteError, invite};
 use seatkeeper_domain::actions::issue_codes::{IssueCodes, IssueCodesError, Wanted, issue_codes};
 use seatkeeper_domain::actions::open_contract::{
-    AddSeatsError, OpenContractError, add_seats, open_contract,
+    AddSeatsError, OpenContractError, add_modules, add_seats, open_contract,
 };
 use seatkeeper_domain::actions::prove_records::prove_records;
 use seatkeeper_domain::actions::reclaim_seats::{ReclaimSeats, reclaim_seats};
@@ -141,6 +141,7 @@ workflows! {
     RenewContract = "renew-contract",
     RenewLater = "renew-later",
     TopUp = "top-up",
+    AddModules = "add-modules",
     AddSublicense = "add-sublicense",
     Allocate = "allocate",
     GiveBack = "give-back",
@@ -358,6 +359,7 @@ impl Scene {
             | Workflow::SendMail
             | Workflow::Sweep
             | Workflow::ArriveBySso
+            | Workflow::AddModules
             | Workflow::Warn => {}
             Workflow::CreateInvited
             | Workflow::Resend
@@ -861,6 +863,7 @@ impl Scene {
             Workflow::SendCodes => self.send_codes(op).await,
             Workflow::ReleaseCodes => self.release_codes(op).await,
             Workflow::TopUp => self.top_up(op).await,
+            Workflow::AddModules => self.add_modules(op).await,
             Workflow::AddSublicense => self.add_sublicense(op).await,
             Workflow::Allocate => self.allocate(op, 3).await,
             Workflow::GiveBack => self.allocate(op, -3).await,
@@ -1383,6 +1386,14 @@ impl Scene {
         let opened = open_contract(&world.store, Actor::System, world.op(), &successor, 9).await;
         opened.expect("a new contract");
         self.successor = Some(successor.contract_id);
+    }
+
+    async fn add_modules(&self, op: Op) -> Result<String, Failure> {
+        let world = self.world();
+        let place = (&world.client, world.contract.contract_id);
+        let (store, clock, add) = (&world.store, &world.clock, ["fire".to_owned()].into());
+        let added = add_modules(store, clock, Actor::System, op, place, &add).await;
+        added.map(|()| "added".to_owned()).map_err(|error| failure(true, error))
     }
 
     async fn renew_contract(&self, op: Op) -> Result<String, Failure> {

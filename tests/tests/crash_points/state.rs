@@ -51,6 +51,9 @@ pub(crate) async fn state(scene: &Scene) -> State {
                 let sums = (codes.len(), used, listed, &item["state"]);
                 Some((format!("batch {}", text("label")), format!("{sums:?}")))
             }
+            Some("contract") => {
+                Some((format!("contract {}", text("reference")), item["modules"].to_string()))
+            }
             Some("order") => Some((format!("order {}", text("sk")), item["add"].to_string())),
             _ => None,
         };

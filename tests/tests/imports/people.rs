@@ -119,6 +119,12 @@ async fn a_last_day_or_duration_that_a_file_gives_moves_the_end_of_the_seat() {
     stage.import_with("email\na@example.fr\n", &[("on-existing", "update")]).await;
     assert_eq!(end_of(&stage, "a@example.fr").await, until(date(2027, 7, 31)), "nothing given");
     assert_eq!(stage.mails().len(), 3, "only the first import tells");
+    let dump = stage.world.cloud.dump();
+    let told: Vec<_> = dump.iter().filter(|item| item["action"] == "seat_end_moved").collect();
+    assert_eq!(told.len(), 4, "two ends were given, and two moved");
+    let [first, second] = [until(date(2027, 6, 30)), until(date(2027, 7, 31))]
+        .map(|(_, at)| at.expect("an end").to_string());
+    assert!(told.iter().any(|one| one["before"] == first && one["reason"] == second), "{told:?}");
     stage.assert_at_rest(&updated).await;
 }
 

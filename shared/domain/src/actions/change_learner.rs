@@ -209,7 +209,7 @@ fn keeps_out(command: &ChangeLearner, learner: &Learner) -> Option<Action> {
 }
 
 /// The trail says of each seat whose end moves when it ended before, and when it ends now.
-fn tell_of_ends(change: &mut Change, learner: LearnerId, seats: &[SeatChange]) {
+pub(super) fn tell_of_ends(change: &mut Change, learner: LearnerId, seats: &[SeatChange]) {
     for SeatChange { pool, seen_end, seat, .. } in seats {
         if seat.ends_at != *seen_end {
             let ends = [*seen_end, seat.ends_at].map(|end| end.map(|end| end.to_string()));

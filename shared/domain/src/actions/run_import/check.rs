@@ -231,7 +231,12 @@ where
                 }
                 (Verdict::Existing, Some(standing)) => {
                     record.learner_id = standing.learner.map(|learner| learner.learner_id);
-                    steps = usize::from(settings.on_existing != OnExisting::Skip);
+                    // The trail tells of each end that moves.
+                    let ends = row.values.end_on.is_some() || row.values.duration_days.is_some();
+                    steps = match settings.on_existing {
+                        OnExisting::Skip => 0,
+                        _ => 1 + usize::from(ends),
+                    };
                 }
                 _ => {}
             }

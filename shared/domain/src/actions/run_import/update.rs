@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use crate::actions::change_learner::tell_of_ends;
 use crate::actions::ground::Ground;
 use crate::change::{Over, SeatChange, Step};
 use crate::dates::local_date;
@@ -47,6 +48,7 @@ where
         match update_of(&work.ground, over, learner, to_do.values, draft.change.at) {
             Ok(Update { profile, seats }) => {
                 let profile = Box::new(profile);
+                tell_of_ends(&mut draft.change, learner_id, &seats);
                 draft.change.step(Step::UpdateProfile { learner_id, profile, over, seats });
                 Outcome::Updated
             }
