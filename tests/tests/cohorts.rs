@@ -13,7 +13,7 @@ use seatkeeper_domain::actions::change_cohort::{
 };
 use seatkeeper_domain::actions::change_learner::{ChangeLearner, ChangedLearner, change_learner};
 use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
-use seatkeeper_domain::actions::open_cohort::OpenCohortError;
+use seatkeeper_domain::actions::open_cohort::{OpenCohortError, open_cohort};
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::actions::transfer_seat::{TransferSeat, transfer_seat};
 use seatkeeper_domain::amend::Amend;
@@ -126,6 +126,30 @@ async fn a_schedule_that_fires_early_opens_nothing_and_is_tried_again() {
     assert_eq!(world.stock().await.held, 2);
     world.clock.set(instant());
     assert_eq!(activate(&world, fired).await.unwrap(), json!({"opened": 2}));
+}
+
+#[tokio::test]
+async fn ten_thousand_seats_open_by_one_transaction_of_three_items_as_one_seat_does() {
+    for seats in [1, 10_000] {
+        let world = World::with_seats(10_000).await;
+        let (client_id, pool, instant) = (world.client.clone(), world.pool(), instant());
+        let key = CohortKey { client_id, pool, instant };
+        let mut change = Change::new(&world.client, world.op(), Actor::System, world.clock.now());
+        let held = Delta::held(i64::try_from(seats).expect("a count"));
+        change.move_seats(pool, held, Action::SeatScheduled, &[], None);
+        change.step(Step::JoinCohort { key: key.clone(), start_on: START, count: seats });
+        world.store.apply(&change).await.expect("a cohort");
+        world.clock.set(instant);
+        world.cloud.stream_records();
+        world.cloud.restart_trace();
+        open_cohort(&world.store, &world.clock, &world.ids, &key).await.expect("opened");
+        let made = world.cloud.attempts().into_iter().map(|attempt| attempt.operation);
+        assert_eq!(made.collect::<Vec<_>>(), ["GetItem", "TransactWriteItems"], "{seats}");
+        let written = world.cloud.stream_records();
+        assert_eq!(written["Records"].as_array().map(Vec::len), Some(3), "pool, trail, cohort");
+        let stock = world.stock().await;
+        assert_eq!((stock.used, stock.held), (seats, 0));
+    }
 }
 
 #[tokio::test]

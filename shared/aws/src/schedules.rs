@@ -132,7 +132,9 @@ fn name(wake: &Wake) -> String {
 fn expression(at: Timestamp) -> String {
     let down = at.as_second();
     let whole = Timestamp::from_second(down).unwrap_or(at);
-    let up = if whole < at { whole + SignedDuration::from_secs(1) } else { whole };
+    // Behind the last second there is, there is none.
+    let next = whole.checked_add(SignedDuration::from_secs(1)).unwrap_or(whole);
+    let up = if whole < at { next } else { whole };
     format!("at({})", up.strftime("%Y-%m-%dT%H:%M:%S"))
 }
 
@@ -163,6 +165,7 @@ mod tests {
         assert_eq!(at("2026-11-23T23:00:00Z"), "at(2026-11-23T23:00:00)");
         assert_eq!(at("2026-11-23T23:00:00.000001Z"), "at(2026-11-23T23:00:01)");
         assert_eq!(at("2026-12-31T23:59:59.5Z"), "at(2027-01-01T00:00:00)");
+        assert_eq!(expression(Timestamp::MAX), "at(9999-12-30T22:00:00)");
     }
 
     #[test]

@@ -1379,8 +1379,8 @@ impl Scene {
         mailroom::create(world, 1, None).await;
         mailroom::create(world, 2, Some(date(2027, 3, 1))).await;
         let policies = Policies { opens_at: time(8, 0, 0, 0), ..Policies::default() };
-        // Later: from tomorrow on.
-        let starts_on = (self.workflow == Workflow::RenewLater).then(|| date(2026, 11, 24));
+        // Later than anybody comes again.
+        let starts_on = (self.workflow == Workflow::RenewLater).then(|| date(2027, 1, 15));
         let known = world.another_contract("2027-001", policies);
         let successor = Contract { starts_on: starts_on.or(known.starts_on), ..known };
         let opened = open_contract(&world.store, Actor::System, world.op(), &successor, 9).await;
