@@ -293,10 +293,7 @@ async fn check_deletion(
     let owner = ports.client(&command.client_id).await?.ok_or(GroundError::UnknownClient)?;
     let day = |at| local_date(at, owner.time_zone.zone());
     let today = day(now);
-    let waits = learner.seats.values().filter_map(|seat| match seat.state {
-        SeatState::Scheduled { opens_at } => Some(day(opens_at)),
-        SeatState::Active { .. } | SeatState::Released { .. } => None,
-    });
+    let waits = learner.seats.values().filter_map(Seat::waits_for).map(day);
     let opens = command.start_on.or_else(|| waits.max());
     let last = profile.end_on.of(learner.profile.end_on).or(opens);
     if delete_on < last.unwrap_or(today).max(today) {
