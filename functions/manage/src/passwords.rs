@@ -12,9 +12,9 @@ use seatkeeper_domain::client::Client;
 use seatkeeper_domain::idempotency::Op;
 use seatkeeper_domain::ids::{ClientId, LearnerId};
 use seatkeeper_domain::language::Language;
-use seatkeeper_domain::learner::Learner;
+use seatkeeper_domain::learner::{Learner, LearnerStatus};
 use seatkeeper_domain::password::{Password, PasswordPolicy};
-use seatkeeper_domain::ports::Catalog as _;
+use seatkeeper_domain::ports::{Catalog as _, Clock as _};
 use seatkeeper_http::body::{Fields, Payload, text};
 use seatkeeper_http::idempotency::Repeatable;
 use seatkeeper_http::pages::{
@@ -25,7 +25,7 @@ use seatkeeper_http::request::{AcceptLanguage, Path, SourceAddress, Wants};
 use seatkeeper_http::{Answer, App, Problem, ProblemCode, Shared, person};
 use serde_json::json;
 
-use crate::sign_in::{launch, too_many};
+use crate::sign_in::{launch, over, suspended, too_many};
 
 /// What the request wants, and where its link leads.
 struct Visit<'a> {
@@ -44,9 +44,10 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let visit = visit(&app, &token, &headers, &uri).await?;
-    match &visit.link {
-        PasswordLink::Live { learner, .. } => visit.form(learner, None),
-        PasswordLink::Gone { .. } | PasswordLink::Forged => visit.dead(),
+    match (&visit.link, visit.kept_out()) {
+        (PasswordLink::Live { .. }, Some((shown, problem))) => visit.notice(shown, problem),
+        (PasswordLink::Live { learner, .. }, None) => visit.form(learner, None),
+        (PasswordLink::Gone { .. } | PasswordLink::Forged, _) => visit.dead(),
     }
 }
 
@@ -68,6 +69,9 @@ pub(crate) async fn set(
         (Err(_), _) | (Ok(_), PasswordLink::Forged) => return visit.dead(),
         (Ok(password), _) => password,
     };
+    if let Some((shown, problem)) = visit.kept_out() {
+        return visit.notice(shown, problem);
+    }
     let (app, link, password) = (&app, &visit.link, &password);
     // Also by a link that is used up: the request that used it may come again.
     let work = |op: Op| async move {
@@ -185,6 +189,16 @@ impl Visit<'_> {
         };
         let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.code.status());
         Ok(page_of(&self.site(), &form, problem.as_ref())?.with_status(status))
+    }
+
+    /// Why this learner would not be let in with any password, as sign-in says; the link stays what it is.
+    fn kept_out(&self) -> Option<(Notice, Problem)> {
+        let PasswordLink::Live { learner, .. } = &self.link else { return None };
+        match learner.status(self.app.clock.now()) {
+            LearnerStatus::Suspended => Some((Notice::AccessSuspended, suspended())),
+            LearnerStatus::Ended => Some((Notice::AccessEnded, over())),
+            LearnerStatus::Pending | LearnerStatus::Active => None,
+        }
     }
 
     fn dead(&self) -> Result<Response, Problem> {

@@ -88,7 +88,8 @@ pub(crate) fn suspended() -> Problem {
     Problem::new(ProblemCode::Forbidden, detail)
 }
 
-fn over() -> Problem {
+/// No seat of this learner is open, and none will be.
+pub(crate) fn over() -> Problem {
     let detail = "Your access has ended. Your administrator can give you a new seat.";
     Problem::new(ProblemCode::Forbidden, detail)
 }

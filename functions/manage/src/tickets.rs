@@ -9,7 +9,7 @@ use seatkeeper_domain::actions::tickets::exchange_ticket;
 use seatkeeper_domain::change::StoreError;
 use seatkeeper_domain::client::Client;
 use seatkeeper_domain::contract::Contract;
-use seatkeeper_domain::learner::Learner;
+use seatkeeper_domain::learner::{Learner, SeatStatus};
 use seatkeeper_domain::ports::{Catalog as _, Clock as _, People as _};
 use seatkeeper_http::body::{Fields, Payload};
 use seatkeeper_http::caller::TICKETS;
@@ -47,7 +47,12 @@ pub(crate) async fn exchange(
         for seat in shown["seats"].as_array_mut().into_iter().flatten() {
             let of = seat["pool"].as_str().and_then(|pool| contracts.get(pool));
             let looks = of.is_some_and(|(_, looks)| *looks);
-            seat["access"] = json!(if looks { "read_only" } else { "full" });
+            let is_open = seat["state"] == json!(SeatStatus::Active);
+            seat["access"] = json!(match (is_open, looks) {
+                (false, _) => "none",
+                (true, true) => "read_only",
+                (true, false) => "full",
+            });
             seat["contract_id"] = json!(of.map(|(contract, _)| contract.contract_id));
             seat["modules"] = json!(of.map(|(contract, _)| &contract.modules));
         }

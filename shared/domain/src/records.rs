@@ -229,7 +229,39 @@ pub enum Stage {
     /// Records are being read; the cursor of the next reading.
     Reading(Option<String>),
     /// All were read; pools are compared, one after the other.
-    Comparing,
+    Comparing {
+        /// Those that were.
+        done: BTreeSet<PoolId>,
+        /// How many of them could not be.
+        busy: u32,
+    },
+}
+
+impl Stage {
+    /// All were read, and none is compared yet.
+    pub fn comparing() -> Self {
+        Self::Comparing { done: BTreeSet::new(), busy: 0 }
+    }
+}
+
+impl UnderWay {
+    /// Whether this pool was compared.
+    pub fn is_compared(&self, pool: PoolId) -> bool {
+        matches!(&self.stage, Stage::Comparing { done, .. } if done.contains(&pool))
+    }
+
+    /// Notes that a pool was compared, or, if it was busy, could not be.
+    pub fn note_compared(&mut self, pool: PoolId, is_busy: bool) {
+        if let Stage::Comparing { done, busy } = &mut self.stage {
+            done.insert(pool);
+            *busy += u32::from(is_busy);
+        }
+    }
+
+    /// How many pools could not be compared.
+    pub fn busy(&self) -> u32 {
+        if let Stage::Comparing { busy, .. } = self.stage { busy } else { 0 }
+    }
 }
 
 /// A round as its store keeps it.

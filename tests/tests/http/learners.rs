@@ -89,6 +89,55 @@ async fn a_learner_sets_a_password_on_the_page_and_lands_in_the_lms() {
 }
 
 #[tokio::test]
+async fn whom_no_password_lets_in_is_told_so_and_keeps_the_link() {
+    let (house, contract) = globex(5).await;
+    let made = create(&house, &contract, "lea@globex.example", &json!({})).await;
+    let (link, learner) = (page(&made["link"]), text_path(&made));
+    let change = async |status: &str| {
+        let body = json!({"status": status});
+        let done = house.send(Call::new("PATCH", &learner).json(&body).by(&admin())).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+    };
+    let refused = async |why: &str, words: &str| {
+        let before = house.world.cloud.dump();
+        let body = json!({"password": PASSWORD});
+        for call in [Call::get(&link), Call::post(&link, &body)] {
+            let told = house.send(call).await;
+            assert_eq!((told.status, told.code().as_str()), (403, "forbidden"), "{}", told.text);
+            assert!(told.text.contains(why), "{}", told.text);
+        }
+        let form = "password=correct+horse+battery";
+        for call in [Call::get(&link).from_browser(), Call::new("POST", &link).form(form)] {
+            let seen = house.send(call).await;
+            assert_eq!(seen.status, 403);
+            assert!(seen.text.contains(words) && !seen.text.contains("<form"), "{}", seen.text);
+        }
+        assert_eq!(house.world.cloud.dump(), before);
+    };
+    change("suspended").await;
+    refused("suspended", "Votre accès est suspendu").await;
+    change("active").await;
+    let release = format!("{learner}/seats/{contract}/release");
+    assert_eq!(house.send(Call::new("POST", &release).by(&admin())).await.status, 200);
+    refused("has ended", "Votre accès a pris fin").await;
+    // With a seat again, the link leads in.
+    create(&house, &contract, "lea@globex.example", &json!({})).await;
+    let set = house.send(Call::post(&link, &json!({"password": PASSWORD}))).await;
+    assert_eq!(set.status, 200, "{}", set.text);
+}
+
+#[tokio::test]
+async fn a_ticket_of_a_seat_that_waits_gives_no_access() {
+    let (house, contract) = globex(5).await;
+    let later = json!({"password": PASSWORD, "start_on": "2099-01-01"});
+    create(&house, &contract, "lea@globex.example", &later).await;
+    let welcome = sign_in(&house, "lea@globex.example", PASSWORD).await;
+    let ticket = ticket(&welcome.json()["launch_url"]);
+    let arrived = exchange(&house, &Person::lms("globex"), &ticket).await.json();
+    assert_eq!((&arrived["seats"][0]["state"], &arrived["seats"][0]["access"]), (&json!("scheduled"), &json!("none")));
+}
+
+#[tokio::test]
 async fn a_page_that_the_persons_language_lacks_comes_in_the_clients() {
     let (house, contract) = globex(5).await;
     let of_language = |language: &str| json!({"language": language});

@@ -1,7 +1,7 @@
-//! A seat whose last day is over: shown as ended at once, back in the stock within a day.
+//! A seat whose last day is over: shown as ended at once, back in the stock by the round that begins then.
 
-use jiff::SignedDuration;
 use jiff::civil::{Date, date};
+use jiff::{SignedDuration, Timestamp};
 use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
 use seatkeeper_domain::actions::open_cohort::open_cohort;
 use seatkeeper_domain::actions::seating::TermRequest;
@@ -62,16 +62,18 @@ async fn a_seat_that_is_over_returns_and_is_still_shown_as_ended() {
     create(&world, 1, None, LAST).await;
     create(&world, 2, Some(date(2026, 11, 30)), LAST).await;
     create(&world, 3, None, date(2027, 6, 1)).await;
+    run_sweep(&world, 6).await;
     world.clock.set("2026-12-01T22:59:59Z".parse().expect("an instant"));
     run_sweep(&world, 7).await;
+    let proven = prove(&world).await;
+    assert_eq!((proven.rounds, proven.seats_ended), (1, 0));
     assert_eq!(status(&world, 1).await, (SeatStatus::Active, LearnerStatus::Active));
     world.clock.advance(SignedDuration::from_secs(1));
     assert_eq!(status(&world, 1).await, (SeatStatus::Ended, LearnerStatus::Ended));
-    let mut ended = 0;
+    assert_eq!(prove(&world).await.seats_ended, 2, "the day begins with a round");
     for _ in 0..3 {
-        ended += a_day_later(&world).await;
+        assert_eq!(a_day_later(&world).await, 0);
     }
-    assert_eq!(ended, 2);
     for number in [1, 2] {
         assert_eq!(status(&world, number).await, (SeatStatus::Ended, LearnerStatus::Ended));
     }
@@ -84,6 +86,27 @@ async fn a_seat_that_is_over_returns_and_is_still_shown_as_ended() {
     create(&world, 1, None, date(2027, 6, 1)).await;
     assert_eq!(status(&world, 1).await.0, SeatStatus::Active);
     assert_eq!(a_day_later(&world).await, 0);
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_began_before_midnight_is_followed_by_one_that_finds_what_ended_then() {
+    let world = std::sync::Arc::new(World::with_seats(9).await);
+    create(&world, 1, None, LAST).await;
+    run_sweep(&world, 6).await;
+    let midnight: Timestamp = "2026-12-01T23:00:00Z".parse().expect("an instant");
+    world.clock.set(midnight - SignedDuration::from_secs(30));
+    let other = std::sync::Arc::clone(&world);
+    world.cloud.restart_trace();
+    // The last buckets are read when the seat is over, its own was before.
+    world.cloud.let_first(When::call("Query", 100), move || async move {
+        other.clock.set(midnight + SignedDuration::from_secs(30));
+    });
+    let proven = prove(&world).await;
+    assert_eq!((proven.rounds, proven.seats_ended), (1, 0));
+    let proven = prove(&world).await;
+    assert_eq!((proven.rounds, proven.seats_ended), (1, 1));
+    assert_eq!(prove(&world).await.rounds, 0, "until the next midnight");
     world.assert_seats_are_conserved().await;
 }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::SignedDuration;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use mailroom::{create, items, run_sweep};
 use scene::{
     DAY, add, everybody, find, invited, issue, issue_asking, prove, prove_address, redeem, release,
@@ -34,16 +34,17 @@ use seatkeeper_testkit::{Fault, When};
 use seatkeeper_tests::World;
 
 #[tokio::test]
-async fn records_of_every_kind_agree_and_are_then_left_alone_for_a_day() {
+async fn records_of_every_kind_agree_and_are_then_left_alone_until_the_next_day() {
     let world = with_everybody().await;
     settle(&world).await;
     let proven = prove(&world).await;
     assert_eq!((proven.rounds, proven.pools_proven, proven.pools_busy), (1, 2, 0));
     assert_eq!((proven.pools_suspected, proven.mismatches.len()), (0, 0));
     assert_eq!(proven.readings, 128, "two lists of sixty-four buckets");
-    world.clock.advance(SignedDuration::from_hours(23));
+    let midnight: Timestamp = "2026-11-23T23:00:00Z".parse().expect("an instant");
+    world.clock.set(midnight - SignedDuration::from_secs(1));
     assert_eq!(prove(&world).await.rounds, 0);
-    world.clock.advance(SignedDuration::from_hours(1));
+    world.clock.set(midnight);
     assert_eq!(prove(&world).await.pools_proven, 2);
 }
 
@@ -366,17 +367,39 @@ async fn a_round_that_was_cut_off_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_run_whose_time_is_over_while_it_compares_is_gone_on_with_and_reads_nothing_again() {
+    for wrong in [false, true] {
+        let world = Arc::new(with_everybody().await);
+        settle(&world).await;
+        if wrong {
+            add(&world, &find(&world, "block", |_| true), &["rem"], -1).await;
+        }
+        let other = Arc::clone(&world);
+        world.cloud.restart_trace();
+        world.cloud.let_first(When::call("GetItem", 3), move || async move {
+            other.clock.advance(SignedDuration::from_mins(5));
+        });
+        let first = prove(&world).await;
+        assert_eq!((first.readings, first.comparisons, first.rounds), (128, 1, 0));
+        let second = prove(&world).await;
+        assert_eq!((second.readings, second.comparisons, second.rounds), (0, 1, 1));
+        assert_eq!((second.pools_suspected, second.pools_proven), (wrong.into(), 2 - u32::from(wrong)));
+        assert_eq!(second.pools_busy, 0);
+    }
+}
+
+#[tokio::test]
 async fn one_run_reads_a_bounded_number_of_times_and_the_next_goes_on() {
     let world = with_everybody().await;
-    for number in 0..6 {
+    for number in 0..52 {
         let client = format!("client-{number}").parse().expect("a slug");
         world.store.begin_round(&client, world.clock.now()).await.expect("a round");
     }
     world.clock.advance(SignedDuration::from_hours(2));
     let first = prove(&world).await;
-    assert_eq!((first.rounds, first.readings), (4, 600), "the fifth is half read");
+    assert_eq!((first.rounds, first.readings), (50, 6_400));
     let second = prove(&world).await;
-    assert_eq!((second.rounds, second.readings), (2, 168));
+    assert_eq!((second.rounds, second.readings), (2, 256));
     assert_eq!(prove(&world).await.readings, 0);
 }
 

@@ -4,7 +4,6 @@
 use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::actions::prove_records::EVERY;
 use crate::actions::{Met, ROUNDS, gave_up, met};
 use crate::audit::Actor;
 use crate::change::{Change, Step, StoreError};
@@ -16,6 +15,9 @@ use crate::ports::{Clock, IdSource, Ledger, Rounds};
 
 /// How long before those who look after a client are told.
 pub(super) const NOTICE: SignedDuration = SignedDuration::from_hours(36);
+
+/// When the next round comes: no day is longer, not even where clocks go back.
+const NEXT_ROUND: SignedDuration = SignedDuration::from_hours(25);
 
 /// How a deletion date stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub(super) async fn deletion_day(
             return Ok(DeletionDay { stands, notices_owed });
         }
         // The next round may come too late to tell of it.
-        if begins > now + NOTICE + EVERY {
+        if begins > now + NOTICE + NEXT_ROUND {
             return Ok(DeletionDay { stands: Stands::Far, notices_owed });
         }
         if let Some(told_at) = ports.erasure_told(&owner.client_id, on).await? {

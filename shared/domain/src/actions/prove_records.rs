@@ -5,14 +5,16 @@
 //! each pool with its trail as both were at the round's cut (see [`crate::records`]). What a round
 //! finds has to be found again by the next one, at another cut, before it is told.
 //!
-//! Since a round comes by every seat once a day, it also ends those whose last day is over, takes back
-//! those that nobody uses, and erases people whose deletion date has come.
+//! Rounds begin when a day begins for their client. Since everything that ends does so at that instant, and a
+//! round comes by every seat, it also ends those whose last day is over, takes back those that nobody uses, and
+//! erases people whose deletion date has come.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::deletion_day::{NOTICE, Stands, deletion_day};
@@ -24,6 +26,7 @@ use crate::audit::Actor;
 use crate::change::StoreError;
 use crate::cohort::CohortState;
 use crate::contract::Contract;
+use crate::dates::{end_of, local_date};
 use crate::idempotency::Op;
 use crate::ids::{BatchId, ClientId, ContractId, LearnerId, PoolId};
 use crate::learner::SeatStatus;
@@ -39,9 +42,9 @@ use crate::secrets::Keys;
 /// Most clients whose round one run goes on with.
 const CLIENTS: u16 = 50;
 /// Most readings of one run, each of at most a megabyte. A client without anybody takes 128.
-const READINGS: u32 = 600;
-/// How often everything is proved.
-pub(super) const EVERY: SignedDuration = SignedDuration::from_hours(24);
+const READINGS: u32 = 128 * CLIENTS as u32;
+/// Most pools that one run compares.
+const POOLS: u32 = 500;
 /// When a round begins that is to find again what the one before found.
 const CONFIRM_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// When a pool that is busy, or wrong, is looked at again.
@@ -56,6 +59,8 @@ pub struct RecordsProven {
     pub rounds: u32,
     /// Readings of records.
     pub readings: u32,
+    /// Looks at pools, to compare them.
+    pub comparisons: u32,
     /// Pools whose records agree with their trail.
     pub pools_proven: u32,
     /// Pools that were too busy to be compared.
@@ -163,23 +168,33 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             told: BTreeMap::new(),
             found: BTreeMap::new(),
         });
+        if self.read_all(proven, &mut round).await? {
+            let pools = self.ports.client_pools(self.client).await?;
+            if self.compare_all(proven, &mut round, &pools).await? {
+                return self.finish(proven, &kept, round, &pools).await;
+            }
+        }
+        let round = Round { under_way: Some(round), suspected };
+        let now = self.clock.now();
+        self.ports.keep_round(self.client, &kept, &round, now).await.map(drop)
+    }
+
+    /// Goes on reading; whether all is read.
+    async fn read_all(
+        &self,
+        proven: &mut RecordsProven,
+        round: &mut UnderWay,
+    ) -> Result<bool, StoreError> {
         while let Stage::Reading(cursor) = &round.stage {
-            let found = match proven.readings {
-                READINGS.. => None,
-                _ => self.read(proven, cursor.as_deref()).await?,
-            };
-            let Some(found) = found else {
-                let round = Round { under_way: Some(round), suspected };
-                let now = self.clock.now();
-                return self.ports.keep_round(self.client, &kept, &round, now).await.map(drop);
-            };
+            if proven.readings >= READINGS {
+                return Ok(false);
+            }
+            let Some(found) = self.read(proven, cursor.as_deref()).await? else { return Ok(false) };
             proven.readings += 1;
             let next = self.count(&mut round.tallies, round.cut, found);
-            round.stage = next.map_or(Stage::Comparing, |next| Stage::Reading(Some(next)));
+            round.stage = next.map_or_else(Stage::comparing, |next| Stage::Reading(Some(next)));
         }
-        let pools = self.ports.client_pools(self.client).await?;
-        let busy = self.compare_all(&mut round, &pools).await?;
-        self.finish(proven, &kept, round, busy, &pools).await
+        Ok(true)
     }
 
     /// One reading, of which every seat that is over, or that nobody uses, was let go; `None` if there was no time for that.
@@ -303,21 +318,26 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         found.next
     }
 
-    /// Compares every pool; the number of those that could not be.
+    /// Goes on comparing; whether every pool is compared.
     async fn compare_all(
         &self,
+        proven: &mut RecordsProven,
         round: &mut UnderWay,
         pools: &[(PoolId, Option<ContractId>)],
-    ) -> Result<u32, StoreError> {
-        let mut busy = 0;
+    ) -> Result<bool, StoreError> {
         for (pool, _) in pools {
+            if round.is_compared(*pool) {
+                continue;
+            }
+            if self.clock.now() >= self.until || proven.comparisons >= POOLS {
+                return Ok(false);
+            }
+            proven.comparisons += 1;
             let tally = round.tallies.remove(pool).unwrap_or_default();
-            match self.compare(*pool, &tally, round).await? {
-                Compared::Agrees => {}
-                Compared::Busy => busy += 1,
-                Compared::Differs(differs) => {
-                    round.found.insert(*pool, differs);
-                }
+            let compared = self.compare(*pool, &tally, round).await?;
+            round.note_compared(*pool, matches!(compared, Compared::Busy));
+            if let Compared::Differs(differs) = compared {
+                round.found.insert(*pool, differs);
             }
         }
         // What is left belongs to no pool.
@@ -337,7 +357,7 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
                 round.found.entry(contract).or_default().push(differs);
             }
         }
-        Ok(busy)
+        Ok(true)
     }
 
     async fn compare(
@@ -408,7 +428,6 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         proven: &mut RecordsProven,
         kept: &KeptRound,
         round: UnderWay,
-        busy: u32,
         pools: &[(PoolId, Option<ContractId>)],
     ) -> Result<(), StoreError> {
         let mut confirmed = Vec::new();
@@ -426,13 +445,14 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         }
         let wrong = u32::try_from(round.found.len()).unwrap_or(u32::MAX);
         let suspected = wrong - u32::try_from(confirmed.len()).unwrap_or(0);
-        let again_in = match (suspected, busy, confirmed.len()) {
-            (1.., ..) => CONFIRM_AFTER,
-            (0, 0, 0) => EVERY,
-            _ => AGAIN_AFTER,
+        let (busy, now) = (round.busy(), self.clock.now());
+        let next_day = self.next_day(round.cut + SETTLED_AFTER).await?;
+        let again_at = match (suspected, busy, confirmed.len()) {
+            (1.., ..) => now + CONFIRM_AFTER,
+            (0, 0, 0) => next_day,
+            _ => next_day.min(now + AGAIN_AFTER),
         };
         let next = Round { under_way: None, suspected: round.found };
-        let again_at = self.clock.now() + again_in;
         if self.ports.keep_round(self.client, kept, &next, again_at).await? {
             let all = u32::try_from(pools.len()).unwrap_or(u32::MAX);
             proven.rounds += 1;
@@ -442,6 +462,13 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             proven.mismatches.extend(confirmed);
         }
         Ok(())
+    }
+
+    /// When the next day begins for the client. What ends then was not over for a round that had begun before.
+    async fn next_day(&self, begun: Timestamp) -> Result<Timestamp, StoreError> {
+        let owner = self.ports.client(self.client).await?;
+        let zone = owner.map_or(TimeZone::UTC, |owner| owner.time_zone.zone().clone());
+        Ok(end_of(local_date(begun, &zone), &zone))
     }
 }
 

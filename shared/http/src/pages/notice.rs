@@ -36,6 +36,10 @@ pub enum Notice {
     UnknownLink,
     /// A link to choose a password was used or has expired.
     PasswordLinkGone,
+    /// An administrator keeps this learner out.
+    AccessSuspended,
+    /// No seat of this learner is open, and none will be.
+    AccessEnded,
     /// The password is saved.
     PasswordSet,
     /// The pool is empty.
@@ -91,6 +95,8 @@ impl Notice {
             Self::LinkGone => &notices.link_gone,
             Self::UnknownLink => &notices.unknown_link,
             Self::PasswordLinkGone => &notices.password_link_gone,
+            Self::AccessSuspended => &notices.access_suspended,
+            Self::AccessEnded => &notices.access_ended,
             Self::PasswordSet => &notices.password_set,
             Self::NoSeatsLeft => &notices.no_seats_left,
             Self::ContractEnded => &notices.contract_ended,

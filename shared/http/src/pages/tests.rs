@@ -59,7 +59,7 @@ fn invalid(errors: &[(&str, &'static str)]) -> Problem {
     Problem::invalid(errors.iter().map(error).collect())
 }
 
-const NOTICES: [Notice; 20] = [
+const NOTICES: [Notice; 22] = [
     Notice::InvitationExpired,
     Notice::InvitationCancelled,
     Notice::InvitationDeclined,
@@ -73,6 +73,8 @@ const NOTICES: [Notice; 20] = [
     Notice::LinkGone,
     Notice::UnknownLink,
     Notice::PasswordLinkGone,
+    Notice::AccessSuspended,
+    Notice::AccessEnded,
     Notice::PasswordSet,
     Notice::NoSeatsLeft,
     Notice::ContractEnded,

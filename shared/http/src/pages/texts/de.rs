@@ -164,6 +164,16 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             what: "Ein Link zum Wählen eines Passworts gilt ein einziges Mal und nur für begrenzte Zeit.",
             todo: "Fordern Sie dort, wo Sie sich anmelden, einen neuen an, oder fragen Sie {client}.",
         },
+        access_suspended: NoticeText {
+            title: "Ihr Zugang ist gesperrt",
+            what: "Nichts wurde geändert, und Ihr Platz bleibt erhalten.",
+            todo: "{client} kann Ihren Zugang wieder öffnen: Fragen Sie dort nach.",
+        },
+        access_ended: NoticeText {
+            title: "Ihr Zugang ist beendet",
+            what: "Für Sie ist kein Platz mehr offen; es gibt also nichts, wofür Sie sich anmelden könnten.",
+            todo: "Bitten Sie {client} um einen neuen Platz.",
+        },
         password_set: NoticeText {
             title: "Ihr Passwort ist gespeichert",
             what: "Von nun an melden Sie sich mit Ihrer E-Mail-Adresse und diesem Passwort an.",

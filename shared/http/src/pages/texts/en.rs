@@ -164,6 +164,16 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             what: "A link to choose a password works once, and for a limited time.",
             todo: "Ask for a new one where you sign in, or ask {client}.",
         },
+        access_suspended: NoticeText {
+            title: "Your access is suspended",
+            what: "Nothing was changed, and your seat is kept.",
+            todo: "{client} can open your access again: ask there.",
+        },
+        access_ended: NoticeText {
+            title: "Your access has ended",
+            what: "No seat is open for you any more, so there is nothing to sign in to.",
+            todo: "Ask {client} for a new seat.",
+        },
         password_set: NoticeText {
             title: "Your password is saved",
             what: "From now on, you sign in with your e-mail address and this password.",

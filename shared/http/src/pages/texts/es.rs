@@ -164,6 +164,16 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             what: "Un enlace para elegir la contraseña sirve una sola vez y durante un tiempo limitado.",
             todo: "Pida uno nuevo donde inicia sesión o pregunte a {client}.",
         },
+        access_suspended: NoticeText {
+            title: "Su acceso está suspendido",
+            what: "No ha cambiado nada y su plaza se conserva.",
+            todo: "{client} puede abrir su acceso de nuevo: pregunte allí.",
+        },
+        access_ended: NoticeText {
+            title: "Su acceso ha terminado",
+            what: "Ya no tiene ninguna plaza abierta, así que no hay dónde iniciar sesión.",
+            todo: "Pida una plaza nueva a {client}.",
+        },
         password_set: NoticeText {
             title: "Su contraseña se ha guardado",
             what: "A partir de ahora, inicie sesión con su correo electrónico y esta contraseña.",

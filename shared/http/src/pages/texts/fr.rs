@@ -164,6 +164,16 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
             what: "Un lien pour choisir un mot de passe sert une seule fois, et pour un temps limité.",
             todo: "Demandez-en un nouveau là où vous vous connectez, ou adressez-vous à {client}.",
         },
+        access_suspended: NoticeText {
+            title: "Votre accès est suspendu",
+            what: "Rien n’a changé, et votre place est conservée.",
+            todo: "{client} peut rouvrir votre accès\u{a0}: adressez-vous-y.",
+        },
+        access_ended: NoticeText {
+            title: "Votre accès a pris fin",
+            what: "Aucune place ne vous est plus ouverte ; vous n’avez donc rien à ouvrir.",
+            todo: "Demandez une nouvelle place à {client}.",
+        },
         password_set: NoticeText {
             title: "Votre mot de passe est enregistré",
             what: "Désormais, vous vous connectez avec votre adresse e-mail et ce mot de passe.",

@@ -169,6 +169,8 @@ pub(super) struct NoticeTexts {
     pub(super) link_gone: NoticeText,
     pub(super) unknown_link: NoticeText,
     pub(super) password_link_gone: NoticeText,
+    pub(super) access_suspended: NoticeText,
+    pub(super) access_ended: NoticeText,
     pub(super) password_set: NoticeText,
     pub(super) no_seats_left: NoticeText,
     pub(super) contract_ended: NoticeText,
