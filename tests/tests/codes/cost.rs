@@ -15,6 +15,9 @@ use crate::world::{PASSWORD, World};
 /// much as a write.
 const UNIT: usize = 1024;
 
+/// The kind of what was only checked not to be there.
+const NOTHING: &str = "what is not there";
+
 /// Redemptions of one count.
 const PEOPLE: usize = 8;
 
@@ -47,7 +50,7 @@ impl Meter {
         let mut units = BTreeMap::new();
         for (key, each) in self.0.lock().expect("one thread").iter() {
             let (kind, bytes) = items.get(key).map_or_else(
-                || ("what is not there".to_owned(), UNIT),
+                || (NOTHING.to_owned(), UNIT),
                 |item| (text(item, "kind"), size(item)),
             );
             *units.entry(kind).or_default() += each * bytes.div_ceil(UNIT);
@@ -125,8 +128,9 @@ async fn a_redemption_costs_two_write_units_for_each_thing_that_it_owes() {
     let registration =
         |guaranteed| Wanted::Registration { own: None, max_redemptions: Some(20), guaranteed };
     let codes = || Wanted::Generated(20);
-    // The shard, the learner, the trail, the mail, the list, and that there is no invitation.
-    let least = 6 * 2;
+    // The shard, the learner, the trail, the mail, the list; that there is no invitation is checked.
+    let (written, checked) = (5, 1);
+    let least = (written + checked) * 2;
     for (what, wanted, asked, expected) in [
         ("guaranteed", registration(true), Asked::Nothing, least),
         // The code as well.
@@ -139,8 +143,12 @@ async fn a_redemption_costs_two_write_units_for_each_thing_that_it_owes() {
         ("guaranteed, later", registration(true), Asked::Patience, least + 2),
     ] {
         let (each, units) = counted(wanted, asked).await;
-        println!("{what}: {each} write units each, of {PEOPLE}: {units:?}");
+        // All that is there was written, each item once and within a kilobyte.
+        let there: usize = units.iter().filter(|(kind, _)| *kind != NOTHING).map(|one| one.1).sum();
+        let items = there / 2 / PEOPLE;
+        println!("{what}: {items} kilobytes written, {each} units charged, of {PEOPLE}: {units:?}");
         assert_eq!(each, expected, "{what}: {units:?}");
+        assert!(what != "guaranteed" || items == written, "{what}: {units:?}");
         assert!(units["learner"] == 2 * PEOPLE, "a learner fits a kilobyte: {units:?}");
     }
 }
