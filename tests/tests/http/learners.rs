@@ -134,7 +134,10 @@ async fn a_ticket_of_a_seat_that_waits_gives_no_access() {
     let welcome = sign_in(&house, "lea@globex.example", PASSWORD).await;
     let ticket = ticket(&welcome.json()["launch_url"]);
     let arrived = exchange(&house, &Person::lms("globex"), &ticket).await.json();
-    assert_eq!((&arrived["seats"][0]["state"], &arrived["seats"][0]["access"]), (&json!("scheduled"), &json!("none")));
+    assert_eq!(
+        (&arrived["seats"][0]["state"], &arrived["seats"][0]["access"]),
+        (&json!("scheduled"), &json!("none"))
+    );
 }
 
 #[tokio::test]

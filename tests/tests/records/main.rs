@@ -383,7 +383,10 @@ async fn a_run_whose_time_is_over_while_it_compares_is_gone_on_with_and_reads_no
         assert_eq!((first.readings, first.comparisons, first.rounds), (128, 1, 0));
         let second = prove(&world).await;
         assert_eq!((second.readings, second.comparisons, second.rounds), (0, 1, 1));
-        assert_eq!((second.pools_suspected, second.pools_proven), (wrong.into(), 2 - u32::from(wrong)));
+        assert_eq!(
+            (second.pools_suspected, second.pools_proven),
+            (wrong.into(), 2 - u32::from(wrong))
+        );
         assert_eq!(second.pools_busy, 0);
     }
 }
