@@ -376,7 +376,7 @@ async fn a_run_whose_time_is_over_while_it_compares_is_gone_on_with_and_reads_no
         }
         let other = Arc::clone(&world);
         world.cloud.restart_trace();
-        world.cloud.let_first(When::call("GetItem", 3), move || async move {
+        world.cloud.let_first(When::call("GetItem", 2), move || async move {
             other.clock.advance(SignedDuration::from_mins(5));
         });
         let first = prove(&world).await;
