@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use seatkeeper_domain::idempotency::{Attempt as Record, Begin, IdempotencyStore as _, LEASE};
-use seatkeeper_domain::ports::Clock as _;
-use seatkeeper_domain::ports::IdSource as _;
+use seatkeeper_domain::ports::{Catalog as _, Clock as _, IdSource as _};
 use seatkeeper_testkit::{Attempt, Fault, Service, When};
 use seatkeeper_tests::runs;
 use seatkeeper_tests::tally::Tally;
@@ -488,6 +487,9 @@ async fn with_faults(point: Point<'_>, references: &References) -> Ran {
             } else {
                 assert_in_parts(workflow, &end, applied, untouched);
             }
+            if workflow == Workflow::RenewLater {
+                assert_the_rest_goes_over(scene, applied, untouched).await;
+            }
         }
     }
     ran
@@ -506,6 +508,23 @@ fn assert_in_parts(workflow: Workflow, end: &State, applied: &State, untouched: 
     for thing in untouched.keys().filter(|thing| applied.contains_key(*thing)) {
         assert!(end.contains_key(thing), "gone: {thing}");
     }
+}
+
+/// Asserts that a renewal that stopped half-way, and whose caller does not come again, takes the others over once
+/// its successor is a day away.
+async fn assert_the_rest_goes_over(scene: &Scene, applied: &State, untouched: &State) {
+    let world = scene.world();
+    world.clock.set("2027-01-14T12:00:00Z".parse().expect("an instant"));
+    settle(scene).await;
+    assert_invariants(scene).await;
+    let old = world.store.contract(&world.client, world.contract.contract_id).await;
+    let is_renewed = old.expect("readable").expect("a contract").renewed_by.is_some();
+    let seats = |state: &State| -> State {
+        let seats = state.iter().filter(|(thing, _)| thing.contains(" seat_"));
+        seats.map(|(thing, stands)| (thing.clone(), stands.clone())).collect()
+    };
+    let expected = if is_renewed { applied } else { untouched };
+    assert_eq!(seats(&state(scene).await), seats(expected), "I13: left behind by a renewal");
 }
 
 /// Lets held writes arrive. After a newer attempt has ended they must change nothing (I14).

@@ -283,6 +283,7 @@ impl Workflow {
                 | Self::CancelCohort
                 | Self::Erase
                 | Self::TellOfErasure
+                | Self::RenewLater
         )
     }
 
