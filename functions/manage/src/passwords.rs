@@ -45,7 +45,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let visit = visit(&app, &token, &headers, &uri).await?;
     match (&visit.link, visit.kept_out()) {
-        (PasswordLink::Live { .. }, Some((shown, problem))) => visit.notice(shown, problem),
+        (PasswordLink::Live { .. }, Some((_, problem))) => visit.refuse(problem),
         (PasswordLink::Live { learner, .. }, None) => visit.form(learner, None),
         (PasswordLink::Gone { .. } | PasswordLink::Forged, _) => visit.dead(),
     }
@@ -61,20 +61,23 @@ pub(crate) async fn set(
 ) -> Result<Response, Problem> {
     let visit = visit(&app, &token, &headers, &uri).await?;
     let password = match (read(&payload, app.edge.passwords), &visit.link) {
-        (Err(problem), PasswordLink::Live { learner, .. }) => {
-            return visit.form(learner, Some(problem));
-        }
         // A program is told of its body first; in a browser, nothing typed mends a dead link.
         (Err(problem), _) if visit.wants == Wants::Json => return Err(problem),
+        (Err(problem), PasswordLink::Live { learner, .. }) => {
+            return match visit.kept_out() {
+                Some((_, kept_out)) => visit.refuse(kept_out),
+                None => visit.form(learner, Some(problem)),
+            };
+        }
         (Err(_), _) | (Ok(_), PasswordLink::Forged) => return visit.dead(),
         (Ok(password), _) => password,
     };
-    if let Some((shown, problem)) = visit.kept_out() {
-        return visit.notice(shown, problem);
-    }
-    let (app, link, password) = (&app, &visit.link, &password);
+    let (app, visit, link, password) = (&app, &visit, &visit.link, &password);
     // Also by a link that is used up: the request that used it may come again.
     let work = |op: Op| async move {
+        if let Some((_, kept_out)) = visit.kept_out() {
+            return Err(kept_out);
+        }
         let set = match link {
             PasswordLink::Live { client, learner } => {
                 let place = (client, learner.as_ref());
@@ -210,8 +213,9 @@ impl Visit<'_> {
 
     /// A refusal that no form can mend.
     fn refuse(&self, problem: Problem) -> Result<Response, Problem> {
-        let shown = match problem.code {
-            ProblemCode::Gone => Notice::PasswordLinkGone,
+        let shown = match (problem.code, self.kept_out()) {
+            (ProblemCode::Gone, _) => Notice::PasswordLinkGone,
+            (ProblemCode::Forbidden, Some((shown, _))) => shown,
             _ => Notice::of(&problem),
         };
         self.notice(shown, problem)

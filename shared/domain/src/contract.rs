@@ -366,7 +366,7 @@ impl Contract {
     }
 
     /// When the access that the contract gives ends; `None` if it outlasts the contract.
-    fn access_ends_at(&self, zone: &TimeZone) -> Option<Timestamp> {
+    pub fn access_ends_at(&self, zone: &TimeZone) -> Option<Timestamp> {
         self.access_ends_on().map(|last| end_of(last, zone))
     }
 

@@ -220,6 +220,8 @@ pub struct UnderWay {
     pub told: BTreeMap<PoolId, Delta>,
     /// What was found of them.
     pub found: BTreeMap<PoolId, Vec<Differs>>,
+    /// Whether a seat or a person that it came by could not be dealt with.
+    pub met_trouble: bool,
 }
 
 /// How far a round is.
@@ -230,8 +232,8 @@ pub enum Stage {
     Reading(Option<String>),
     /// All were read; pools are compared, one after the other.
     Comparing {
-        /// Those that were.
-        done: BTreeSet<PoolId>,
+        /// The last one that was, in the order of their ids.
+        after: Option<PoolId>,
         /// How many of them could not be.
         busy: u32,
     },
@@ -240,20 +242,21 @@ pub enum Stage {
 impl Stage {
     /// All were read, and none is compared yet.
     pub fn comparing() -> Self {
-        Self::Comparing { done: BTreeSet::new(), busy: 0 }
+        Self::Comparing { after: None, busy: 0 }
     }
 }
 
 impl UnderWay {
-    /// Whether this pool was compared.
-    pub fn is_compared(&self, pool: PoolId) -> bool {
-        matches!(&self.stage, Stage::Comparing { done, .. } if done.contains(&pool))
+    /// Whether it is behind this pool: it was compared, or did not exist when its turn came.
+    pub fn is_behind(&self, pool: PoolId) -> bool {
+        matches!(self.stage, Stage::Comparing { after: Some(after), .. } if pool <= after)
     }
 
-    /// Notes that a pool was compared, or, if it was busy, could not be.
+    /// Notes that a pool was compared, or, if it was busy, could not be. What was read of it is not kept.
     pub fn note_compared(&mut self, pool: PoolId, is_busy: bool) {
-        if let Stage::Comparing { done, busy } = &mut self.stage {
-            done.insert(pool);
+        self.tallies.remove(&pool);
+        if let Stage::Comparing { after, busy } = &mut self.stage {
+            *after = Some(pool);
             *busy += u32::from(is_busy);
         }
     }

@@ -112,6 +112,9 @@ async fn whom_no_password_lets_in_is_told_so_and_keeps_the_link() {
             assert_eq!(seen.status, 403);
             assert!(seen.text.contains(words) && !seen.text.contains("<form"), "{}", seen.text);
         }
+        let short = house.send(Call::new("POST", &link).form("password=short")).await;
+        assert_eq!(short.status, 403);
+        assert!(short.text.contains(words) && !short.text.contains("<form"), "{}", short.text);
         assert_eq!(house.world.cloud.dump(), before);
     };
     change("suspended").await;

@@ -4,12 +4,14 @@ use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
 use seatkeeper_domain::actions::create_learner::{CreateLearner, PasswordChoice, create_learner};
 use seatkeeper_domain::actions::open_cohort::open_cohort;
+use seatkeeper_domain::actions::prove_records::prove_records;
 use seatkeeper_domain::actions::seating::TermRequest;
 use seatkeeper_domain::cohort::CohortKey;
-use seatkeeper_domain::contract::{Policies, StockKind};
+use seatkeeper_domain::contract::{OnEnd, Policies, StockKind};
+use seatkeeper_domain::dates::end_of;
 use seatkeeper_domain::learner::{Learner, LearnerStatus, Profile, SeatStatus};
 use seatkeeper_domain::ports::{Clock as _, People as _};
-use seatkeeper_testkit::When;
+use seatkeeper_testkit::{Fault, When};
 use seatkeeper_tests::{World, address};
 
 use crate::mailroom::{items, run_sweep};
@@ -107,6 +109,46 @@ async fn a_round_that_began_before_midnight_is_followed_by_one_that_finds_what_e
     let proven = prove(&world).await;
     assert_eq!((proven.rounds, proven.seats_ended), (1, 1));
     assert_eq!(prove(&world).await.rounds, 0, "until the next midnight");
+    world.assert_seats_are_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_that_could_not_be_let_go_is_let_go_within_the_hour() {
+    let world = World::with_seats(9).await;
+    create(&world, 1, None, LAST).await;
+    run_sweep(&world, 6).await;
+    world.clock.set("2026-12-01T23:00:00Z".parse().expect("an instant"));
+    let refusal = Fault::Refuse { status: 400, code: "AccessDeniedException" };
+    world.cloud.inject(When::every("TransactWriteItems"), refusal);
+    let until = world.clock.now() + SignedDuration::from_mins(4);
+    let met = prove_records(&world.store, &world.clock, &world.ids, &world.keys, until).await;
+    assert_eq!((met.rounds, met.seats_ended, met.troubles.len()), (1, 0, 1));
+    world.cloud.clear_faults();
+    assert_eq!(prove(&world).await.rounds, 0);
+    world.clock.advance(SignedDuration::from_hours(1));
+    let proven = prove(&world).await;
+    assert_eq!((proven.rounds, proven.seats_ended), (1, 1));
+    world.clock.advance(SignedDuration::from_hours(1));
+    assert_eq!(prove(&world).await.rounds, 0, "until the next midnight");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_that_ends_with_its_contract_is_left_to_a_late_renewal_for_a_day() {
+    let policies = Policies { on_end: OnEnd::StopAccess, ..Policies::default() };
+    let world = World::with_policies(4, policies).await;
+    let last = world.contract.ends_on.expect("a last day");
+    create(&world, 1, None, last).await;
+    create(&world, 2, None, last.yesterday().expect("a day")).await;
+    let midnight = end_of(last, &jiff::tz::TimeZone::get("Europe/Paris").expect("a zone"));
+    world.clock.set(midnight - SignedDuration::from_hours(30));
+    run_sweep(&world, 6).await;
+    world.clock.set(midnight - SignedDuration::from_hours(24));
+    assert_eq!(prove(&world).await.seats_ended, 1, "which ends before it");
+    for (hours, ended) in [(0, 0), (23, 0), (24, 1)] {
+        world.clock.set(midnight + SignedDuration::from_hours(hours));
+        assert_eq!(status(&world, 1).await.0, SeatStatus::Ended);
+        assert_eq!(prove(&world).await.seats_ended, ended, "{hours}");
+    }
     world.assert_seats_are_conserved().await;
 }
 

@@ -237,10 +237,18 @@ async fn who_comes_in_the_last_minutes_goes_over_although_the_old_seat_has_ended
     create(&world, 2, own, false).await;
     let renewal = renew(&world, next.contract_id).await.expect("renewed");
     assert_eq!((renewal.seats_left, renewal.missing), (1, 0));
+    world.clock.set(at(date(2028, 12, 31), 12, 0));
+    run_sweep(&world, 9).await;
+    world.clock.set(at(date(2028, 12, 31), 14, 0));
+    assert_eq!(prove(&world).await.rounds, 1);
     world.clock.set(at(date(2028, 12, 31), 23, 5));
     run_sweep(&world, 1).await;
     world.clock.set(at(date(2028, 12, 31), 23, 50));
     create(&world, 1, TermRequest::default(), false).await;
+    // The night's round comes before the next look at the contract.
+    world.clock.set(at(date(2029, 1, 1), 0, 1));
+    let proven = prove(&world).await;
+    assert_eq!((proven.rounds, proven.seats_ended), (1, 0));
     world.clock.set(at(date(2029, 1, 1), 0, 10));
     assert_eq!(stands(&world, 1, world.pool()).await, Some(SeatStatus::Ended));
     run_sweep(&world, 2).await;

@@ -24,12 +24,13 @@ use crate::actions::prove_pool::{AddedUp, Look, SETTLED_AFTER, look};
 use crate::actions::release_seat::{end_seat, take_back_unused};
 use crate::audit::Actor;
 use crate::change::StoreError;
+use crate::client::Client;
 use crate::cohort::CohortState;
 use crate::contract::Contract;
 use crate::dates::{end_of, local_date};
 use crate::idempotency::Op;
 use crate::ids::{BatchId, ClientId, ContractId, LearnerId, PoolId};
-use crate::learner::SeatStatus;
+use crate::learner::{Seat, SeatStatus};
 use crate::ports::{
     Catalog, Clock, CodeBook, IdSource, Ledger, People, PoolStanding, Proofs, Rounds,
 };
@@ -47,7 +48,10 @@ const READINGS: u32 = 128 * CLIENTS as u32;
 const POOLS: u32 = 500;
 /// When a round begins that is to find again what the one before found.
 const CONFIRM_AFTER: SignedDuration = SignedDuration::from_mins(5);
-/// When a pool that is busy, or wrong, is looked at again.
+/// How long a seat that ended with its contract is left to a renewal that comes late: until the next round, since
+/// no day is shorter. Nobody else could be given it.
+const LATE_RENEWAL: SignedDuration = SignedDuration::from_hours(23);
+/// When a pool that is busy, or wrong, is looked at again, and whoever could not be dealt with.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// Looks at a pool before it counts as too busy.
 const LOOKS: u32 = 3;
@@ -139,8 +143,14 @@ pub async fn prove_records(
         if clock.now() >= until || proven.readings >= READINGS {
             break;
         }
-        let run = Run { ports, clock, ids, keys, client: &client, until };
-        if let Err(error) = run.go_on(&mut proven).await {
+        let went_on = match ports.client(&client).await {
+            Ok(owner) => {
+                let run = Run { ports, clock, ids, keys, client: &client, owner, until };
+                run.go_on(&mut proven).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = went_on {
             proven.troubles.push((Some(client), error));
         }
     }
@@ -154,29 +164,44 @@ struct Run<'a, P, C, I> {
     ids: &'a I,
     keys: &'a Keys,
     client: &'a ClientId,
+    owner: Option<Client>,
     until: Timestamp,
 }
 
 impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
     async fn go_on(&self, proven: &mut RecordsProven) -> Result<(), StoreError> {
         let Some(kept) = self.ports.round(self.client).await? else { return Ok(()) };
-        let suspected = kept.round.suspected.clone();
         let mut round = kept.round.under_way.clone().unwrap_or_else(|| UnderWay {
             cut: self.clock.now() - SETTLED_AFTER,
             stage: Stage::Reading(None),
             tallies: BTreeMap::new(),
             told: BTreeMap::new(),
             found: BTreeMap::new(),
+            met_trouble: false,
         });
-        if self.read_all(proven, &mut round).await? {
-            let pools = self.ports.client_pools(self.client).await?;
-            if self.compare_all(proven, &mut round, &pools).await? {
-                return self.finish(proven, &kept, round, &pools).await;
-            }
+        let done = self.take_further(proven, &mut round).await;
+        if let Ok(Some(pools)) = done {
+            return self.finish(proven, &kept, round, &pools).await;
         }
-        let round = Round { under_way: Some(round), suspected };
-        let now = self.clock.now();
-        self.ports.keep_round(self.client, &kept, &round, now).await.map(drop)
+        // What was read and compared stays, also if the next step failed.
+        let round = Round { under_way: Some(round), suspected: kept.round.suspected.clone() };
+        self.ports.keep_round(self.client, &kept, &round, self.clock.now()).await?;
+        done.map(drop)
+    }
+
+    /// Takes a round as far as it gets in this run; the client's pools once they all are compared.
+    async fn take_further(
+        &self,
+        proven: &mut RecordsProven,
+        round: &mut UnderWay,
+    ) -> Result<Option<Vec<(PoolId, Option<ContractId>)>>, StoreError> {
+        if !self.read_all(proven, round).await? {
+            return Ok(None);
+        }
+        let mut pools = self.ports.client_pools(self.client).await?;
+        pools.sort_unstable();
+        let all = self.compare_all(proven, round, &pools).await?;
+        Ok(all.then_some(pools))
     }
 
     /// Goes on reading; whether all is read.
@@ -189,7 +214,10 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             if proven.readings >= READINGS {
                 return Ok(false);
             }
-            let Some(found) = self.read(proven, cursor.as_deref()).await? else { return Ok(false) };
+            let troubles = proven.troubles.len();
+            let found = self.read(proven, cursor.as_deref()).await?;
+            round.met_trouble |= proven.troubles.len() > troubles;
+            let Some(found) = found else { return Ok(false) };
             proven.readings += 1;
             let next = self.count(&mut round.tallies, round.cut, found);
             round.stage = next.map_or_else(Stage::comparing, |next| Stage::Reading(Some(next)));
@@ -222,6 +250,9 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
                 }
             };
             let Some(contract) = contract else { continue };
+            if self.is_left_to_a_renewal(&over.seat, contract, now) {
+                continue;
+            }
             let place = (self.client, &*contract);
             let (ports, clock, ids) = (self.ports, self.clock, self.ids);
             let (who, pool) = (over.learner_id, over.pool);
@@ -249,7 +280,7 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         if leaving.is_empty() {
             return Ok(true);
         }
-        let Some(owner) = self.ports.client(self.client).await? else { return Ok(true) };
+        let Some(owner) = &self.owner else { return Ok(true) };
         let mut days: BTreeMap<Date, Stands> = BTreeMap::new();
         for (learner, on) in leaving {
             if self.clock.now() >= self.until {
@@ -259,7 +290,7 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
             let stands = match days.entry(*on) {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(place) => {
-                    let day = deletion_day(ports, clock, ids, &owner, *on).await?;
+                    let day = deletion_day(ports, clock, ids, owner, *on).await?;
                     proven.notices_owed += day.notices_owed;
                     *place.insert(day.stands)
                 }
@@ -326,14 +357,14 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         pools: &[(PoolId, Option<ContractId>)],
     ) -> Result<bool, StoreError> {
         for (pool, _) in pools {
-            if round.is_compared(*pool) {
+            if round.is_behind(*pool) {
                 continue;
             }
             if self.clock.now() >= self.until || proven.comparisons >= POOLS {
                 return Ok(false);
             }
             proven.comparisons += 1;
-            let tally = round.tallies.remove(pool).unwrap_or_default();
+            let tally = round.tallies.get(pool).cloned().unwrap_or_default();
             let compared = self.compare(*pool, &tally, round).await?;
             round.note_compared(*pool, matches!(compared, Compared::Busy));
             if let Compared::Differs(differs) = compared {
@@ -446,10 +477,12 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         let wrong = u32::try_from(round.found.len()).unwrap_or(u32::MAX);
         let suspected = wrong - u32::try_from(confirmed.len()).unwrap_or(0);
         let (busy, now) = (round.busy(), self.clock.now());
-        let next_day = self.next_day(round.cut + SETTLED_AFTER).await?;
+        // What ends with this day was not over for a round that had begun before.
+        let zone = self.zone();
+        let next_day = end_of(local_date(round.cut + SETTLED_AFTER, &zone), &zone);
         let again_at = match (suspected, busy, confirmed.len()) {
             (1.., ..) => now + CONFIRM_AFTER,
-            (0, 0, 0) => next_day,
+            (0, 0, 0) if !round.met_trouble => next_day,
             _ => next_day.min(now + AGAIN_AFTER),
         };
         let next = Round { under_way: None, suspected: round.found };
@@ -464,11 +497,16 @@ impl<P: RecordPorts, C: Clock, I: IdSource> Run<'_, P, C, I> {
         Ok(())
     }
 
-    /// When the next day begins for the client. What ends then was not over for a round that had begun before.
-    async fn next_day(&self, begun: Timestamp) -> Result<Timestamp, StoreError> {
-        let owner = self.ports.client(self.client).await?;
-        let zone = owner.map_or(TimeZone::UTC, |owner| owner.time_zone.zone().clone());
-        Ok(end_of(local_date(begun, &zone), &zone))
+    /// Where the client's days begin and end.
+    fn zone(&self) -> TimeZone {
+        self.owner.as_ref().map_or(TimeZone::UTC, |owner| owner.time_zone.zone().clone())
+    }
+
+    /// Whether a seat ended with its contract, and so lately that a renewal may still take it over.
+    fn is_left_to_a_renewal(&self, seat: &Seat, contract: &Contract, now: Timestamp) -> bool {
+        let with_contract = seat.ends_at == contract.access_ends_at(&self.zone());
+        let lately = |end: Timestamp| end <= now && now < end + LATE_RENEWAL;
+        with_contract && seat.ends_at.is_some_and(lately)
     }
 }
 

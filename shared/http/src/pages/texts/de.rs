@@ -166,8 +166,8 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         },
         access_suspended: NoticeText {
             title: "Ihr Zugang ist gesperrt",
-            what: "Nichts wurde geändert, und Ihr Platz bleibt erhalten.",
-            todo: "{client} kann Ihren Zugang wieder öffnen: Fragen Sie dort nach.",
+            what: "Nichts wurde geändert, und dieser Link gilt weiter, sobald Ihr Zugang wieder offen ist.",
+            todo: "Nur {client} kann Ihren Zugang wieder freigeben.",
         },
         access_ended: NoticeText {
             title: "Ihr Zugang ist beendet",

@@ -166,8 +166,8 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         },
         access_suspended: NoticeText {
             title: "Your access is suspended",
-            what: "Nothing was changed, and your seat is kept.",
-            todo: "{client} can open your access again: ask there.",
+            what: "Nothing was changed, and this link still works once your access is open again.",
+            todo: "Only {client} can open your access again.",
         },
         access_ended: NoticeText {
             title: "Your access has ended",

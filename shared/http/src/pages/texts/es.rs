@@ -166,12 +166,12 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         },
         access_suspended: NoticeText {
             title: "Su acceso está suspendido",
-            what: "No ha cambiado nada y su plaza se conserva.",
-            todo: "{client} puede abrir su acceso de nuevo: pregunte allí.",
+            what: "No se ha cambiado nada y este enlace seguirá sirviendo cuando se reactive su acceso.",
+            todo: "Solo {client} puede reactivar su acceso.",
         },
         access_ended: NoticeText {
             title: "Su acceso ha terminado",
-            what: "Ya no tiene ninguna plaza abierta, así que no hay dónde iniciar sesión.",
+            what: "Ya no tiene ninguna plaza abierta, así que no hay nada a lo que acceder.",
             todo: "Pida una plaza nueva a {client}.",
         },
         password_set: NoticeText {

@@ -166,12 +166,12 @@ pub(in crate::pages) const TEXTS: Texts = Texts {
         },
         access_suspended: NoticeText {
             title: "Votre accès est suspendu",
-            what: "Rien n’a changé, et votre place est conservée.",
-            todo: "{client} peut rouvrir votre accès\u{a0}: adressez-vous-y.",
+            what: "Rien n’a été modifié, et ce lien servira encore quand votre accès sera rétabli.",
+            todo: "Seul {client} peut rétablir votre accès.",
         },
         access_ended: NoticeText {
             title: "Votre accès a pris fin",
-            what: "Aucune place ne vous est plus ouverte ; vous n’avez donc rien à ouvrir.",
+            what: "Vous n’avez plus de place ouverte\u{a0}: il n’y a donc rien à quoi vous connecter.",
             todo: "Demandez une nouvelle place à {client}.",
         },
         password_set: NoticeText {
