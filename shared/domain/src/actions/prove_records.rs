@@ -140,7 +140,8 @@ pub async fn prove_records(
         }
     };
     for client in due {
-        if clock.now() >= until || proven.readings >= READINGS {
+        let is_spent = proven.readings >= READINGS || proven.comparisons >= POOLS;
+        if is_spent || clock.now() >= until {
             break;
         }
         let went_on = match ports.client(&client).await {
