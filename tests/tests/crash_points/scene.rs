@@ -931,7 +931,13 @@ impl Scene {
 
     /// What somebody else does meanwhile: they take another seat of the pool.
     pub(crate) async fn rival(&self) {
-        mailroom::create(self.world(), 99, None).await;
+        if self.workflow == Workflow::RenewLater {
+            // Others would go over in the call or a day before the first day, as it comes. This one is gone by then.
+            let term = TermRequest { end_on: Some(date(2026, 12, 31)), ..TermRequest::default() };
+            self.create_for(self.world().op(), 99, term).await.expect("free seats");
+        } else {
+            mailroom::create(self.world(), 99, None).await;
+        }
     }
 
     pub(crate) async fn create(
