@@ -221,6 +221,7 @@ pub struct UnderWay {
     /// What was found of them.
     pub found: BTreeMap<PoolId, Vec<Differs>>,
     /// Whether a seat or a person that it came by could not be dealt with.
+    #[serde(default)]
     pub met_trouble: bool,
 }
 
