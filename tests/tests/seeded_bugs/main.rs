@@ -12,6 +12,7 @@
 mod bugs;
 #[path = "../mailroom/mod.rs"]
 mod mailroom;
+mod office;
 mod play;
 #[path = "../imports/stage.rs"]
 #[allow(dead_code, reason = "the tests of imports use the rest")]

@@ -29,6 +29,7 @@ use seatkeeper_tests::invariants::{Broken, Seen, demand};
 use serde_json::Value;
 
 use crate::mailroom::{self, FROM, PAGES};
+use crate::office::Task;
 use crate::stage::{Stage, people};
 
 /// What the table's transactions are called.
@@ -66,6 +67,7 @@ pub(crate) enum Deed {
     IssueOwn,
     IssueThree,
     SetPassword(u32),
+    Office(Task),
 }
 
 /// What a part of the product does otherwise than it should, where requests do not show it.
@@ -162,7 +164,7 @@ impl Play {
         Seen::of(&self.world().cloud)
     }
 
-    fn turn(&self) -> u64 {
+    pub(crate) fn turn(&self) -> u64 {
         self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -219,6 +221,7 @@ impl Play {
             Deed::IssueOwn => self.issued(who, who.own_code()).await,
             Deed::IssueThree => self.issued(who, Wanted::Generated(3)).await,
             Deed::SetPassword(number) => who.set_password(store, number).await,
+            Deed::Office(task) => self.at_the_office(who, task).await,
         }
     }
 
@@ -669,8 +672,27 @@ impl Play {
         self.stage.put("a.csv", people(6, |_| "") + "nobody;;\n")
     }
 
+    /// The same six people.
+    pub(crate) fn file_of_the_same(&self) -> StoredObject {
+        self.stage.put("b.csv", people(6, |_| ""))
+    }
+
     pub(crate) async fn import(&self, object: &StoredObject) -> Result<(), Broken> {
         let ended = self.stage.run(object).await;
+        demand("I13", ended.is_ok(), || format!("{:?}", ended.err()))?;
+        self.seen().check()
+    }
+
+    /// Another worker takes an import up; late writes arrive just before its `nth` transaction.
+    pub(crate) async fn resumed_late(&self, object: &StoredObject, nth: u64) -> Result<(), Broken> {
+        let cloud = &self.world().cloud;
+        let late = cloud.clone();
+        cloud.restart_trace();
+        cloud.let_first(When::call(TRANSACTION, nth), move || async move {
+            assert!(!late.apply_late().is_empty(), "a write was late");
+        });
+        let ended = self.stage.resume(self.stage.import_id(object)).await;
+        cloud.clear_faults();
         demand("I13", ended.is_ok(), || format!("{:?}", ended.err()))?;
         self.seen().check()
     }

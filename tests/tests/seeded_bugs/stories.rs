@@ -18,12 +18,12 @@ use crate::play::Deed::{
 };
 use crate::play::{Play, TRANSACTION};
 
-type End = Result<(), Broken>;
+pub(crate) type End = Result<(), Broken>;
 
 /// After a lease of one minute.
 const LATER: SignedDuration = SignedDuration::from_secs(61);
 
-fn minutes(count: i64) -> SignedDuration {
+pub(crate) fn minutes(count: i64) -> SignedDuration {
     SignedDuration::from_mins(count)
 }
 
@@ -334,7 +334,7 @@ pub(crate) async fn code_redeemed_twice(p: Arc<Play>) -> End {
     p.settle().await
 }
 
-fn registration(guaranteed: bool) -> Wanted {
+pub(crate) fn registration(guaranteed: bool) -> Wanted {
     Wanted::Registration { own: None, max_redemptions: Some(1), guaranteed }
 }
 
@@ -626,6 +626,17 @@ pub(crate) async fn closed_late(p: Arc<Play>) -> End {
     p.import_faulty(&object, 4, Fault::KillLate).await;
     p.settle().await?;
     p.arrive()?;
+    p.settle().await
+}
+
+/// The rows of a dead worker arrive just before another one writes them: six who have their seats.
+pub(crate) async fn rows_written_late(p: Arc<Play>) -> End {
+    let first = p.file();
+    p.import(&first).await?;
+    let again = p.file_of_the_same();
+    p.import_faulty(&again, 3, Fault::KillLate).await;
+    p.wait(minutes(16));
+    p.resumed_late(&again, 2).await?;
     p.settle().await
 }
 
