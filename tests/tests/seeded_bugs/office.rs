@@ -17,7 +17,6 @@ use seatkeeper_domain::actions::reclaim_seats::{ReclaimSeats, reclaim_seats};
 use seatkeeper_domain::actions::release_seat::take_back_unused;
 use seatkeeper_domain::actions::remind_invitations::remind_invitations;
 use seatkeeper_domain::actions::renew_contract::renew_contract;
-use seatkeeper_domain::actions::start_clocks::come_in;
 use seatkeeper_domain::actions::steer_batch::{SteerBatch, Target, steer_batch};
 use seatkeeper_domain::actions::warn_client::warn_client;
 use seatkeeper_domain::amend::Amend;
@@ -35,7 +34,7 @@ use seatkeeper_tests::actors::{Outcome, Setting, Who};
 use seatkeeper_tests::invariants::demand;
 
 use crate::play::Deed::{Accept, Create, Invite, Office, Redeem, Release};
-use crate::play::{Deed, Play};
+use crate::play::Play;
 use crate::stories::{End, minutes, registration};
 
 /// Something that is done there.
@@ -145,8 +144,8 @@ impl Play {
                 ended(steer_batch(store, clock, &caller, op, &command).await)
             }
             Task::ComeIn(number) => {
-                let learner = self.setting.learner(number);
-                ended(come_in(store, clock, ids, client, learner).await)
+                self.comes_in(number).await;
+                ended(Ok::<_, ()>("came in"))
             }
             Task::Leave(number) => {
                 let delete_on = Amend::Set(date(2026, 12, 1));
@@ -199,13 +198,6 @@ impl Play {
 
 // Stories.
 
-/// Of two who do what can be done once, one has done it (I11).
-async fn once(p: &Arc<Play>, first: Deed, other: &'static [Deed]) -> End {
-    let (first, others) = p.race(first, other).await?;
-    let both = first.verdict == Done && others[0].verdict == Done;
-    demand("I11", !both, || format!("done twice: {first:?} and {others:?}"))
-}
-
 /// An invitation goes to another address while it is accepted.
 pub(crate) async fn readdressed_while_accepted(p: Arc<Play>) -> End {
     p.all(&[Invite(1), Invite(2)]).await?;
@@ -242,7 +234,7 @@ pub(crate) async fn renewed_twice(p: Arc<Play>) -> End {
     p.with_successor(77).await;
     p.with_successor(78).await;
     p.all(&[Create(1)]).await?;
-    once(&p, Office(Task::Renew(77)), &[Office(Task::Renew(78))]).await?;
+    p.one_of(Office(Task::Renew(77)), &[Office(Task::Renew(78))]).await?;
     p.settle().await
 }
 
@@ -315,12 +307,12 @@ pub(crate) async fn modules_added_at_once(p: Arc<Play>) -> End {
 }
 
 pub(crate) async fn reference_taken_twice(p: Arc<Play>) -> End {
-    once(&p, Office(Task::OpenContract), &[Office(Task::OpenContract)]).await?;
+    p.one_of(Office(Task::OpenContract), &[Office(Task::OpenContract)]).await?;
     p.settle().await
 }
 
 pub(crate) async fn group_name_taken_twice(p: Arc<Play>) -> End {
-    once(&p, Office(Task::AddGroup), &[Office(Task::AddGroup)]).await?;
+    p.one_of(Office(Task::AddGroup), &[Office(Task::AddGroup)]).await?;
     p.settle().await
 }
 
@@ -328,6 +320,6 @@ pub(crate) async fn group_name_taken_twice(p: Arc<Play>) -> End {
 /// nobody redeems it any more.
 pub(crate) async fn redeemed_while_paused(p: Arc<Play>) -> End {
     p.with_codes(registration(false)).await?;
-    once(&p, Redeem(1), &[Office(Task::Pause)]).await?;
+    p.one_of(Redeem(1), &[Office(Task::Pause)]).await?;
     p.settle().await
 }

@@ -12,7 +12,7 @@ use seatkeeper_aws::Store;
 use seatkeeper_aws::mailer::SesMailer;
 use seatkeeper_domain::actions::issue_codes::Wanted;
 use seatkeeper_domain::actions::send_mail::MailRoom;
-use seatkeeper_domain::actions::start_clocks::start_clocks;
+use seatkeeper_domain::actions::start_clocks::come_in;
 use seatkeeper_domain::actions::sweep::sweep;
 use seatkeeper_domain::contract::Sublicense;
 use seatkeeper_domain::email::EmailAddress;
@@ -359,16 +359,33 @@ impl Play {
         demand("I11", outcome.verdict == Verdict::Done, || format!("{first:?}: {outcome:?}"))
     }
 
-    /// Somebody does it; late writes arrive between what they read and what they write.
-    pub(crate) async fn race_with_late(self: &Arc<Self>, first: Deed) -> Result<(), Broken> {
+    /// Of two who do what only one of them can do, one has done it (I11).
+    pub(crate) async fn one_of(
+        self: &Arc<Self>,
+        first: Deed,
+        other: &'static [Deed],
+    ) -> Result<(), Broken> {
+        let (first, others) = self.race(first, other).await?;
+        let both = first.verdict == Verdict::Done && others[0].verdict == Verdict::Done;
+        demand("I11", !both, || format!("both were done: {first:?} and {others:?}"))
+    }
+
+    /// Late writes arrive just before the `nth` transaction of this work.
+    async fn late_before<T>(&self, nth: u64, work: impl Future<Output = T>) -> T {
         let cloud = &self.world().cloud;
         let late = cloud.clone();
         cloud.restart_trace();
-        cloud.let_first(When::call(TRANSACTION, 1), move || async move {
-            late.apply_late();
+        cloud.let_first(When::call(TRANSACTION, nth), move || async move {
+            assert!(!late.apply_late().is_empty(), "a write was late");
         });
-        self.act(first).await?;
+        let ended = work.await;
         cloud.clear_faults();
+        ended
+    }
+
+    /// Somebody does it; late writes arrive between what they read and what they write.
+    pub(crate) async fn race_with_late(self: &Arc<Self>, first: Deed) -> Result<(), Broken> {
+        self.late_before(1, self.act(first)).await?;
         Ok(())
     }
 
@@ -656,7 +673,7 @@ impl Play {
         let world = self.world();
         let ids = SeededIds::new(900 + self.turn(), &world.clock);
         let (store, clock, learner) = (&world.store, &world.clock, self.setting.learner(number));
-        let came = start_clocks(store, clock, &ids, &world.client, learner).await;
+        let came = come_in(store, clock, &ids, &world.client, learner).await;
         assert!(came.is_ok(), "{came:?}");
     }
 
@@ -685,14 +702,8 @@ impl Play {
 
     /// Another worker takes an import up; late writes arrive just before its `nth` transaction.
     pub(crate) async fn resumed_late(&self, object: &StoredObject, nth: u64) -> Result<(), Broken> {
-        let cloud = &self.world().cloud;
-        let late = cloud.clone();
-        cloud.restart_trace();
-        cloud.let_first(When::call(TRANSACTION, nth), move || async move {
-            assert!(!late.apply_late().is_empty(), "a write was late");
-        });
-        let ended = self.stage.resume(self.stage.import_id(object)).await;
-        cloud.clear_faults();
+        let import = self.stage.import_id(object);
+        let ended = self.late_before(nth, self.stage.resume(import)).await;
         demand("I13", ended.is_ok(), || format!("{:?}", ended.err()))?;
         self.seen().check()
     }
